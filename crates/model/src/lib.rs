@@ -1,0 +1,29 @@
+//! Domain vocabulary of Guardian: ids, time, severity, entities, findings, and the telemetry classes with their
+//! field tables.
+//!
+//! This crate is at the bottom of the house. It must never do I/O, read a clock, or know a storage engine.
+
+mod class;
+mod display;
+mod entity;
+mod event;
+mod finding;
+mod flow;
+mod id;
+mod ip;
+mod severity;
+mod time;
+
+pub use class::{Class, Field, KIND_METADATA_KEY, Kind};
+pub use display::{cell_json, cell_text, row_json};
+pub use entity::{Entity, EntityKind};
+pub use event::{Batch, EventRef};
+pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef, finding_batch};
+pub use flow::{FLOW, FlowField};
+pub use id::{AlertId, Scope, TenantId, UserId};
+pub use ip::Ip;
+pub use severity::Severity;
+pub use time::Micros;
+
+/// Every telemetry class, in the order of their class ids. Adding a class is one file and one line here.
+pub const ALL_CLASSES: &[&Class] = &[&FLOW, &FINDING];
