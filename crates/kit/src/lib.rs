@@ -1,1 +1,12 @@
-//! placeholder
+//! What every component stands on: configuration, clock, metrics, health, tracing, life cycle, bounded queues, capped
+//! reads and the one outbound HTTP client.
+//!
+//! This crate must never know telemetry columns, storage or protocols; those build on it.
+
+pub mod capped;
+pub mod clock;
+pub mod component;
+pub mod config;
+pub mod metrics;
+pub mod queue;
+pub mod shutdown;
