@@ -1,0 +1,110 @@
+//! What the process knows and may change about itself: memory, processor time, open files.
+//!
+//! It must never touch another process.
+#![expect(unsafe_code, reason = "getrusage, sysconf and the resource limits have no safe form in the standard library")]
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// Resident memory of this process in bytes, from `/proc/self/statm`.
+pub fn resident_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
+    Ok(pages.ok_or_else(|| malformed("/proc/self/statm"))? * page_bytes())
+}
+
+/// The highest resident memory this process has had, in bytes, from `/proc/self/status`.
+pub fn peak_resident_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|field| field.parse::<u64>().ok());
+    Ok(kib.ok_or_else(|| malformed("/proc/self/status"))? * 1024)
+}
+
+/// Processor time that all threads of this process have used, user and system together.
+pub fn cpu_time() -> io::Result<Duration> {
+    usage(libc::RUSAGE_SELF)
+}
+
+/// Processor time that the calling thread has used, user and system together.
+pub fn thread_cpu_time() -> io::Result<Duration> {
+    usage(libc::RUSAGE_THREAD)
+}
+
+/// Raises the limit on open files to `wanted`, or to the hard limit where that is lower, and returns what now holds.
+/// It never lowers the limit.
+pub fn raise_open_files(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is ours and the call writes only to it.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let target = wanted.min(limit.rlim_max);
+    if target <= limit.rlim_cur {
+        return Ok(limit.rlim_cur);
+    }
+    limit.rlim_cur = target;
+    // SAFETY: the struct is initialised and the call only reads it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(target)
+}
+
+/// Bytes of a memory page.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: the call takes no pointer and has no precondition.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
+}
+
+fn usage(who: libc::c_int) -> io::Result<Duration> {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes one `rusage` to the pointer, which has room for it.
+    if unsafe { libc::getrusage(who, usage.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was zeroed and filled, and any bits are a valid `rusage` of integers.
+    let usage = unsafe { usage.assume_init() };
+    let micros = |t: libc::timeval| t.tv_sec as u64 * 1_000_000 + t.tv_usec as u64;
+    Ok(Duration::from_micros(micros(usage.ru_utime) + micros(usage.ru_stime)))
+}
+
+fn malformed(file: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{file} does not have its usual form"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_grows_with_what_is_touched() {
+        let before = resident_bytes().unwrap();
+        let block = vec![1u8; 32 << 20];
+        let after = resident_bytes().unwrap();
+        assert!(after >= before + (24 << 20), "{before} -> {after}");
+        assert!(peak_resident_bytes().unwrap() >= after - (4 << 20));
+        drop(block);
+    }
+
+    #[test]
+    fn processor_time_advances_with_work() {
+        let before = thread_cpu_time().unwrap();
+        let mut x = 1u64;
+        while thread_cpu_time().unwrap() < before + Duration::from_millis(5) {
+            x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005));
+        }
+        assert!(cpu_time().unwrap() >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn open_files_are_raised_up_to_the_hard_limit_and_never_lowered() {
+        let now = raise_open_files(0).unwrap();
+        let raised = raise_open_files(u64::MAX).unwrap();
+        assert!(raised >= now);
+        assert_eq!(raise_open_files(1).unwrap(), raised);
+    }
+}
