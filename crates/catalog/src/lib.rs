@@ -1,1 +1,53 @@
-//! placeholder
+//! Guardian's system of record: tenants, accounts, alerts, rules, exporters, settings, the change log and the audit
+//! trail, on SQLite or PostgreSQL from one code base.
+//!
+//! There are three ways in, and the connections behind them stay in this crate:
+//!
+//! - [`Catalog::scoped`] gives [`Scoped`], which reads what the tenants of a [`Scope`](guardian_model::Scope) own and
+//!   nothing else;
+//! - [`Scoped::begin`] gives [`Tx`], a transaction on one tenant on behalf of an [`Actor`]. Every change made through it
+//!   writes its change-log entry and, if a person decided it, its audit entry, or is not made at all;
+//! - [`Catalog::system`] gives [`System`], for authentication, start-up and what detection and reception store.
+//!
+//! This crate must never decide who may do something: that is `identity`. It never hands out a connection, and never
+//! deletes an audit entry.
+
+mod accounts;
+mod actor;
+mod alerts;
+mod audit;
+mod change_log;
+mod config;
+mod credentials;
+mod entity;
+mod error;
+mod exporters;
+mod migration;
+mod rules;
+mod scoped;
+mod settings;
+mod store;
+mod system;
+mod tenants;
+mod text;
+mod tx;
+
+pub use accounts::{Credentials, Membership, NewUser, User, user_name};
+pub use actor::{Actor, ActorKind};
+pub use alerts::{
+    ALERT_PAGE_MAX, Alert, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFilter, AlertPage, AlertSort,
+    AlertStatus, BULK_MAX, EVIDENCE_MAX, ReplayFilter, UpsertOutcome, Upserted, Verdict,
+};
+pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
+pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
+pub use config::CatalogConfig;
+pub use credentials::{API_KEYS_PER_TENANT_MAX, ApiKey, NewApiKey, SESSIONS_PER_USER_MAX, Session};
+pub use error::CatalogError;
+pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
+pub use scoped::Scoped;
+pub use settings::Setting;
+pub use store::Catalog;
+pub use system::System;
+pub use tenants::Tenant;
+pub use tx::Tx;

@@ -1,0 +1,279 @@
+//! Looking at alerts: filters, orders, pages that stay put while new alerts arrive, and counts.
+
+use guardian_model::{AlertId, AlertKey, EventRef, Micros, Scope, Severity, TenantId, UserId};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Alert, AlertDetail, AlertStatus};
+use crate::entity::{alert, alert_evidence};
+use crate::text::{clean, contains_pattern};
+use crate::{CatalogError, Scoped, text_enum};
+
+/// Most alerts on a page.
+pub const ALERT_PAGE_MAX: u64 = 500;
+
+/// Longest text that is searched for, in characters.
+const SEARCH_MAX: usize = 200;
+
+/// Which alerts, with regard to replays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayFilter {
+    /// Live and replayed ones.
+    #[default]
+    Include,
+    /// Live ones only.
+    Exclude,
+    /// Replayed ones only.
+    Only,
+    /// Those of the replay of this name.
+    Named(String),
+}
+
+/// Which alerts; empty fields do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertFilter {
+    /// Of this tenant only; it must be in the scope, or nothing is found.
+    pub tenant: Option<TenantId>,
+    /// In any of these states.
+    pub status: Vec<AlertStatus>,
+    /// At least this bad.
+    pub severity_min: Option<Severity>,
+    /// Of the rule with this id.
+    pub rule_id: Option<String>,
+    /// Whose entity contains this text, whatever its case.
+    pub entity: Option<String>,
+    /// Whose techniques or tactics contain this text, such as `t1046`.
+    pub attack: Option<String>,
+    /// Assigned to this account.
+    pub assignee: Option<UserId>,
+    /// Seen at or after this time.
+    pub from: Option<Micros>,
+    /// Seen before this time.
+    pub to: Option<Micros>,
+    /// Live or replayed.
+    pub replay: ReplayFilter,
+    /// Whose title, summary, entity or group contains this text, whatever its case.
+    pub search: Option<String>,
+}
+
+text_enum! {
+    /// The order of a list. The two first never change for an alert, so that pages stay put.
+    AlertSort {
+        /// Newest alert first, by when it came to the catalog.
+        Newest = "newest",
+        /// Worst first, newest first among equals.
+        Severity = "severity",
+        /// Most recent activity first. An alert that grows while somebody turns pages moves to the first page.
+        Activity = "activity",
+    }
+}
+
+/// Where a page ended. The API signs it and hands it to clients as an opaque word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertCursor {
+    /// The order it belongs to.
+    pub sort: AlertSort,
+    /// Alerts that came later than the first page are left out, so that pages neither repeat nor shift.
+    pub snapshot: Micros,
+    /// The last alert's sort value: a time or a severity.
+    pub value: i64,
+    /// The last alert's id.
+    pub id: Uuid,
+}
+
+/// One page of alerts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertPage {
+    /// The alerts.
+    pub items: Vec<Alert>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<AlertCursor>,
+}
+
+/// How many alerts there are, by severity and by status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertCounts {
+    /// All of them.
+    pub total: u64,
+    /// Mildest first, every severity named.
+    pub by_severity: Vec<(Severity, u64)>,
+    /// Every status named.
+    pub by_status: Vec<(AlertStatus, u64)>,
+}
+
+impl Scoped<'_> {
+    /// A page of at most `limit` alerts, from the beginning or from where `cursor` says. A cursor of another order is
+    /// refused.
+    pub async fn alerts(
+        &self,
+        filter: &AlertFilter,
+        sort: AlertSort,
+        cursor: Option<&AlertCursor>,
+        limit: u64,
+    ) -> Result<AlertPage, CatalogError> {
+        use alert::Column as C;
+        if cursor.is_some_and(|c| c.sort != sort) {
+            return Err(CatalogError::Invalid(format!("the cursor does not belong to the order `{sort}`")));
+        }
+        let by = match sort {
+            AlertSort::Newest => C::Created,
+            AlertSort::Severity => C::Severity,
+            AlertSort::Activity => C::LastSeen,
+        };
+        let snapshot = cursor.map_or_else(|| self.catalog().now(), |c| c.snapshot);
+        let mut query = self.select::<alert::Entity>().filter(condition(filter)).filter(C::Created.lte(snapshot.0));
+        if let Some(after) = cursor {
+            query = query.filter(
+                Condition::any()
+                    .add(by.lt(after.value))
+                    .add(Condition::all().add(by.eq(after.value)).add(C::Id.lt(after.id))),
+            );
+        }
+        let limit = limit.clamp(1, ALERT_PAGE_MAX);
+        let query = query.order_by_desc(by).order_by_desc(C::Id).limit(limit + 1);
+        let mut rows = query.all(self.conn()).await?;
+        let more = rows.len() as u64 > limit;
+        rows.truncate(limit as usize);
+        let items = rows.into_iter().map(Alert::try_from).collect::<Result<Vec<_>, _>>()?;
+        let next = items.last().filter(|_| more).map(|last| AlertCursor {
+            sort,
+            snapshot,
+            value: match sort {
+                AlertSort::Newest => last.created.0,
+                AlertSort::Severity => i64::from(last.rule.severity.id()),
+                AlertSort::Activity => last.last_seen.0,
+            },
+            id: last.id.0,
+        });
+        Ok(AlertPage { items, next })
+    }
+
+    /// One alert with its evidence.
+    pub async fn alert(&self, id: AlertId) -> Result<AlertDetail, CatalogError> {
+        self.detail(alert::Column::Id.eq(id.0)).await
+    }
+
+    /// One alert by the key that detection and findings know it by.
+    pub async fn alert_by_key(&self, key: AlertKey) -> Result<AlertDetail, CatalogError> {
+        self.detail(alert::Column::Key.eq(key.0.to_vec())).await
+    }
+
+    async fn detail(&self, which: Expr) -> Result<AlertDetail, CatalogError> {
+        let row = self.select::<alert::Entity>().filter(which).one(self.conn()).await?;
+        let alert = Alert::try_from(row.ok_or(CatalogError::NotFound("alert"))?)?;
+        let rows = alert_evidence::Entity::find_by_id(alert.id.0).one(self.conn()).await?;
+        let evidence: Vec<(EventRef, Value)> = match rows {
+            Some(row) => serde_json::from_str(&row.rows).map_err(CatalogError::json("alert_evidence.rows"))?,
+            None => Vec::new(),
+        };
+        Ok(AlertDetail { alert, evidence })
+    }
+
+    /// How many alerts match, by severity and by status.
+    pub async fn alert_counts(&self, filter: &AlertFilter) -> Result<AlertCounts, CatalogError> {
+        use alert::Column as C;
+        let groups: Vec<(i32, String, i64)> = self
+            .select::<alert::Entity>()
+            .filter(condition(filter))
+            .select_only()
+            .column(C::Severity)
+            .column(C::Status)
+            .column_as(C::Id.count(), "alerts")
+            .group_by(C::Severity)
+            .group_by(C::Status)
+            .into_tuple()
+            .all(self.conn())
+            .await?;
+        let sum = |wanted: &dyn Fn(&(i32, String, i64)) -> bool| {
+            groups.iter().filter(|g| wanted(g)).map(|g| Ord::max(g.2, 0) as u64).sum::<u64>()
+        };
+        Ok(AlertCounts {
+            total: sum(&|_| true),
+            by_severity: Severity::ALL.iter().map(|s| (*s, sum(&|g| g.0 == i32::from(s.id())))).collect(),
+            by_status: AlertStatus::ALL.iter().map(|s| (*s, sum(&|g| g.1 == s.as_str()))).collect(),
+        })
+    }
+
+    /// The names of the replays that left alerts, with their numbers.
+    pub async fn replays(&self) -> Result<Vec<(String, u64)>, CatalogError> {
+        use alert::Column as C;
+        let rows: Vec<(String, i64)> = self
+            .select::<alert::Entity>()
+            .filter(C::Replay.is_not_null())
+            .select_only()
+            .column(C::Replay)
+            .column_as(C::Id.count(), "alerts")
+            .group_by(C::Replay)
+            .order_by_asc(C::Replay)
+            .into_tuple()
+            .all(self.conn())
+            .await?;
+        Ok(rows.into_iter().map(|(name, n)| (name, Ord::max(n, 0) as u64)).collect())
+    }
+}
+
+impl AlertFilter {
+    /// Everything of one tenant.
+    pub fn of(tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..Self::default() }
+    }
+
+    /// Whether the filter's tenant, if it names one, is in `scope`.
+    pub fn is_within(&self, scope: &Scope) -> bool {
+        self.tenant.is_none_or(|tenant| scope.contains(tenant))
+    }
+}
+
+fn contains(column: alert::Column, text: &str) -> Expr {
+    let pattern = contains_pattern(&clean(text, SEARCH_MAX));
+    Expr::expr(Func::lower(Expr::col((alert::Entity, column)))).like(LikeExpr::new(pattern).escape('\\'))
+}
+
+/// The filter as SQL; the tenant filter of the scope comes on top of it.
+pub(super) fn condition(filter: &AlertFilter) -> Condition {
+    use alert::Column as C;
+    let mut all = Condition::all();
+    if let Some(tenant) = filter.tenant {
+        all = all.add(C::TenantId.eq(tenant.0));
+    }
+    if !filter.status.is_empty() {
+        all = all.add(C::Status.is_in(filter.status.iter().map(|s| s.as_str())));
+    }
+    if let Some(severity) = filter.severity_min {
+        all = all.add(C::Severity.gte(i32::from(severity.id())));
+    }
+    if let Some(rule) = &filter.rule_id {
+        all = all.add(C::RuleId.eq(clean(rule, SEARCH_MAX)));
+    }
+    if let Some(entity) = &filter.entity {
+        all = all.add(contains(C::Entity, entity));
+    }
+    if let Some(attack) = &filter.attack {
+        all = all.add(contains(C::Attack, attack));
+    }
+    if let Some(assignee) = filter.assignee {
+        all = all.add(C::Assignee.eq(assignee.0));
+    }
+    if let Some(from) = filter.from {
+        all = all.add(C::LastSeen.gte(from.0));
+    }
+    if let Some(to) = filter.to {
+        all = all.add(C::FirstSeen.lt(to.0));
+    }
+    all = match &filter.replay {
+        ReplayFilter::Include => all,
+        ReplayFilter::Exclude => all.add(C::Replay.is_null()),
+        ReplayFilter::Only => all.add(C::Replay.is_not_null()),
+        ReplayFilter::Named(name) => all.add(C::Replay.eq(clean(name, SEARCH_MAX))),
+    };
+    if let Some(search) = filter.search.as_deref().filter(|s| !s.trim().is_empty()) {
+        let columns = [C::RuleTitle, C::Summary, C::Entity, C::GroupKey];
+        all = all.add(columns.into_iter().fold(Condition::any(), |any, c| any.add(contains(c, search.trim()))));
+    }
+    all
+}

@@ -1,0 +1,206 @@
+//! What people decide about alerts, one at a time or by filter, each decision audited.
+
+use guardian_model::{AlertId, UserId};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::query::condition;
+use super::{Alert, AlertFilter, AlertStatus, Verdict};
+use crate::entity::{alert, membership};
+use crate::text::clean;
+use crate::tx::{Audit, CHUNK, Change};
+use crate::{Action, CatalogError, Subject, Tx};
+
+/// Most alerts changed by one bulk operation; call again while it returns this many.
+pub const BULK_MAX: u64 = 5_000;
+
+/// Longest note or reason, in characters.
+const NOTE_MAX: usize = 4_000;
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertChange {
+    /// Somebody is on it: the actor, if it is a person.
+    Acknowledge,
+    /// It is settled. A closed alert may be closed again with another verdict.
+    Close {
+        /// What it turned out to be.
+        verdict: Verdict,
+        /// Why; not empty.
+        reason: String,
+    },
+    /// It is not settled after all.
+    Reopen,
+    /// Somebody else is to look after it, or nobody.
+    Assign(Option<UserId>),
+    /// Replaces the note; empty removes it.
+    Note(String),
+}
+
+impl AlertChange {
+    fn audit_action(&self) -> &'static str {
+        match self {
+            Self::Acknowledge => "alert.acknowledge",
+            Self::Close { .. } => "alert.close",
+            Self::Reopen => "alert.reopen",
+            Self::Assign(_) => "alert.assign",
+            Self::Note(_) => "alert.note",
+        }
+    }
+}
+
+impl Tx {
+    /// Applies one decision to one alert. A decision that changes nothing succeeds and records nothing.
+    pub async fn change_alert(&mut self, id: AlertId, change: &AlertChange) -> Result<Alert, CatalogError> {
+        self.check(change).await?;
+        let row = alert::Entity::find_by_id(id.0)
+            .filter(alert::Column::TenantId.eq(self.tenant().0))
+            .one(self.look())
+            .await?
+            .ok_or(CatalogError::NotFound("alert"))?;
+        let after = self.decide(&row, change)?;
+        self.store_decision(row, after, change).await
+    }
+
+    /// Applies one decision to every alert that matches `filter` and has not changed since the change-log entry
+    /// numbered `as_of`, which is what the person saw. Alerts for which the decision makes no sense are left alone.
+    /// Returns how many were changed, at most [`BULK_MAX`].
+    pub async fn change_alerts(
+        &mut self,
+        filter: &AlertFilter,
+        as_of: i64,
+        change: &AlertChange,
+    ) -> Result<u64, CatalogError> {
+        self.check(change).await?;
+        let rows = alert::Entity::find()
+            .filter(alert::Column::TenantId.eq(self.tenant().0))
+            .filter(condition(filter))
+            .filter(alert::Column::Seq.lte(as_of))
+            .limit(BULK_MAX)
+            .all(self.look())
+            .await?;
+        let mut changed = 0;
+        for row in rows {
+            let Ok(after) = self.decide(&row, change) else { continue };
+            if after != row {
+                self.store_decision(row, after, change).await?;
+                changed += 1;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Removes what replays left: all of them, or the one of this name. Returns how many alerts are gone.
+    pub async fn clear_replay(&mut self, name: Option<&str>) -> Result<u64, CatalogError> {
+        use alert::Column as C;
+        let of_replay = || {
+            let query = alert::Entity::find().filter(C::TenantId.eq(self.tenant().0)).filter(C::Replay.is_not_null());
+            if let Some(name) = name { query.filter(C::Replay.eq(clean(name, NOTE_MAX))) } else { query }
+        };
+        let ids: Vec<uuid::Uuid> = of_replay().select_only().column(C::Id).into_tuple().all(self.look()).await?;
+        for id in &ids {
+            self.record(Change {
+                subject: Subject::Alert,
+                id: id.to_string(),
+                action: Action::Deleted,
+                payload: Value::Null,
+                // One entry tells of the whole replay.
+                audit: Audit::NotNeeded,
+            });
+        }
+        let detail = json!({ "alerts": ids.len() });
+        let conn = self.record_quietly("replay.clear", Subject::Replay, clean(name.unwrap_or("*"), 200), detail);
+        for chunk in ids.chunks(CHUNK) {
+            alert::Entity::delete_many().filter(C::Id.is_in(chunk.iter().copied())).exec(conn).await?;
+        }
+        Ok(ids.len() as u64)
+    }
+
+    /// Refuses decisions that make no sense for any alert.
+    async fn check(&self, change: &AlertChange) -> Result<(), CatalogError> {
+        match change {
+            AlertChange::Close { reason, .. } if reason.trim().is_empty() => {
+                Err(CatalogError::Invalid("closing an alert needs a reason".into()))
+            }
+            AlertChange::Assign(Some(user)) => {
+                let member = membership::Entity::find_by_id((user.0, self.tenant().0)).one(self.look()).await?;
+                member.map(drop).ok_or(CatalogError::NotFound("user"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The row as the decision leaves it.
+    fn decide(&self, row: &alert::Model, change: &AlertChange) -> Result<alert::Model, CatalogError> {
+        let mut after = row.clone();
+        match change {
+            AlertChange::Acknowledge => {
+                if row.status == AlertStatus::Closed.as_str() {
+                    return Err(CatalogError::Conflict("the alert is closed; reopen it first".into()));
+                }
+                AlertStatus::Acknowledged.as_str().clone_into(&mut after.status);
+                if row.assignee.is_none() && self.actor().kind == crate::ActorKind::User {
+                    after.assignee = self.actor().id.as_deref().and_then(|id| id.parse().ok());
+                }
+            }
+            AlertChange::Close { verdict, reason } => {
+                AlertStatus::Closed.as_str().clone_into(&mut after.status);
+                after.verdict = Some(verdict.as_str().to_owned());
+                after.reason = Some(clean(reason.trim(), NOTE_MAX));
+            }
+            AlertChange::Reopen => {
+                if row.status == AlertStatus::Closed.as_str() {
+                    AlertStatus::Acknowledged.as_str().clone_into(&mut after.status);
+                    after.verdict = None;
+                    after.reason = None;
+                }
+            }
+            AlertChange::Assign(user) => after.assignee = user.map(|u| u.0),
+            AlertChange::Note(note) => after.note = Some(clean(note.trim(), NOTE_MAX)).filter(|n| !n.is_empty()),
+        }
+        Ok(after)
+    }
+
+    async fn store_decision(
+        &mut self,
+        before: alert::Model,
+        mut after: alert::Model,
+        change: &AlertChange,
+    ) -> Result<Alert, CatalogError> {
+        if after == before {
+            return Alert::try_from(after);
+        }
+        after.updated = self.now().0;
+        after.seq = self.seq() + 1;
+        let alert = Alert::try_from(after.clone())?;
+        let audit = Audit::Entry { action: change.audit_action(), before: decision(&before), after: decision(&after) };
+        let (conn, seq) = self.record(Change {
+            subject: Subject::Alert,
+            id: after.id.to_string(),
+            action: Action::Updated,
+            payload: json!(alert),
+            audit,
+        });
+        let row = alert::ActiveModel {
+            status: Set(after.status),
+            verdict: Set(after.verdict),
+            reason: Set(after.reason),
+            assignee: Set(after.assignee),
+            note: Set(after.note),
+            updated: Set(after.updated),
+            seq: Set(seq),
+            ..Default::default()
+        };
+        alert::Entity::update_many().set(row).filter(alert::Column::Id.eq(after.id)).exec(conn).await?;
+        Ok(alert)
+    }
+}
+
+/// What the audit trail shows of an alert: what people decide, not what detection measured.
+fn decision(row: &alert::Model) -> Value {
+    json!({
+        "status": row.status, "verdict": row.verdict, "reason": row.reason, "assignee": row.assignee, "note": row.note,
+    })
+}

@@ -1,0 +1,40 @@
+//! The tables as SeaORM sees them. They never leave this crate: what the public functions return are the types of the
+//! modules beside this one, so that a column can change without a change of the API.
+#![expect(unreachable_pub, reason = "the entity derive needs `pub`")]
+
+use sea_orm::EntityTrait;
+
+pub(crate) mod alert;
+pub(crate) mod alert_evidence;
+pub(crate) mod api_key;
+pub(crate) mod audit;
+pub(crate) mod change_log;
+pub(crate) mod exporter;
+pub(crate) mod membership;
+pub(crate) mod rule;
+pub(crate) mod rule_version;
+pub(crate) mod session;
+pub(crate) mod setting;
+pub(crate) mod setup_token;
+pub(crate) mod state_blob;
+pub(crate) mod tenant;
+pub(crate) mod user;
+
+/// A table whose rows belong to a tenant. [`crate::Scoped`] reads through this alone, so that the tenant filter cannot
+/// be forgotten.
+pub(crate) trait TenantOwned: EntityTrait {
+    /// The column that says whose the row is.
+    fn tenant_column() -> Self::Column;
+}
+
+macro_rules! tenant_owned {
+    ($($table:ident),*) => {$(
+        impl TenantOwned for $table::Entity {
+            fn tenant_column() -> Self::Column {
+                $table::Column::TenantId
+            }
+        }
+    )*};
+}
+
+tenant_owned!(alert, api_key, audit, change_log, exporter, membership, rule, setting);

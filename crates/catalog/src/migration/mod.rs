@@ -1,0 +1,64 @@
+//! Schema changes, forward only. A released migration is never edited; a change that an older node could not live with
+//! is made in two releases: expand (add what is new, write both), then contract (drop what is old).
+
+mod m20261122_initial;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, EntityTrait, QuerySelect, Statement, TransactionTrait,
+};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait, seaql_migrations};
+
+use crate::CatalogError;
+
+/// Number of the advisory lock that keeps two nodes from migrating one PostgreSQL database at once.
+const MIGRATION_LOCK: i64 = 0x6775_6172_6469_616e;
+
+/// Every migration, oldest first. Adding one is a file and a line here.
+struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_initial::Migration)]
+    }
+}
+
+/// Brings the schema up to this program's, or says that the database is ahead of it. All or nothing.
+pub(crate) async fn run(db: &DatabaseConnection) -> Result<(), CatalogError> {
+    let tx = db.begin().await.map_err(CatalogError::from)?;
+    if tx.get_database_backend() == DatabaseBackend::Postgres {
+        let lock = Statement::from_sql_and_values(
+            DatabaseBackend::Postgres,
+            "SELECT pg_advisory_xact_lock($1)",
+            [MIGRATION_LOCK.into()],
+        );
+        tx.execute_raw(lock).await?;
+    }
+    refuse_newer(&tx).await?;
+    Migrator::up(&tx, None).await.map_err(CatalogError::Migrate)?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A migration that is applied but unknown was made by a newer program, whose data this one could damage.
+async fn refuse_newer(db: &sea_orm::DatabaseTransaction) -> Result<(), CatalogError> {
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(());
+    }
+    let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+    let applied: Vec<String> = seaql_migrations::Entity::find()
+        .select_only()
+        .column(seaql_migrations::Column::Version)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut unknown: Vec<String> = applied.into_iter().filter(|version| !known.contains(version)).collect();
+    unknown.sort();
+    match unknown.pop() {
+        Some(found) => Err(CatalogError::DatabaseNewer { found, known: known.last().cloned().unwrap_or_default() }),
+        None => Ok(()),
+    }
+}
+
+/// Creates a table or an index with the error type that migrations use.
+type Done = Result<(), DbErr>;
