@@ -6,15 +6,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, DictionaryArray, FixedSizeBinaryArray, PrimitiveArray, StringArray,
-};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow::array::StringArray;
 use arrow::record_batch::RecordBatch;
-use guardian_model::{FLOW, FlowField, Ip, Micros};
+use guardian_model::{FLOW, Ip, Micros};
 use serde::{Deserialize, Serialize};
 
+use crate::arrays::{Span, span};
 use crate::columns::{ByteColumn, Column, Zeros};
 
 /// Rows after which [`FlowBuilder::is_full`] asks for a [`FlowBuilder::finish`], unless said otherwise.
@@ -163,29 +160,6 @@ pub(crate) struct Columns {
     pub(crate) extra: ByteColumn,
 }
 
-/// A value that holds for all rows up to `end`.
-#[derive(Clone, Copy, Debug)]
-struct Span<T> {
-    end: u32,
-    value: T,
-}
-
-fn span<T: PartialEq>(spans: &mut Vec<Span<T>>, end: usize, value: T) {
-    let end = end as u32;
-    match spans.last_mut() {
-        Some(last) if last.value == value => last.end = end,
-        _ => spans.push(Span { end, value }),
-    }
-}
-
-fn expand<S: Copy, T: Copy>(spans: &[Span<S>], rows: usize, value: impl Fn(S) -> T) -> Vec<T> {
-    let mut out = Vec::with_capacity(rows);
-    for span in spans {
-        out.resize(span.end as usize, value(span.value));
-    }
-    out
-}
-
 /// Collects flows until there are enough for a batch.
 ///
 /// ```
@@ -203,13 +177,13 @@ pub struct FlowBuilder {
     capacity: usize,
     rows: usize,
     pub(crate) columns: Columns,
-    origins: Vec<Span<Origin>>,
-    rates: Vec<Span<u32>>,
-    site: Option<Arc<StringArray>>,
-    replay: Option<Arc<StringArray>>,
-    sources: Arc<StringArray>,
-    no_labels: Arc<StringArray>,
-    zeros: Zeros,
+    pub(crate) origins: Vec<Span<Origin>>,
+    pub(crate) rates: Vec<Span<u32>>,
+    pub(crate) site: Option<Arc<StringArray>>,
+    pub(crate) replay: Option<Arc<StringArray>>,
+    pub(crate) sources: Arc<StringArray>,
+    pub(crate) no_labels: Arc<StringArray>,
+    pub(crate) zeros: Zeros,
     refused: u64,
 }
 
@@ -356,204 +330,11 @@ impl FlowBuilder {
         for span in &mut self.origins {
             span.value.received = span.value.received.min(received);
         }
-        let mut scaled = Scaled::new(self, rows);
-        let arrays = FlowField::ALL.iter().map(|field| self.array(*field, &mut scaled, rows)).collect();
+        let arrays = self.arrays(rows);
         self.rows = 0;
         self.origins.clear();
         self.rates.clear();
         RecordBatch::try_new(FLOW.schema(), arrays).expect("one array of the declared type and length per column")
-    }
-
-    /// The array of one column. Called once for each column of a batch.
-    fn array(&mut self, field: FlowField, scaled: &mut Scaled, n: usize) -> ArrayRef {
-        use FlowField as F;
-        let zeros = &mut self.zeros;
-        let c = &mut self.columns;
-        match field {
-            F::Batch => absent::<UInt64Type>(zeros, n, false),
-            F::Row => absent::<UInt32Type>(zeros, n, false),
-            F::Received => times(expand(&self.origins, n, |o| o.received.0), None),
-            F::Start => required_times(&mut c.start, n),
-            F::End => required_times(&mut c.end, n),
-            F::Site => label(zeros, self.site.as_ref(), &self.no_labels, n),
-            F::Replay => label(zeros, self.replay.as_ref(), &self.no_labels, n),
-            F::Source => {
-                let keys = expand(&self.origins, n, |o| o.source as i32);
-                dictionary(ScalarBuffer::from(keys), None, &self.sources)
-            }
-            F::Exporter => addresses(expand(&self.origins, n, |o| o.exporter.0), None),
-            F::Domain => primitive::<UInt32Type>(expand(&self.origins, n, |o| o.domain), None),
-            F::SrcIp => addresses(c.src_ip.take(n).0, None),
-            F::DstIp => addresses(c.dst_ip.take(n).0, None),
-            F::SrcPort => required::<UInt16Type>(&mut c.src_port, n),
-            F::DstPort => required::<UInt16Type>(&mut c.dst_port, n),
-            F::Protocol => required::<UInt8Type>(&mut c.protocol, n),
-            F::TcpFlags => required::<UInt16Type>(&mut c.tcp_flags, n),
-            F::Bytes => Arc::clone(&scaled.bytes),
-            F::Packets => Arc::clone(&scaled.packets),
-            F::RawBytes => Arc::clone(&scaled.raw_bytes),
-            F::RawPackets => Arc::clone(&scaled.raw_packets),
-            F::RevBytes => optional_scaled(zeros, &mut c.rev_bytes, &self.rates, n),
-            F::RevPackets => optional_scaled(zeros, &mut c.rev_packets, &self.rates, n),
-            F::RevTcpFlags => optional::<UInt16Type>(zeros, &mut c.rev_tcp_flags, n),
-            F::SamplingRate => primitive::<UInt32Type>(expand(&self.rates, n, |rate| rate), None),
-            F::IcmpType => optional::<UInt8Type>(zeros, &mut c.icmp_type, n),
-            F::IcmpCode => optional::<UInt8Type>(zeros, &mut c.icmp_code, n),
-            F::Tos => optional::<UInt8Type>(zeros, &mut c.tos, n),
-            F::Vlan => optional::<UInt16Type>(zeros, &mut c.vlan, n),
-            F::SrcMac => fixed(zeros, &mut c.src_mac, n),
-            F::DstMac => fixed(zeros, &mut c.dst_mac, n),
-            F::InputIf => optional::<UInt32Type>(zeros, &mut c.input_if, n),
-            F::OutputIf => optional::<UInt32Type>(zeros, &mut c.output_if, n),
-            F::SrcAs => optional::<UInt32Type>(zeros, &mut c.src_as, n),
-            F::DstAs => optional::<UInt32Type>(zeros, &mut c.dst_as, n),
-            F::SrcMask => optional::<UInt8Type>(zeros, &mut c.src_mask, n),
-            F::DstMask => optional::<UInt8Type>(zeros, &mut c.dst_mask, n),
-            F::NextHop => fixed(zeros, &mut c.next_hop, n),
-            F::FlowDirection => optional::<UInt8Type>(zeros, &mut c.flow_direction, n),
-            F::EndReason => optional::<UInt8Type>(zeros, &mut c.end_reason, n),
-            F::Event => optional::<UInt8Type>(zeros, &mut c.event, n),
-            F::NatSrcIp => fixed(zeros, &mut c.nat_src_ip, n),
-            F::NatDstIp => fixed(zeros, &mut c.nat_dst_ip, n),
-            F::NatSrcPort => optional::<UInt16Type>(zeros, &mut c.nat_src_port, n),
-            F::NatDstPort => optional::<UInt16Type>(zeros, &mut c.nat_dst_port, n),
-            F::Extra => extra(zeros, &mut c.extra, n),
-            F::SrcCountry | F::DstCountry | F::SrcCity | F::DstCity => label(zeros, None, &self.no_labels, n),
-            F::SrcAsOrg | F::DstAsOrg | F::Direction | F::Indicator => label(zeros, None, &self.no_labels, n),
-            F::IndicatorIp => fixed(zeros, &mut Column::<[u8; 16]>::default(), n),
-        }
-    }
-}
-
-/// Counters as exported and multiplied by the sampling rate; the same arrays where nothing was sampled.
-struct Scaled {
-    raw_bytes: ArrayRef,
-    raw_packets: ArrayRef,
-    bytes: ArrayRef,
-    packets: ArrayRef,
-}
-
-impl Scaled {
-    fn new(builder: &mut FlowBuilder, rows: usize) -> Self {
-        let rates = &builder.rates;
-        let pair = |column: &mut Column<u64>| {
-            let values = column.take(rows).0;
-            let scaled = sampled(rates).then(|| {
-                let mut scaled = values.clone();
-                scale(&mut scaled, rates);
-                primitive::<UInt64Type>(scaled, None)
-            });
-            let raw = primitive::<UInt64Type>(values, None);
-            (Arc::clone(&raw), scaled.unwrap_or(raw))
-        };
-        let (raw_bytes, bytes) = pair(&mut builder.columns.bytes);
-        let (raw_packets, packets) = pair(&mut builder.columns.packets);
-        Self { raw_bytes, raw_packets, bytes, packets }
-    }
-}
-
-fn sampled(rates: &[Span<u32>]) -> bool {
-    rates.iter().any(|span| span.value != 1)
-}
-
-fn scale(values: &mut [u64], rates: &[Span<u32>]) {
-    let mut start = 0;
-    for span in rates {
-        let end = span.end as usize;
-        if span.value != 1 {
-            for value in &mut values[start..end] {
-                *value = value.saturating_mul(u64::from(span.value));
-            }
-        }
-        start = end;
-    }
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls))
-}
-
-fn required<T: ArrowPrimitiveType>(column: &mut Column<T::Native>, rows: usize) -> ArrayRef
-where
-    T::Native: Default,
-{
-    primitive::<T>(column.take(rows).0, None)
-}
-
-fn optional<T: ArrowPrimitiveType>(zeros: &mut Zeros, column: &mut Column<T::Native>, rows: usize) -> ArrayRef
-where
-    T::Native: Default,
-{
-    if column.is_untouched() {
-        return absent::<T>(zeros, rows, true);
-    }
-    let (values, nulls) = column.take(rows);
-    primitive::<T>(values, nulls)
-}
-
-fn optional_scaled(zeros: &mut Zeros, column: &mut Column<u64>, rates: &[Span<u32>], rows: usize) -> ArrayRef {
-    if column.is_untouched() {
-        return absent::<UInt64Type>(zeros, rows, true);
-    }
-    let (mut values, nulls) = column.take(rows);
-    scale(&mut values, rates);
-    primitive::<UInt64Type>(values, nulls)
-}
-
-fn absent<T: ArrowPrimitiveType>(zeros: &mut Zeros, rows: usize, null: bool) -> ArrayRef {
-    let values = ScalarBuffer::new(zeros.bytes(rows * size_of::<T::Native>()), 0, rows);
-    Arc::new(PrimitiveArray::<T>::new(values, null.then(|| zeros.nulls(rows))))
-}
-
-fn times(values: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
-    let array = PrimitiveArray::<TimestampMicrosecondType>::new(ScalarBuffer::from(values), nulls);
-    Arc::new(array.with_timezone("+00:00"))
-}
-
-fn required_times(column: &mut Column<i64>, rows: usize) -> ArrayRef {
-    times(column.take(rows).0, None)
-}
-
-fn addresses(values: Vec<[u8; 16]>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(values.into_flattened()), nulls))
-}
-
-fn fixed<const N: usize>(zeros: &mut Zeros, column: &mut Column<[u8; N]>, rows: usize) -> ArrayRef
-where
-    [u8; N]: Default,
-{
-    let (buffer, nulls) = if column.is_untouched() {
-        (zeros.bytes(rows * N), Some(zeros.nulls(rows)))
-    } else {
-        let (values, nulls) = column.take(rows);
-        (Buffer::from_vec(values.into_flattened()), nulls)
-    };
-    Arc::new(FixedSizeBinaryArray::new(N as i32, buffer, nulls))
-}
-
-fn label(zeros: &mut Zeros, value: Option<&Arc<StringArray>>, none: &Arc<StringArray>, rows: usize) -> ArrayRef {
-    let keys = ScalarBuffer::new(zeros.bytes(rows * size_of::<i32>()), 0, rows);
-    match value {
-        Some(value) => dictionary(keys, None, value),
-        None => dictionary(keys, Some(zeros.nulls(rows)), none),
-    }
-}
-
-fn dictionary(keys: ScalarBuffer<i32>, nulls: Option<NullBuffer>, values: &Arc<StringArray>) -> ArrayRef {
-    let keys = PrimitiveArray::<Int32Type>::new(keys, nulls);
-    Arc::new(DictionaryArray::new(keys, Arc::clone(values) as ArrayRef))
-}
-
-fn extra(zeros: &mut Zeros, column: &mut ByteColumn, rows: usize) -> ArrayRef {
-    match column.take(rows) {
-        Some((offsets, bytes, nulls)) => {
-            let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-            Arc::new(BinaryArray::new(offsets, Buffer::from_vec(bytes), nulls))
-        }
-        None => {
-            let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros.bytes((rows + 1) * size_of::<i32>()), 0, rows + 1));
-            Arc::new(BinaryArray::new(offsets, Buffer::from_vec(Vec::<u8>::new()), Some(zeros.nulls(rows))))
-        }
     }
 }
 

@@ -173,11 +173,6 @@ impl ByteColumn {
         &mut self.bytes
     }
 
-    /// More bytes of the open row.
-    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
     /// Ends the row that was opened.
     pub(crate) fn close(&mut self) {
         if std::mem::take(&mut self.open) {

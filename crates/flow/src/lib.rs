@@ -1,9 +1,35 @@
 //! Flow telemetry decoders: bytes in, columnar batches out.
 //!
-//! This crate must never do I/O, read a clock, or allocate per record. Time is passed in; hostile input is counted,
-//! never an error that stops anything.
+//! [`Decoder`] takes datagrams of NetFlow v5, v7, v9, IPFIX and sFlow; [`FlowBuilder`] collects rows of any source into
+//! batches of the flow class. This crate must never do I/O, read a clock, or allocate per record. Time is passed in;
+//! hostile input is counted, never an error that stops anything.
 
+mod arrays;
 mod builder;
 mod columns;
+mod decoder;
+mod elements;
+mod exporter;
+mod limits;
+mod message;
+mod netflow5;
+mod plan;
+mod report;
+mod rows;
+mod run;
+mod sampling;
+mod sequence;
+mod snapshot;
+mod template;
+mod times;
 
 pub use builder::{EXTRA_BYTES_MAX, FlowBuilder, FlowRow, Origin, ROWS_DEFAULT, ROWS_MAX, Reverse, Source};
+pub use decoder::Decoder;
+pub use elements::{Becomes, Clock, Edge, Element, IcmpPart, REVERSE_PEN, SamplingPart, elements};
+pub use limits::Limits;
+pub use plan::TemplateField;
+pub use report::{Counters, Errors, ExporterStats, Peer, REASONS, Reason, Report, Totals, Waiting};
+pub use sampling::Sampler;
+pub use sequence::SequenceCounters;
+pub use snapshot::{ExporterTemplates, SessionTemplates, TemplateStore};
+pub use template::Definition;
