@@ -1,1 +1,35 @@
-//! placeholder
+//! Who somebody is and what they may do: the permission table, passwords, sessions, keys and first-run set-up. Every
+//! sign-in, failure and refusal is in the audit trail.
+//!
+//! A request becomes a [`Principal`] by [`Identity::session`] (cookie) or [`Identity::bearer`] (API key or operator
+//! key); then [`Identity::authorise`] says whether the principal may do what one [`Permission`] allows in one tenant, and
+//! [`Principal::scope_for`] gives the scope to read with.
+//!
+//! This crate must never keep a secret in the clear, read a clock of its own, or let an operation choose its roles: the
+//! one table in [`Permission`] does.
+
+mod accounts;
+mod config;
+mod error;
+mod files;
+mod keys;
+mod limiter;
+mod password;
+mod permission;
+mod principal;
+mod secret;
+mod service;
+mod setup;
+mod sign_in;
+
+pub use accounts::NewAccount;
+pub use config::IdentityConfig;
+pub use error::IdentityError;
+pub use keys::{API_KEY_PREFIX, MadeApiKey, OPERATOR_KEY_PREFIX, OperatorKey};
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check_password};
+pub use permission::{Permission, PermissionSet, Role};
+pub use principal::{Origin, Principal, PrincipalKind, Refusal, authorise};
+pub use secret::generated_password;
+pub use service::Identity;
+pub use setup::{SETUP_TOKEN_FILE, SetupToken};
+pub use sign_in::SignedIn;

@@ -1,0 +1,30 @@
+//! How long sessions and tokens live.
+
+use guardian_kit::config::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Sign-in, sessions and keys.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityConfig {
+    /// A session that was not used for this long ends.
+    pub session_idle: Duration,
+    /// A session ends after this long, used or not.
+    pub session_max: Duration,
+    /// How long the token of first-run set-up is valid.
+    pub setup_token: Duration,
+    /// Longest life of an API key; a key must expire.
+    pub api_key_max: Duration,
+}
+
+impl Default for IdentityConfig {
+    fn default() -> Self {
+        Self {
+            session_idle: Duration::secs(12 * 3_600),
+            session_max: Duration::days(7),
+            setup_token: Duration::secs(30 * 60),
+            api_key_max: Duration::days(366),
+        }
+    }
+}

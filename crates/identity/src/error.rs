@@ -1,0 +1,68 @@
+//! Why somebody was not let in, or an account could not be changed.
+
+use std::time::Duration;
+
+use guardian_catalog::CatalogError;
+use thiserror::Error;
+
+/// An error of identity. Texts are fit for the person at the other end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// Wrong name or password, or an account that may not sign in; never say which.
+    #[error("the name or the password is wrong")]
+    BadCredentials,
+    /// The session, key or operator key is unknown, ended, revoked or expired.
+    #[error("sign in first")]
+    NotSignedIn,
+    /// Too many failures.
+    #[error("too many failed attempts; try again in {} s", retry_after_secs(.retry_after))]
+    Locked {
+        /// For the `Retry-After` header, rounded up to seconds.
+        retry_after: Duration,
+    },
+    /// More sign-ins at once than can be worked on; try again in a moment.
+    #[error("too many sign-ins at once; try again in a moment")]
+    Busy,
+    /// The password does not do; the text says why.
+    #[error("{0}")]
+    WeakPassword(String),
+    /// The set-up token is wrong, used or expired.
+    #[error("the set-up token is not valid; the current one is in the server's terminal and data directory")]
+    BadSetupToken,
+    /// The request asks for something that cannot be given; the text says what.
+    #[error("{0}")]
+    Invalid(String),
+    /// A file of the data directory could not be written or read.
+    #[error("cannot use {path}: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system gives no random numbers.
+    #[error("no random numbers from the operating system: {0}")]
+    Random(String),
+    /// A password could not be hashed.
+    #[error("hashing failed: {0}")]
+    Hash(String),
+    /// The catalog failed, or refused.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl IdentityError {
+    /// Seconds for the `Retry-After` header, if trying again later helps.
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        match self {
+            Self::Locked { retry_after } => Some(retry_after_secs(retry_after)),
+            Self::Busy | Self::Catalog(CatalogError::Busy) => Some(1),
+            _ => None,
+        }
+    }
+}
+
+fn retry_after_secs(wait: &Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}

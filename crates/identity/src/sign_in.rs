@@ -1,0 +1,183 @@
+//! Signing in with a password, and sessions. A session's token is 256 random bits that only the browser has; it ends
+//! after a while unused, at the latest after a fixed time, and with every change of the password.
+
+use guardian_catalog::{Actor, Credentials, Session, Subject, user_name};
+use guardian_model::{Micros, TenantId, UserId};
+use serde_json::json;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::limiter::{ACCOUNT, ADDRESS, PAIR};
+use crate::service::{address, permissions};
+use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, check_password, secret};
+
+/// How often a session's last use is written down, in microseconds.
+pub(crate) const TOUCH_EVERY: i64 = Micros::MINUTE;
+
+/// A fresh session.
+pub struct SignedIn {
+    /// The token for the cookie: shown once, kept nowhere.
+    pub token: Zeroizing<String>,
+    /// The session.
+    pub session: Session,
+    /// Who signed in.
+    pub principal: Principal,
+}
+
+impl Identity {
+    /// Signs an account in. A name that nobody has takes as long as a wrong password and fails in the same words.
+    pub async fn sign_in(&self, name: &str, password: &str, origin: &Origin) -> Result<SignedIn, IdentityError> {
+        let account = user_name(name).unwrap_or_default();
+        let ip = address(origin.ip);
+        let (pair, by_address, by_account): (&[&[u8]], &[&[u8]], &[&[u8]]) =
+            (&[account.as_bytes(), &ip], &[&ip], &[account.as_bytes()]);
+        let attempts = [(&PAIR, pair), (&ADDRESS, by_address), (&ACCOUNT, by_account)];
+        if let Err(retry_after) = self.inner.limiter.attempt(&attempts, self.inner.clock.monotonic()) {
+            if self.may_note(origin) {
+                self.note_failure("session.locked", &account, origin).await?;
+            }
+            return Err(IdentityError::Locked { retry_after });
+        }
+        let known = self.inner.catalog.system().credentials_by_name(&account).await?;
+        let hash = known.as_ref().and_then(|c| c.password_hash.as_deref());
+        let verified = self.inner.hasher.verify(password, hash).await;
+        if matches!(verified, Err(IdentityError::Busy)) {
+            self.forgive(&attempts, false);
+        }
+        if let Some(credentials) = known.filter(|c| !c.user.disabled && matches!(verified, Ok(true))) {
+            self.forgive(&attempts, true);
+            return self.open_session(credentials, origin).await;
+        }
+        verified?;
+        self.note_failure("session.failed", &account, origin).await?;
+        Err(IdentityError::BadCredentials)
+    }
+
+    /// Who has this session token. Not signed in if it is unknown or ended.
+    pub async fn session(&self, token: &str) -> Result<Principal, IdentityError> {
+        let system = self.inner.catalog.system();
+        let found = system.session(&secret::hash("session", token)).await?;
+        let session = found.ok_or(IdentityError::NotSignedIn)?;
+        let now = self.inner.clock.now();
+        if now >= session.expires || now - session.last_seen >= self.inner.config.session_idle.as_micros() {
+            return Err(IdentityError::NotSignedIn);
+        }
+        let credentials = system.credentials(session.user).await?.filter(|c| !c.user.disabled);
+        let credentials = credentials.ok_or(IdentityError::NotSignedIn)?;
+        if now - session.last_seen >= TOUCH_EVERY {
+            system.touch_session(session.id).await?;
+        }
+        Ok(principal(&credentials, session.id))
+    }
+
+    /// Ends the principal's own session.
+    pub async fn sign_out(&self, principal: &Principal, origin: &Origin) -> Result<(), IdentityError> {
+        let (PrincipalKind::Session { session }, Some(user)) = (principal.kind, principal.user) else {
+            return Err(IdentityError::Invalid("only a session can be signed out of".into()));
+        };
+        self.end_session(principal, user, session, origin).await
+    }
+
+    /// Ends a session of an account at home in the principal's home tenant. The caller has authorised it, or it is the
+    /// principal's own.
+    pub async fn end_session(
+        &self,
+        principal: &Principal,
+        user: UserId,
+        session: Uuid,
+        origin: &Origin,
+    ) -> Result<(), IdentityError> {
+        let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
+        tx.close_session(user, session).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Changes the principal's own password, which ends all of their sessions. The old password is asked for, and
+    /// failing it counts as failing to sign in.
+    pub async fn change_password(
+        &self,
+        principal: &Principal,
+        old: &str,
+        new: &str,
+        origin: &Origin,
+    ) -> Result<(), IdentityError> {
+        let Some(user) = principal.user.filter(|_| matches!(principal.kind, PrincipalKind::Session { .. })) else {
+            return Err(IdentityError::Invalid("only somebody who signed in can change their password".into()));
+        };
+        let ip = address(origin.ip);
+        let known = self.inner.catalog.system().credentials(user).await?.ok_or(IdentityError::NotSignedIn)?;
+        let name = known.user.name.clone();
+        check_password(new, &name)?;
+        let attempts: [(_, &[&[u8]]); 2] = [(&PAIR, &[name.as_bytes(), &ip]), (&ACCOUNT, &[name.as_bytes()])];
+        let waited = self.inner.limiter.attempt(&attempts, self.inner.clock.monotonic());
+        waited.map_err(|retry_after| IdentityError::Locked { retry_after })?;
+        if !self.inner.hasher.verify(old, known.password_hash.as_deref()).await? {
+            self.note_failure("session.failed", &name, origin).await?;
+            return Err(IdentityError::BadCredentials);
+        }
+        self.forgive(&attempts, true);
+        let hash = self.inner.hasher.hash(new).await?;
+        let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
+        tx.set_password(user, hash).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes attempts back; `proved` lets the account start anew, never the address.
+    fn forgive(&self, attempts: &[(&crate::limiter::Policy, &[&[u8]])], proved: bool) {
+        let now = self.inner.clock.monotonic();
+        for (policy, parts) in attempts {
+            self.inner.limiter.forgive(policy, parts, proved && policy.name != ADDRESS.name, now);
+        }
+    }
+
+    pub(crate) async fn open_session(
+        &self,
+        credentials: Credentials,
+        origin: &Origin,
+    ) -> Result<SignedIn, IdentityError> {
+        let user = &credentials.user;
+        let token = secret::token()?;
+        let mut tx = self.begin(user.home_tenant, user_actor(&credentials, origin)).await?;
+        let expires = tx.now() + self.inner.config.session_max.as_micros();
+        let hash = secret::hash("session", &token);
+        let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref()).await?;
+        tx.commit().await?;
+        let principal = principal(&credentials, session.id);
+        Ok(SignedIn { token, session, principal })
+    }
+
+    /// Audits a failed or locked sign-in, in the home tenant of the account if there is one. A name that nobody has is not
+    /// written down: it may well be a password in the wrong field.
+    async fn note_failure(&self, action: &'static str, account: &str, origin: &Origin) -> Result<(), IdentityError> {
+        let known = self.inner.catalog.system().credentials_by_name(account).await?;
+        let (tenant, id, detail) = match &known {
+            Some(c) => {
+                (c.user.home_tenant, c.user.id.to_string(), json!({ "user": c.user.name, "disabled": c.user.disabled }))
+            }
+            None => (TenantId::DEFAULT, String::new(), json!({ "user": null })),
+        };
+        let mut tx = self.begin(tenant, Actor::anonymous(origin.ip, origin.request_id.clone())).await?;
+        tx.note(action, Subject::User, &id, detail);
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn principal(credentials: &Credentials, session: Uuid) -> Principal {
+    let user = &credentials.user;
+    let kind = PrincipalKind::Session { session };
+    Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions(credentials))
+}
+
+/// The account as the audit trail names it before there is a session.
+fn user_actor(credentials: &Credentials, origin: &Origin) -> Actor {
+    Actor {
+        kind: guardian_catalog::ActorKind::User,
+        id: Some(credentials.user.id.to_string()),
+        name: credentials.user.name.clone(),
+        ip: origin.ip,
+        request_id: origin.request_id.clone(),
+    }
+}
