@@ -1,1 +1,19 @@
-//! placeholder
+//! The filter language, and the vectorised predicates that it shares with the Sigma engine.
+//!
+//! This crate is pure: it must never read a clock (the time that `now` means is passed in), do I/O, or know a
+//! storage engine beyond writing a `WHERE` clause for it.
+
+mod cidr;
+mod graph;
+mod kernel;
+mod mask;
+mod names;
+mod predicate;
+mod text;
+
+pub use cidr::Cidr;
+pub use graph::{Evaluator, Graph, NodeId};
+pub use mask::Mask;
+pub use names::{PROTOCOLS, TCP_FLAGS, duration, is_tcp_flags, protocol, size, tcp_flags, time, whole};
+pub use predicate::{Predicate, Relation, Test, integer_max, kind_words};
+pub use text::{GlobPart, PATTERN_BYTES_MAX, REGEX_BYTES_MAX, TextKind, TextPattern};

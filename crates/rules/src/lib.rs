@@ -30,15 +30,51 @@
 //! This crate is pure. It must never read a clock, do I/O or hold global state, and its answers must not depend on
 //! how rows were cut into batches.
 
+mod compile;
+mod condition;
 mod correlate;
+mod correlation;
+mod detection;
 mod document;
+mod encode;
+mod field;
 mod issue;
+mod logsource;
+mod parse;
+mod read;
+mod ruleset;
 mod template;
+mod yaml;
 
+pub use compile::{NODES_MAX, RULES_MAX};
 pub use correlate::{EVIDENCE_FIRST_MAX, EVIDENCE_LAST_MAX, Fired};
 pub use document::{
     ALERT_WINDOW_DEFAULT, Body, Condition, Correlation, CorrelationKind, CountCondition, Document, Extension, Item,
     LogSource, Rule, Scalar, Selection, Status,
 };
 pub use issue::{Issue, IssueLevel, Place};
+pub use parse::{Parsed, parse};
+pub use ruleset::{CompiledRule, EVENT_TIME_AHEAD_MAX, Matches, RuleSet, event_times, window_start};
 pub use template::Template;
+
+/// What was probably meant, as a help text; empty where nothing is near.
+fn suggest(word: &str, known: &[&str]) -> String {
+    let lower = word.to_lowercase();
+    let best = known
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), *k))
+        .min_by_key(|(distance, k)| (*distance, *k));
+    match best {
+        Some((distance, k)) if distance <= 1 + word.chars().count() / 4 => format!("did you mean `{k}`?"),
+        _ => String::new(),
+    }
+}
+
+/// A duration as rules write it: `5m`, `90s`.
+pub(crate) fn duration_words(micros: i64) -> String {
+    let units = [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1000)];
+    match units.iter().find(|(_, size)| micros >= *size && micros % size == 0) {
+        Some((unit, size)) => format!("{}{unit}", micros / size),
+        None => format!("{micros}us"),
+    }
+}
