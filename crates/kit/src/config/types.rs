@@ -268,7 +268,7 @@ impl JsonSchema for ByteSize {
 }
 
 /// What a [`Secret`] shows instead of its value.
-pub(crate) const REDACTED: &str = "<redacted>";
+const REDACTED: &str = "<redacted>";
 
 /// Largest file that a secret is read from, in bytes.
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
