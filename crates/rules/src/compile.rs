@@ -105,6 +105,7 @@ impl Compiler {
             alerts,
             entity,
             alert_window,
+            referred: false,
             plan,
         });
     }
@@ -315,6 +316,7 @@ impl Compiler {
             }
         }
         for (base, generate) in referred {
+            self.set.rules[base].referred = true;
             self.set.rules[base].alerts = generate;
         }
     }

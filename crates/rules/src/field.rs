@@ -408,7 +408,7 @@ impl Line<'_> {
             match self.encoded(&text) {
                 // Encoded text has no wildcards and minds the case.
                 Some(encoded) => {
-                    patterns.extend(encoded.iter().map(|t| TextPattern::wildcard(t, prefix, suffix, true)))
+                    patterns.extend(encoded.iter().map(|t| TextPattern::wildcard(t, prefix, suffix, true)));
                 }
                 None => patterns.push(TextPattern::wildcard(&text, prefix, suffix, cased)),
             }

@@ -28,6 +28,8 @@ pub struct CompiledRule {
     pub entity: Option<usize>,
     /// How long an alert stays open and takes further matches, in microseconds.
     pub alert_window: i64,
+    /// Whether a correlation refers to it.
+    pub(crate) referred: bool,
     pub(crate) plan: Plan,
 }
 
@@ -96,6 +98,11 @@ impl CompiledRule {
     /// Names of a correlation's grouping fields.
     pub fn group_fields(&self) -> impl Iterator<Item = &str> {
         self.correlation().into_iter().flat_map(|plan| plan.group.iter().map(|(name, _)| name.as_str()))
+    }
+
+    /// The rules that a correlation refers to, as positions in the rule set. Empty for plain rules.
+    pub fn referred_rules(&self) -> impl Iterator<Item = usize> {
+        self.correlation().into_iter().flat_map(|plan| plan.rules.iter().copied())
     }
 
     /// Hash of everything that a correlation's state depends on; `None` for plain rules.
@@ -207,13 +214,4 @@ pub fn event_times(batch: &Batch) -> Vec<i64> {
             if time > received.saturating_add(EVENT_TIME_AHEAD_MAX) { received } else { time }
         })
         .collect()
-}
-
-/// The start of the alert window that an event at `time` belongs to, given the window that is open. A window takes
-/// everything up to `length` microseconds after its start, late events included; then the next event opens another.
-pub const fn window_start(open: Option<Micros>, time: Micros, length: i64) -> Micros {
-    match open {
-        Some(start) if time.0 < start.0.saturating_add(length) => start,
-        _ => time,
-    }
 }

@@ -4,7 +4,7 @@ use guardian_model::{EventRef, Micros};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A correlation held in one group and one alert window during one step.
+/// A correlation held in one group during one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fired {
     /// Position of the correlation in [`crate::RuleSet::rules`].
@@ -15,13 +15,9 @@ pub struct Fired {
     pub site: Option<String>,
     /// Replay of the rows; rows of replays never share a group with live ones.
     pub replay: Option<String>,
-    /// Start of the alert window that these belong to: the event time at which the condition first held. It stays
-    /// the same for later steps until the rule's alert window has passed, whatever the batches were.
-    pub window_start: Micros,
-    /// Number of rows of this step after which the condition held.
-    pub held: u64,
-    /// Number of rows in this alert window after which the condition held, this step's included.
-    pub held_total: u64,
+    /// The rows of this step's batch after which the condition held, in order. However rows are cut into batches,
+    /// these are the same rows.
+    pub rows: Vec<u32>,
     /// The measure after the last of these rows: a count, a number of distinct values, a sum or an average; for
     /// temporal correlations, the number of rules that matched.
     pub measure: f64,
@@ -29,14 +25,10 @@ pub struct Fired {
     pub measure_max: f64,
     /// Whether the measure is an estimate, because the group holds more distinct values than are kept exactly.
     pub estimated: bool,
-    /// Earliest event time in the sliding window of the first of these rows.
+    /// Event time at which the group's current activity began, at most one timespan before the first of these rows.
     pub first_seen: Micros,
     /// Latest event time of these rows.
     pub last_seen: Micros,
-    /// Event time of the first of these rows.
-    pub time: Micros,
-    /// The first of these rows: the one that completed the condition.
-    pub trigger: EventRef,
     /// Rows behind it: the first and the last ones of the sliding window, at most
     /// [`crate::EVIDENCE_FIRST_MAX`] + [`crate::EVIDENCE_LAST_MAX`], in order of arrival.
     pub evidence: Vec<EventRef>,
