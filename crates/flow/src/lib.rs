@@ -12,7 +12,9 @@ mod elements;
 mod exporter;
 mod limits;
 mod message;
+pub mod meter;
 mod netflow5;
+pub mod packet;
 mod plan;
 mod report;
 mod rows;
@@ -27,6 +29,8 @@ pub use builder::{EXTRA_BYTES_MAX, FlowBuilder, FlowRow, Origin, ROWS_DEFAULT, R
 pub use decoder::Decoder;
 pub use elements::{Becomes, Clock, Edge, Element, IcmpPart, REVERSE_PEN, SamplingPart, elements};
 pub use limits::Limits;
+pub use meter::{EndReason, Meter, MeterConfig, MeterStats};
+pub use packet::LinkType;
 pub use plan::TemplateField;
 pub use report::{Counters, Errors, ExporterStats, Peer, REASONS, Reason, Report, Totals, Waiting};
 pub use sampling::Sampler;
