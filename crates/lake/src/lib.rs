@@ -1,1 +1,19 @@
-//! placeholder
+//! The embedded telemetry store: a write-ahead log with group commit, rows in memory that queries see at once,
+//! Parquet files by tenant, class and day of receipt, and SQL over all of it together.
+//!
+//! It must never acknowledge what is not on disk, show a row twice, or show a tenant's rows to another's scope.
+
+mod codec;
+mod config;
+mod counters;
+mod error;
+mod lake;
+mod replay;
+mod store;
+mod wal;
+
+pub use config::LakeConfig;
+pub use error::LakeError;
+pub use lake::{Appended, Durable, Lake, LakeStats};
+pub use replay::Replay;
+pub use store::Cleared;
