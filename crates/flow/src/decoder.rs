@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::message::Scratch;
 use crate::netflow5;
 use crate::report::{ExporterStats, Peer, Reason, Report, Totals};
+use crate::sflow;
 
 /// Exporters looked at to find one to displace; the next search goes on where this one ended.
 const CANDIDATES: usize = 64;
@@ -184,6 +185,7 @@ fn identify(datagram: &[u8]) -> Result<(Source, u32), Reason> {
         7 => (Source::NetFlow7, netflow5::HEADER),
         9 => (Source::NetFlow9, 20),
         10 => (Source::Ipfix, 16),
+        0 if u32_at(0)? == sflow::VERSION => (Source::Sflow, sflow::HEADER),
         _ => return Err(Reason::Version),
     };
     if datagram.len() < least {
@@ -193,6 +195,7 @@ fn identify(datagram: &[u8]) -> Result<(Source, u32), Reason> {
         Source::NetFlow5 => u32::from(u16::from_be_bytes([datagram[20], datagram[21]])),
         Source::NetFlow9 => u32_at(16)?,
         Source::Ipfix => u32_at(12)?,
+        Source::Sflow => sflow::sub_agent(datagram).ok_or(Reason::Sflow)?,
         _ => 0,
     };
     Ok((source, domain))

@@ -8,6 +8,7 @@ use crate::message::{Data, Dialect, Message, Scratch};
 use crate::netflow5;
 use crate::report::{Counters, Errors, ExporterStats, Peer, Reason, Report, Totals, Waiting};
 use crate::sampling::Samplers;
+use crate::sflow;
 use crate::template::Session;
 use crate::times::Header;
 
@@ -31,6 +32,7 @@ pub(crate) struct Domain {
     first_seen: Micros,
     /// Export time (milliseconds) and uptime of the last header.
     clocks: Option<(i64, u32)>,
+    agents: sflow::Agents,
     header_rate: Option<u32>,
     counters: Counters,
 }
@@ -46,13 +48,14 @@ impl Domain {
             port: 0,
             first_seen: now,
             clocks: None,
+            agents: sflow::Agents::default(),
             header_rate: None,
             counters: Counters::default(),
         }
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.sessions.iter().map(Session::weight).sum::<usize>()
+        size_of::<Self>() + self.sessions.iter().map(Session::weight).sum::<usize>() + self.agents.weight()
     }
 
     /// The session of a port, made where it is new. `None` when there is no room for it.
@@ -102,7 +105,7 @@ impl Domain {
             sampling_rate: self.header_rate.or_else(|| samplers.default_of(self.source, self.id)),
             samplers: samplers.count(self.source, self.id),
             waiting,
-            missing: self.sessions.iter().map(|session| session.sequence.missing()).sum(),
+            missing: self.sessions.iter().map(|session| session.sequence.missing()).sum::<u64>() + self.agents.missing(),
             counters: self.counters,
         }
     }
@@ -222,7 +225,8 @@ impl Exporter {
             }
             Source::NetFlow9 => self.message(at, Dialect::V9, peer, origin, datagram, shared, out, &mut report),
             Source::Ipfix => self.message(at, Dialect::Ipfix, peer, origin, datagram, shared, out, &mut report),
-            Source::Sflow | Source::Capture => {}
+            Source::Sflow => report.error = self.sflow(at, origin, datagram, shared, out),
+            Source::Capture => {}
         }
         report.flows = (out.len() - rows) as u32;
         if report.flows > 0 && !self.proven {
@@ -230,6 +234,27 @@ impl Exporter {
             self.proven = received - since >= shared.limits.exporter_proven_after;
         }
         report
+    }
+
+    fn sflow(
+        &mut self,
+        at: usize,
+        origin: Origin,
+        datagram: &[u8],
+        shared: &mut Shared<'_>,
+        out: &mut FlowBuilder,
+    ) -> Option<Reason> {
+        let domain = &mut self.domains[at];
+        let context = sflow::Context {
+            origin,
+            limits: shared.limits,
+            agents: &mut domain.agents,
+            budget: &mut self.budget,
+            counters: &mut domain.counters,
+            sampling_rate: &mut domain.header_rate,
+            out,
+        };
+        sflow::decode(datagram, context)
     }
 
     fn netflow5<const LEN: usize>(

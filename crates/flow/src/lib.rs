@@ -21,6 +21,7 @@ mod rows;
 mod run;
 mod sampling;
 mod sequence;
+pub mod sflow;
 mod snapshot;
 mod template;
 mod times;

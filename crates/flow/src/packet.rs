@@ -54,9 +54,10 @@ pub enum Skip {
 }
 
 /// Which part of a datagram a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fragment {
     /// The whole.
+    #[default]
     Whole,
     /// The first fragment, which has the ports, with its identification.
     First(u32),
@@ -65,7 +66,7 @@ pub enum Fragment {
 }
 
 /// The headers of one packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Source MAC address, where the link layer has one.
     pub src_mac: Option<[u8; 6]>,
@@ -95,6 +96,8 @@ pub struct Packet {
     pub icmp: Option<(u8, u8)>,
     /// Identifier of an ICMP query or reply, which tells conversations apart.
     pub icmp_id: u16,
+    /// Where in the packet the transport header begins; may be behind the end of what was captured.
+    pub transport_at: usize,
 }
 
 /// TCP flag FIN.
@@ -108,10 +111,13 @@ pub const TCP_ACK: u16 = 0x10;
 
 pub(crate) const PROTOCOL_ICMP: u8 = 1;
 pub(crate) const PROTOCOL_TCP: u8 = 6;
+pub(crate) const PROTOCOL_UDP: u8 = 17;
 pub(crate) const PROTOCOL_ICMPV6: u8 = 58;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
+
+const UDP_HEADER_BYTES: usize = 8;
 
 /// VLAN tags, MPLS labels and IPv6 extension headers beyond these numbers are not followed.
 const TAGS_MAX: usize = 8;
@@ -120,22 +126,7 @@ const EXTENSIONS_MAX: usize = 12;
 
 /// Reads the headers of a packet of `wire_bytes`, of which `data` may be only the beginning.
 pub fn parse(link: LinkType, data: &[u8], wire_bytes: u32) -> Result<Packet, Skip> {
-    let mut packet = Packet {
-        src_mac: None,
-        dst_mac: None,
-        vlan: None,
-        src_ip: Ip::default(),
-        dst_ip: Ip::default(),
-        ip_bytes: 0,
-        tos: 0,
-        protocol: 0,
-        fragment: Fragment::Whole,
-        src_port: 0,
-        dst_port: 0,
-        tcp_flags: 0,
-        icmp: None,
-        icmp_id: 0,
-    };
+    let mut packet = Packet::default();
     let rest = match link {
         LinkType::Ethernet => {
             packet.dst_mac = data.first_chunk().copied();
@@ -166,7 +157,20 @@ pub fn parse(link: LinkType, data: &[u8], wire_bytes: u32) -> Result<Packet, Ski
         6 => ipv6(rest, wire_rest, &mut packet)?,
         _ => return Err(Skip::Malformed),
     }
+    packet.transport_at += data.len() - rest.len();
     Ok(packet)
+}
+
+/// The payload of a whole UDP datagram, as far as it was captured; none where the packet is something else.
+pub fn udp_payload<'a>(packet: &Packet, data: &'a [u8]) -> Option<&'a [u8]> {
+    if packet.protocol != PROTOCOL_UDP || packet.fragment != Fragment::Whole {
+        return None;
+    }
+    let datagram = data.get(packet.transport_at..)?;
+    let length = usize::from(u16_at(datagram, 4).ok()?);
+    // Zero is a jumbogram (RFC 2675 section 4).
+    let end = if length == 0 { datagram.len() } else { length.min(datagram.len()) };
+    datagram.get(UDP_HEADER_BYTES..end)
 }
 
 /// Walks VLAN tags, PPPoE, MPLS and LLC/SNAP to the IP header.
@@ -251,6 +255,7 @@ fn ipv4(data: &[u8], wire_rest: usize, packet: &mut Packet) -> Result<(), Skip> 
     }
     packet.ip_bytes = total.min(wire_rest) as u32;
     packet.tos = header[1];
+    packet.transport_at = header_bytes;
     packet.protocol = header[9];
     packet.src_ip = Ip::v4([header[12], header[13], header[14], header[15]]);
     packet.dst_ip = Ip::v4([header[16], header[17], header[18], header[19]]);
@@ -279,6 +284,7 @@ fn ipv6(data: &[u8], wire_rest: usize, packet: &mut Packet) -> Result<(), Skip> 
     packet.dst_ip = Ip(*header[24..].first_chunk().ok_or(Skip::Truncated)?);
     let mut next = header[6];
     let mut rest = &data[40..total.clamp(40, data.len())];
+    packet.transport_at = 40;
     for _ in 0..EXTENSIONS_MAX {
         packet.protocol = next;
         let Some(&[following, length]) = rest.first_chunk::<2>() else { return Ok(()) };
@@ -311,6 +317,7 @@ fn ipv6(data: &[u8], wire_rest: usize, packet: &mut Packet) -> Result<(), Skip> 
         next = following;
         // Where an extension header was cut off, the protocol behind it is known and its ports are not.
         rest = rest.get(bytes..).unwrap_or_default();
+        packet.transport_at += bytes;
     }
     packet.protocol = next;
     Ok(())

@@ -133,6 +133,26 @@ fn ipv4_fragments_icmp_and_tunnels() {
 }
 
 #[test]
+fn udp_payloads_are_found_behind_every_header() {
+    let udp = "c000 0807 000c 0000 deadbeef";
+    let v4 = format!("45000020 00000000 4011 0000 0a000001 0a000002 {udp}");
+    let v6 = format!("60000000 0014 00 40 {ADDRESSES6} 11 00 0104 00000000 {udp}");
+    let table: &[(LinkType, String, Option<&[u8]>)] = &[
+        (LinkType::Ethernet, format!("{MACS} 8100 0001 0800 {v4} 0000"), Some(&[0xde, 0xad, 0xbe, 0xef])),
+        (LinkType::RawIp, v6.clone(), Some(&[0xde, 0xad, 0xbe, 0xef])),
+        (LinkType::RawIp, v4[..v4.len() - 4].to_owned(), Some(&[0xde, 0xad])),
+        (LinkType::RawIp, v4.replacen("00000000", "00002000", 1), None),
+        (LinkType::RawIp, v4.replacen("000c 0000", "0004 0000", 1), None),
+        (LinkType::RawIp, TCP4.to_owned(), None),
+    ];
+    for (link, text, payload) in table {
+        let data = hex(text);
+        let packet = parse(*link, &data, data.len() as u32).expect("parses");
+        assert_eq!(udp_payload(&packet, &data), *payload, "{text}");
+    }
+}
+
+#[test]
 fn lengths_follow_the_ip_header_and_never_exceed_the_wire() {
     let data = hex(TCP4);
     for (total, wire, expected) in
@@ -180,10 +200,13 @@ proptest! {
     #[test]
     fn noise_never_panics(data in proptest::collection::vec(any::<u8>(), 0..200), wire in any::<u32>(), number in 0u32..300) {
         if let Some(link) = LinkType::from_pcap(number) {
-            let _ = parse(link, &data, wire).is_ok();
+            prop_assert!(parse(link, &data, wire).is_err() || data.len() >= 20);
         }
         for link in [LinkType::Ethernet, LinkType::RawIp, LinkType::Mpls, LinkType::Network(0x86dd), LinkType::Network(0x8100)] {
-            let _ = parse(link, &data, wire).is_ok();
+            if let Ok(packet) = parse(link, &data, wire) {
+                let payload = udp_payload(&packet, &data).unwrap_or_default();
+                prop_assert!(payload.len() <= data.len());
+            }
         }
     }
 

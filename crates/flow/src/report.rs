@@ -122,6 +122,8 @@ pub struct Counters {
     pub counter_samples: u64,
     /// sFlow samples and records in formats that are skipped.
     pub unknown_samples: u64,
+    /// Packets that sFlow agents chose but could not send samples of, for lack of resources.
+    pub sampler_drops: u64,
     /// Event times that were not believed.
     pub clamped_times: u64,
     /// Event times that could only be estimated, because the exporter's start is not known.

@@ -265,7 +265,7 @@ fn fragments_follow_their_first() {
     bench.at(3, &ipv4(17, 1, 2, (78, 0x0172), &[0; 100]));
     let rows = bench.flush();
     let seen: Vec<_> = rows.iter().map(|row| (row.src.as_str(), row.there.0, row.there.1)).collect();
-    assert_eq!(seen, [("10.0.0.1:53", 3, 3100), ("10.0.0.1:0", 1, 120)]);
+    assert_eq!(seen, [("10.0.0.1:53", 3, 3120), ("10.0.0.1:0", 1, 120)]);
     assert_eq!(bench.meter.stats().orphan_fragments, 1);
 
     let mut bench = Bench::new(MeterConfig { fragments_max: 10, ..MeterConfig::default() });
