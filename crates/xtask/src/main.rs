@@ -1,1 +1,60 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands. It starts cargo, npm, PostgreSQL and the built program; it holds none of
+//! the product's logic, and depends on none of its crates, so that it is compiled in seconds on a fresh machine.
+
+mod bench;
+mod cargo;
+mod child;
+mod dist;
+mod install;
+mod lint;
+mod postgres;
+mod say;
+mod test;
+mod tidy;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, starts, tests, measures and checks Guardian.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build Guardian, start it, and replay recorded attacks at it
+    Up(up::Options),
+    /// Run everything a change must pass, with a private PostgreSQL
+    Test(test::Options),
+    /// Measure the figures that have floors
+    Bench(bench::Options),
+    /// Run clippy over the workspace (a second build of the dependencies)
+    Lint(lint::Options),
+    /// Check the house rules
+    Tidy,
+    /// Build the release archive
+    Dist(dist::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(options) => up::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Lint(options) => lint::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Dist(options) => dist::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
