@@ -131,7 +131,7 @@ lab_down() {
   done
 }
 
-# A second inside segment behind the router: 31 addresses answer, the other 223 are silent.
+# A second inside segment behind the router: 32 addresses answer, the other 224 are silent.
 routed_segment() {
   local n
   n=$(ns segment)
