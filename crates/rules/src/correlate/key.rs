@@ -272,8 +272,11 @@ mod tests {
         let columns: Vec<(ArrayRef, &str)> = vec![
             (Arc::new(UInt8Array::from(vec![6])), "6"),
             (Arc::new(UInt64Array::from(vec![u64::MAX])), "18446744073709551615"),
-            (Arc::new(FixedSizeBinaryArray::from(vec![&ip])), "\"10.0.0.1\""),
-            (Arc::new(FixedSizeBinaryArray::from(vec![&[0, 1, 2, 3, 4, 255]])), "\"00:01:02:03:04:ff\""),
+            (Arc::new(FixedSizeBinaryArray::try_from_iter([ip].iter()).expect("16 bytes")), "\"10.0.0.1\""),
+            (
+                Arc::new(FixedSizeBinaryArray::try_from_iter([[0_u8, 1, 2, 3, 4, 255]].iter()).expect("6 bytes")),
+                "\"00:01:02:03:04:ff\"",
+            ),
             (Arc::new(TimestampMicrosecondArray::from(vec![0])), "\"1970-01-01T00:00:00Z\""),
             (Arc::new(BooleanArray::from(vec![true])), "true"),
             (Arc::new(StringArray::from(vec!["é, =x"])), "\"é, =x\""),
