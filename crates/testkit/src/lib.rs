@@ -1,1 +1,3 @@
-//! placeholder
+//! Development only: what tests of several crates share. Never a dependency of shipped code.
+
+pub mod mmdb;
