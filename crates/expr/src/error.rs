@@ -45,7 +45,7 @@ impl ExprError {
 }
 
 /// What was probably meant, as a help text; empty where nothing is near.
-pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let lower = word.to_lowercase();
     let best = known
         .into_iter()

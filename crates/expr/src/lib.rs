@@ -20,7 +20,7 @@ mod text;
 pub use check::Typed;
 pub use cidr::Cidr;
 pub use complete::{Completion, complete};
-pub use error::ExprError;
+pub use error::{ExprError, suggest};
 pub use graph::{Evaluator, Graph, NodeId};
 pub use lexer::EXPR_BYTES_MAX;
 pub use mask::Mask;

@@ -39,15 +39,7 @@ pub use template::Template;
 
 /// What was probably meant, as a help text; empty where nothing is near.
 fn suggest(word: &str, known: &[&str]) -> String {
-    let lower = word.to_lowercase();
-    let best = known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), *k))
-        .min_by_key(|(distance, k)| (*distance, *k));
-    match best {
-        Some((distance, k)) if distance <= 1 + word.chars().count() / 4 => format!("did you mean `{k}`?"),
-        _ => String::new(),
-    }
+    guardian_expr::suggest(word, known.iter().copied())
 }
 
 /// A duration as rules write it: `5m`, `90s`.
