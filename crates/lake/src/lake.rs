@@ -10,6 +10,7 @@ use guardian_model::{Batch, Class, Scope};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::sql::Engine;
 use crate::store::{Cleared, Store};
 use crate::wal::Commit;
 use crate::{LakeConfig, LakeError, Replay};
@@ -22,6 +23,7 @@ pub struct Lake {
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
+    pub(crate) engine: Mutex<Option<Arc<Engine>>>,
     background: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -113,7 +115,9 @@ impl Lake {
     pub fn open(config: LakeConfig, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, LakeError> {
         let store = Store::open(config, clock, metrics, true)?;
         let background = store.start_background()?;
-        Ok(Self { inner: Arc::new(Inner { store, background: Mutex::new(Some(background)) }) })
+        Ok(Self {
+            inner: Arc::new(Inner { store, engine: Mutex::default(), background: Mutex::new(Some(background)) }),
+        })
     }
 
     /// Opens a lake as it is now, for queries; nothing in its directory is changed. Works beside a server, whose later
@@ -121,7 +125,7 @@ impl Lake {
     /// helps.
     pub fn open_read_only(config: LakeConfig, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, LakeError> {
         let store = Store::open(config, clock, metrics, false)?;
-        Ok(Self { inner: Arc::new(Inner { store, background: Mutex::new(None) }) })
+        Ok(Self { inner: Arc::new(Inner { store, engine: Mutex::default(), background: Mutex::new(None) }) })
     }
 
     /// Accepts a batch. Its rows are visible to queries at once, and durable when [`Appended::durable`] says so, which

@@ -9,6 +9,7 @@ mod counters;
 mod error;
 mod lake;
 mod replay;
+mod sql;
 mod store;
 mod wal;
 
@@ -16,4 +17,5 @@ pub use config::LakeConfig;
 pub use error::LakeError;
 pub use lake::{Appended, Durable, Lake, LakeStats};
 pub use replay::Replay;
+pub use sql::{ColumnInfo, QueryLimits, QueryStats, QueryStream, TableInfo, describe};
 pub use store::Cleared;

@@ -15,6 +15,7 @@ pub(crate) mod rollup;
 pub(crate) mod state;
 
 pub use clear::Cleared;
+pub(crate) use flush::row_numbers;
 pub(crate) use open::decode_batch;
 pub(crate) use state::keep_mask;
 

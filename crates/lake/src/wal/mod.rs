@@ -9,5 +9,5 @@ mod segment;
 mod writer;
 
 pub(crate) use record::{HEADER_BYTES, Header, RecordKind, class_of};
-pub(crate) use segment::{Damage, Reader, Segment, list};
-pub(crate) use writer::{Accepted, Commit, Wal, WalOptions};
+pub(crate) use segment::{Reader, Segment, list};
+pub(crate) use writer::{Commit, Wal, WalOptions};

@@ -128,7 +128,7 @@ mod tests {
             let mut bytes = header.encode();
             let read = Header::decode(&bytes).expect("a good header");
             prop_assert_eq!(format!("{read:?}"), format!("{header:?}"));
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert!(Header::decode(&bytes).is_none());
         }
     }

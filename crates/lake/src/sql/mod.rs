@@ -1,0 +1,16 @@
+//! SQL over the lake, behind a gate: one query, its scope's rows only, within limits.
+//!
+//! Queries run on threads of their own, so that the API's are never kept busy; dropping a stream ends its query.
+
+mod addresses;
+mod functions;
+mod gate;
+mod session;
+mod snapshot;
+mod stream;
+mod table;
+
+pub use session::{ColumnInfo, QueryLimits, TableInfo, describe};
+pub use stream::{QueryStats, QueryStream};
+
+pub(crate) use session::Engine;

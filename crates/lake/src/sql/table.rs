@@ -1,0 +1,287 @@
+//! A class as an SQL table: the files and the batches in memory of one snapshot, which holds nothing of tenants out of
+//! scope. Masking sits directly above the rows and below every filter, so that predicates see masked values only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{ArrayRef, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, internal_err};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+use guardian_model::Class;
+
+use super::functions;
+use super::snapshot::{Bounds, ClassRows, TENANT};
+use crate::store::row_numbers;
+use crate::store::state::{HotBatch, LiveFile};
+
+/// Files and batches that were and were not read, over all scans of a query.
+#[derive(Debug, Default)]
+pub(crate) struct ScanCounts {
+    pub(crate) files: AtomicU64,
+    pub(crate) files_pruned: AtomicU64,
+    pub(crate) hot_batches: AtomicU64,
+}
+
+/// The SQL schema of a class: its columns and the tenant.
+pub(crate) fn schema_of(class: &Class) -> SchemaRef {
+    let fields = class.schema().fields().iter().cloned().chain([Arc::new(tenant_field())]).collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
+fn tenant_field() -> Field {
+    Field::new(TENANT, DataType::Utf8, false)
+}
+
+/// A class in the snapshot of a query.
+#[derive(Debug)]
+pub(crate) struct ClassTable {
+    pub(crate) class: &'static Class,
+    pub(crate) schema: SchemaRef,
+    pub(crate) rows: ClassRows,
+    pub(crate) mask: bool,
+    pub(crate) counts: Arc<ScanCounts>,
+}
+
+#[async_trait]
+impl TableProvider for ClassTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let projection = projection.unwrap_or(&all);
+        let pruning = pruning(state, &self.schema, filters);
+        let files = keep(&self.rows.files, pruning.as_ref(), &Bounds::of_files(self.class, &self.rows.files));
+        let hot = keep(&self.rows.hot, pruning.as_ref(), &Bounds::of_hot(self.class, &self.rows.hot));
+        self.counts.files.fetch_add(files.len() as u64, Ordering::Relaxed);
+        self.counts.files_pruned.fetch_add((self.rows.files.len() - files.len()) as u64, Ordering::Relaxed);
+        self.counts.hot_batches.fetch_add(hot.len() as u64, Ordering::Relaxed);
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        if !files.is_empty() {
+            let limit = limit.filter(|_| filters.is_empty());
+            inputs.push(self.scan_files(state, &files, projection, limit)?);
+        }
+        if !hot.is_empty() {
+            inputs.push(self.scan_hot(state, &hot, projection)?);
+        }
+        let plan: Arc<dyn ExecutionPlan> = match inputs.len() {
+            0 => return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(projection)?)))),
+            1 => inputs.remove(0),
+            _ => UnionExec::try_new(inputs)?,
+        };
+        if self.mask { self.masked(state, plan) } else { Ok(plan) }
+    }
+}
+
+impl ClassTable {
+    fn scan_files(
+        &self,
+        state: &dyn Session,
+        files: &[Arc<LiveFile>],
+        projection: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let described = files.iter().map(|file| {
+            let tenant = ScalarValue::from(file.meta.tenant.to_string());
+            Described {
+                path: file.path(),
+                bytes: file.meta.bytes,
+                rows: file.meta.rows,
+                partition: vec![tenant],
+                // The file stays on disk until the query that reads it is done.
+                keep: Some(Arc::clone(file)),
+            }
+        });
+        let table = TableSchema::new(self.class.schema(), vec![Arc::new(tenant_field())]);
+        scan_parquet(state, table, described.collect(), projection, limit)
+    }
+
+    fn scan_hot(
+        &self,
+        state: &dyn Session,
+        hot: &[Arc<HotBatch>],
+        projection: &[usize],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = Arc::new(self.schema.project(projection)?);
+        let ways = state.config().target_partitions().clamp(1, hot.len().max(1));
+        let mut partitions: Vec<Vec<RecordBatch>> = vec![Vec::new(); ways];
+        for (i, batch) in hot.iter().enumerate() {
+            let columns = projection.iter().map(|&at| hot_column(batch, at)).collect();
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.rows.num_rows()));
+            partitions[i % ways].push(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?);
+        }
+        let source = MemorySourceConfig::try_new(&partitions, schema, None)?;
+        Ok(DataSourceExec::from_data_source(source))
+    }
+
+    /// Replaces personal columns by masked ones.
+    fn masked(&self, state: &dyn Session, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = plan.schema();
+        let config = state.config_options();
+        let mut expressions: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
+        for (at, field) in schema.fields().iter().enumerate() {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+            let declared = self.class.fields.iter().find(|f| f.name == field.name());
+            let expression: Arc<dyn PhysicalExpr> = match declared {
+                Some(f) if f.personal && functions::can_mask(f.kind) => {
+                    let args = vec![column];
+                    Arc::new(ScalarFunctionExpr::try_new(functions::mask(), args, &schema, Arc::new(config.clone()))?)
+                }
+                Some(f) if f.personal => Arc::new(Literal::new(ScalarValue::try_new_null(field.data_type())?)),
+                _ => column,
+            };
+            expressions.push((expression, field.name().clone()));
+        }
+        Ok(Arc::new(ProjectionExec::try_new(expressions, plan)?))
+    }
+}
+
+/// A column of a batch in memory, the filled-in ones included.
+pub(crate) fn hot_column(batch: &HotBatch, at: usize) -> ArrayRef {
+    let rows = batch.rows.num_rows();
+    match at {
+        0 => Arc::new(UInt64Array::from_value(batch.id, rows)),
+        1 => row_numbers(batch),
+        at if at < batch.rows.num_columns() => Arc::clone(batch.rows.column(at)),
+        _ => {
+            let tenant = batch.tenant.to_string();
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(tenant, rows)))
+        }
+    }
+}
+
+/// A Parquet file to scan.
+pub(crate) struct Described {
+    pub(crate) path: std::path::PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) partition: Vec<ScalarValue>,
+    pub(crate) keep: Option<Arc<LiveFile>>,
+}
+
+/// Scans Parquet files, spread over the threads of the query.
+pub(crate) fn scan_parquet(
+    state: &dyn Session,
+    table: TableSchema,
+    files: Vec<Described>,
+    projection: &[usize],
+    limit: Option<usize>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let url = ObjectStoreUrl::local_filesystem();
+    let runtime = state.runtime_env();
+    let reader = CachedParquetFileReaderFactory::new(
+        runtime.object_store(&url)?,
+        runtime.cache_manager.get_file_metadata_cache(),
+    );
+    let full = Arc::clone(table.table_schema());
+    let source = ParquetSource::new(table)
+        .with_table_parquet_options(state.table_options().parquet.clone())
+        .with_pushdown_filters(true)
+        .with_bloom_filter_on_read(true)
+        .with_enable_page_index(true)
+        .with_parquet_file_reader_factory(Arc::new(reader));
+    let mut statistics = Statistics::new_unknown(&full);
+    statistics.num_rows = Precision::Exact(files.iter().map(|f| f.rows as usize).sum());
+    let ways = state.config().target_partitions().clamp(1, files.len().max(1));
+    let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); ways];
+    let mut sizes = vec![0; ways];
+    for file in files {
+        let least = (0..ways).min_by_key(|&i| sizes[i]).unwrap_or(0);
+        sizes[least] += file.bytes;
+        groups[least].push(partitioned(file, &full)?);
+    }
+    let config = FileScanConfigBuilder::new(url, Arc::new(source))
+        .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+        .with_statistics(statistics)
+        .with_limit(limit)
+        .with_projection_indices(Some(projection.to_vec()))?
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+fn partitioned(file: Described, full: &SchemaRef) -> Result<PartitionedFile> {
+    let Ok(absolute) = std::path::absolute(&file.path) else {
+        return internal_err!("{} has no absolute form", file.path.display());
+    };
+    let location = datafusion::object_store::path::Path::from_absolute_path(absolute)?;
+    let mut described = PartitionedFile::new(String::new(), file.bytes).with_partition_values(file.partition);
+    described.object_meta.location = location;
+    let mut statistics = Statistics::new_unknown(full);
+    statistics.num_rows = Precision::Exact(file.rows as usize);
+    described = described.with_statistics(Arc::new(statistics));
+    Ok(match file.keep {
+        Some(keep) => described.with_extension(keep),
+        None => described,
+    })
+}
+
+/// The part of the filters that files and batches can be left out by. Pruning is an aid: where it cannot be built,
+/// everything is read and the filters above decide.
+fn pruning(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Option<PruningPredicate> {
+    let filter = conjunction(filters.iter().cloned())?;
+    let df_schema = DFSchema::try_from(Arc::clone(schema)).ok()?;
+    let filter = filter.transform_columns().and_then(|filter| state.create_physical_expr(filter, &df_schema).ok())?;
+    PruningPredicate::try_new(filter, Arc::clone(schema)).ok()
+}
+
+/// Strips table names off columns.
+trait Unqualified: Sized {
+    fn transform_columns(self) -> Option<Self>;
+}
+
+impl Unqualified for Expr {
+    fn transform_columns(self) -> Option<Self> {
+        use datafusion::common::tree_node::{Transformed, TreeNode};
+        let done = self.transform_up(|e| {
+            Ok(match e {
+                Self::Column(c) => Transformed::yes(Self::Column(datafusion::common::Column::from_name(c.name))),
+                other => Transformed::no(other),
+            })
+        });
+        done.ok().map(|t| t.data)
+    }
+}
+
+fn keep<T: Clone>(items: &[T], pruning: Option<&PruningPredicate>, bounds: &dyn PruningStatistics) -> Vec<T> {
+    let verdicts = pruning.and_then(|p| p.prune(bounds).ok());
+    match verdicts {
+        Some(verdicts) => items.iter().zip(verdicts).filter(|(_, keep)| *keep).map(|(item, _)| item.clone()).collect(),
+        None => items.to_vec(),
+    }
+}

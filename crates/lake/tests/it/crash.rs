@@ -1,0 +1,98 @@
+//! A process that appends is killed at random instants; what it was told to be durable is there, exactly once.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use guardian_kit::config::{ByteSize, Duration as Span};
+use guardian_model::Scope;
+
+use crate::data::{config, flows, numbers, open_with, tenant};
+
+const DIR: &str = "GUARDIAN_LAKE_CRASH_DIR";
+const FIRST: &str = "GUARDIAN_LAKE_CRASH_FIRST";
+const ROWS: u32 = 200;
+const ROUNDS: u32 = 24;
+
+fn crash_config(dir: &Path) -> guardian_lake::LakeConfig {
+    guardian_lake::LakeConfig {
+        flush_rows: 3_000,
+        flush_after: Span::millis(20),
+        compact_rows: 20_000,
+        compact_rows_per_second: 10_000_000,
+        wal_segment: ByteSize::kib(64),
+        ..config(dir)
+    }
+}
+
+/// The process that is killed: appends batches and says which are durable. Run by hand it does nothing.
+#[test]
+fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let mut first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
+    let lake = open_with(crash_config(Path::new(&dir)));
+    let mut out = std::io::stdout();
+    loop {
+        let appended = lake.append(&flows(tenant(1), first, ROWS), Some(u64::from(first))).unwrap();
+        appended.durable.wait().unwrap();
+        writeln!(out, "\ndurable {first}").unwrap();
+        out.flush().unwrap();
+        first += ROWS;
+    }
+}
+
+#[test]
+fn killed_at_any_instant_nothing_is_lost_or_doubled() {
+    let dir = tempfile::tempdir().unwrap();
+    let scope = Scope::of(tenant(1));
+    let mut durable: Vec<u32> = Vec::new();
+    let mut first = 0;
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for round in 0..ROUNDS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["crash::child", "--exact", "--nocapture", "--test-threads=1"])
+            .env(DIR, dir.path())
+            .env(FIRST, first.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let reader = BufReader::new(child.stdout.take().unwrap());
+        let acknowledged = std::thread::spawn(move || {
+            let lines = reader.lines().map_while(Result::ok);
+            lines.filter_map(|l| l.strip_prefix("durable ").and_then(|n| n.parse().ok())).collect::<Vec<u32>>()
+        });
+        std::thread::sleep(Duration::from_millis(30 + (random >> 33) % 400));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let acknowledged = acknowledged.join().unwrap();
+        // The next child's numbers start behind everything this one may have accepted.
+        first = acknowledged.last().map_or(first, |last| last + ROWS) + 10 * ROWS;
+        durable.extend(acknowledged);
+        if round % 6 == 5 {
+            verify(dir.path(), &scope, &durable);
+        }
+    }
+    assert!(durable.len() > 20, "only {} batches were accepted", durable.len());
+    verify(dir.path(), &scope, &durable);
+}
+
+fn verify(dir: &Path, scope: &Scope, durable: &[u32]) {
+    let lake = open_with(crash_config(dir));
+    let found = numbers(&lake, scope);
+    let mut unique = found.clone();
+    unique.dedup();
+    assert_eq!(found.len(), unique.len(), "rows are there twice");
+    for first in durable {
+        for n in *first..first + ROWS {
+            assert!(found.binary_search(&n).is_ok(), "row {n} was durable and is lost");
+        }
+    }
+    // Batches are whole or absent.
+    assert_eq!(found.len() as u32 % ROWS, 0);
+    if let Some(last) = durable.last() {
+        assert!(lake.last_mark(&guardian_model::FLOW) >= Some(u64::from(*last)));
+    }
+}

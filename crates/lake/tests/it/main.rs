@@ -1,0 +1,10 @@
+//! The lake from outside: what was acknowledged is there exactly once, whatever happened, and queries see it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod corruption;
+mod crash;
+mod data;
+mod disk_full;
+mod files;
+mod replay;
+mod sql;
