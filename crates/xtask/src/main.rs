@@ -37,6 +37,9 @@ enum Command {
     Lint(lint::Options),
     /// Check the house rules
     Tidy,
+    /// Send flows to a loopback address (part of `bench spine`)
+    #[command(hide = true)]
+    GenerateLoad(bench::generator::Options),
     /// Build the release archive
     Dist(dist::Options),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Tidy => tidy::run(),
+        Command::GenerateLoad(options) => bench::generator::run(&options),
         Command::Dist(options) => dist::run(&options),
     };
     match result {

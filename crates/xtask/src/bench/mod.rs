@@ -2,6 +2,9 @@
 //! (`bench`, `value`, `unit`, with a peer `peer`, `peer_value`, `ratio`, with a floor `floor`, `pass`); this module runs
 //! them, shows a table and writes the file. It measures nothing itself.
 
+pub(crate) mod generator;
+pub(crate) mod spine;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -29,16 +32,35 @@ pub(crate) struct Options {
 struct Area {
     name: &'static str,
     about: &'static str,
-    /// Arguments to cargo that end in a program printing JSON lines.
-    cargo: &'static [&'static str],
+    how: How,
+}
+
+/// How an area is measured.
+enum How {
+    /// A benchmark of this package that prints JSON lines when it is given `--json`.
+    Benchmark { package: &'static str, name: &'static str },
+    /// The whole program, from outside.
+    Whole(fn() -> Result<Vec<Value>>),
 }
 
 /// Every area, in the order they run. All use the development profile (docs/adr/0002-one-build-profile.md).
-const ALL: &[Area] = &[Area {
-    name: "flow",
-    about: "decoding NetFlow and IPFIX into columns, against netflow_parser",
-    cargo: &["bench", "--profile", "dev", "--package", "guardian-flow", "--bench", "decode", "--", "--json"],
-}];
+const ALL: &[Area] = &[
+    Area {
+        name: "flow",
+        about: "decoding NetFlow and IPFIX into columns, against netflow_parser",
+        how: How::Benchmark { package: "guardian-flow", name: "decode" },
+    },
+    Area {
+        name: "intel",
+        about: "matching addresses against a million indicators",
+        how: How::Benchmark { package: "guardian-intel", name: "indicators" },
+    },
+    Area {
+        name: "spine",
+        about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
+        how: How::Whole(spine::run),
+    },
+];
 
 /// Runs the chosen areas.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -79,7 +101,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Runs one area; its JSON lines are results, everything else is passed on.
 fn measure(area: &Area) -> Result<Vec<Value>> {
-    let mut child = cargo::command().args(area.cargo).stdout(Stdio::piped()).spawn().context("cargo does not start")?;
+    let (package, name) = match area.how {
+        How::Whole(run) => return run(),
+        How::Benchmark { package, name } => (package, name),
+    };
+    let arguments = ["bench", "--profile", "dev", "--package", package, "--bench", name, "--", "--json"];
+    let mut child = cargo::command().args(arguments).stdout(Stdio::piped()).spawn().context("cargo does not start")?;
     let output = child.stdout.take().context("the benchmark has no output")?;
     let mut results = Vec::new();
     for line in BufReader::new(output).lines() {

@@ -12,6 +12,8 @@ use super::{Report, Tree};
 
 /// The list that embeds the rules, in order.
 const LIST: &str = "crates/detect/src/shipped.rs";
+/// Where the behavioural detectors are.
+const DETECTORS: &str = "crates/detect/src/detectors";
 /// The chapter that tells readers what is found.
 const MANUAL: &str = "docs/detections.md";
 
@@ -44,6 +46,14 @@ pub(super) fn check(tree: &Tree, report: &mut Report) -> Result<()> {
         let name = folder.rsplit('/').next().unwrap_or_default();
         if !manual.contains(&format!("| `{name}` |")) {
             report.error(format!("{MANUAL}: no row for `{name}`"));
+        }
+    }
+    for source in tree.sources.iter().filter(|source| source.path.starts_with(DETECTORS)) {
+        let id = source.text.split("id: \"guardian.").nth(1).and_then(|rest| rest.split('"').next());
+        if let Some(id) = id
+            && !manual.contains(&format!("(`guardian.{id}`)"))
+        {
+            report.error(format!("{MANUAL}: nothing about the detector `guardian.{id}`"));
         }
     }
     Ok(())
