@@ -302,6 +302,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn agrees_with_a_plain_search(
             lists in prop::collection::vec(prop::collection::vec(prefix(), 0..20), 0..4),

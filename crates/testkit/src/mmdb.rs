@@ -12,6 +12,11 @@ const SEPARATOR: [u8; 16] = [0; 16];
 /// What stands before the metadata.
 const MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 
+/// Numbers of the unsigned types (MaxMind DB format, section "Output Data Section").
+const U16: u8 = 5;
+const U32: u8 = 6;
+const U64: u8 = 9;
+
 /// A database in the making, for both address families.
 #[derive(Debug, Default)]
 pub struct Mmdb {
@@ -71,12 +76,7 @@ impl Mmdb {
         file.extend_from_slice(&SEPARATOR);
         file.extend_from_slice(&data);
         file.extend_from_slice(MARKER);
-        let metadata = json!({
-            "binary_format_major_version": 2, "binary_format_minor_version": 0, "build_epoch": 1_760_000_000,
-            "database_type": self.database_type, "description": {"en": "test data"}, "ip_version": 6,
-            "languages": ["en"], "node_count": count, "record_size": 32,
-        });
-        write_value(&mut file, &metadata);
+        write_metadata(&mut file, &self.database_type, count);
         file
     }
 }
@@ -116,10 +116,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(flag) => control(out, 14, usize::from(*flag)),
         Value::Number(number) => {
             if let Some(n) = number.as_u64() {
-                // Unsigned integers drop their leading zero bytes; 6 is 32 bits wide, 9 is 64.
-                let bytes: Vec<u8> = n.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
-                control(out, if bytes.len() <= 4 { 6 } else { 9 }, bytes.len());
-                out.extend_from_slice(&bytes);
+                write_unsigned(out, if u32::try_from(n).is_ok() { U32 } else { U64 }, n);
             } else {
                 control(out, 3, 8);
                 out.extend_from_slice(&number.as_f64().unwrap_or_default().to_be_bytes());
@@ -135,6 +132,39 @@ fn write_map(out: &mut Vec<u8>, entries: &Map<String, Value>) {
         control(out, 2, key.len());
         out.extend_from_slice(key.as_bytes());
         write_value(out, value);
+    }
+}
+
+/// Unsigned integers drop their leading zero bytes.
+fn write_unsigned(out: &mut Vec<u8>, kind: u8, n: u64) {
+    let bytes: Vec<u8> = n.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
+    control(out, kind, bytes.len());
+    out.extend_from_slice(&bytes);
+}
+
+/// The metadata, whose integers must have the widths that the format says.
+fn write_metadata(out: &mut Vec<u8>, database_type: &str, node_count: usize) {
+    let numbers = [
+        ("binary_format_major_version", U16, 2),
+        ("binary_format_minor_version", U16, 0),
+        ("build_epoch", U64, 1_760_000_000),
+        ("ip_version", U16, 6),
+        ("node_count", U32, node_count as u64),
+        ("record_size", U16, 32),
+    ];
+    let others = [
+        ("database_type", json!(database_type)),
+        ("description", json!({"en": "test data"})),
+        ("languages", json!(["en"])),
+    ];
+    control(out, 7, numbers.len() + others.len());
+    for (key, kind, number) in numbers {
+        write_value(out, &json!(key));
+        write_unsigned(out, kind, number);
+    }
+    for (key, value) in others {
+        write_value(out, &json!(key));
+        write_value(out, &value);
     }
 }
 
