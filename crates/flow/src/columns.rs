@@ -146,8 +146,10 @@ pub(crate) struct ByteColumn {
     /// End of each row's bytes.
     ends: Vec<i32>,
     valid: Validity,
-    /// Length of `bytes` after the committed rows, as far as rows were committed when last aligned.
+    /// Whether a row is open.
     open: bool,
+    /// Rows and bytes the last batch had, so that the next one is allocated once.
+    hint: (usize, usize),
 }
 
 impl ByteColumn {
@@ -168,6 +170,10 @@ impl ByteColumn {
 
     /// Starts row `base`; the bytes pushed until [`Self::close`] are its value.
     pub(crate) fn open(&mut self, base: usize) -> &mut Vec<u8> {
+        if self.ends.is_empty() {
+            self.ends.reserve(self.hint.0);
+            self.bytes.reserve(self.hint.1);
+        }
         self.align(base);
         self.open = true;
         &mut self.bytes
@@ -190,10 +196,15 @@ impl ByteColumn {
             self.bytes.clear();
             return None;
         }
+        self.hint = (rows + rows / 8, self.bytes.len() + self.bytes.len() / 8);
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
         offsets.append(&mut self.ends);
-        Some((offsets, std::mem::take(&mut self.bytes), self.valid.take(rows)))
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() > 2 * bytes.len() + 64 {
+            bytes.shrink_to_fit();
+        }
+        Some((offsets, bytes, self.valid.take(rows)))
     }
 }
 

@@ -105,7 +105,8 @@ impl Domain {
             sampling_rate: self.header_rate.or_else(|| samplers.default_of(self.source, self.id)),
             samplers: samplers.count(self.source, self.id),
             waiting,
-            missing: self.sessions.iter().map(|session| session.sequence.missing()).sum::<u64>() + self.agents.missing(),
+            missing: self.sessions.iter().map(|session| session.sequence.missing()).sum::<u64>()
+                + self.agents.missing(),
             counters: self.counters,
         }
     }
