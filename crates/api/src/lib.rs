@@ -1,1 +1,95 @@
-//! placeholder
+//! REST, WebSocket and OpenAPI: the HTTP edge. Every operation authenticates, names its permission, works in the
+//! caller's scope, and audits what it changes.
+//!
+//! This crate must never reach data without a [`auth::Caller`], and never know the pipeline: what it needs of it stands
+//! behind the small traits of [`state`](ApiState).
+
+pub mod auth;
+mod cursor;
+mod error;
+mod extract;
+mod resources;
+mod state;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::response::IntoResponse as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+
+pub use cursor::Cursors;
+pub use error::{ApiError, ApiResult, Problem};
+pub use resources::query::{QueryAnswer, answer};
+pub use state::{ApiSettings, ApiState, Kpis, ReplayStart, ReplayView, Replays, RuleActivity, RuleWork};
+
+/// Largest JSON body; uploads of captures have their own limit.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Guardian API",
+        description = "Everything Guardian can do. Errors are problem documents (RFC 9457). Lists have opaque, signed \
+                       cursors. Times are RFC 3339 in UTC. `/api/v1` grows and never breaks.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    security(("api_key" = []), ("session" = []))
+)]
+struct Document;
+
+/// The OpenAPI 3.1 document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    versioned().split_for_parts().1
+}
+
+fn versioned() -> OpenApiRouter<ApiState> {
+    let mut document = Document::openapi();
+    let schemes = document.components.get_or_insert_default();
+    schemes.add_security_scheme("api_key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(auth::SESSION_COOKIE)));
+    schemes.add_security_scheme("session", cookie);
+    let all = resources::ALL.iter().fold(OpenApiRouter::new(), |router, routes| router.merge(routes()));
+    OpenApiRouter::with_openapi(document).nest("/api/v1", all)
+}
+
+#[derive(Clone, Copy)]
+struct RequestIds;
+
+impl MakeRequestId for RequestIds {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&uuid::Uuid::now_v7().to_string()).ok().map(RequestId::new)
+    }
+}
+
+/// Everything that is served.
+pub fn router(state: ApiState) -> Router {
+    let (api, document) = versioned().split_for_parts();
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
+    let id = HeaderName::from_static("x-request-id");
+    let fixed = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    api.merge(resources::probes())
+        .merge(docs)
+        .fallback(|| async {
+            ApiError::not_found("page; the API is below /api/v1, its documentation at /api/docs").into_response()
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::internal("a handler panicked").into_response()
+        }))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .layer(PropagateRequestIdLayer::new(id.clone()))
+        .layer(SetRequestIdLayer::new(id, RequestIds))
+        .with_state(state)
+}

@@ -1,1 +1,28 @@
-fn main() {}
+//! The program: a command line, a `match`, and wiring. Everything it can do lives in the crates below.
+
+mod command;
+mod config;
+mod output;
+mod remote;
+mod tls;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // A second provider cannot be installed before this line, so the result needs no look.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let cli = command::Cli::parse();
+    match cli.run() {
+        Ok(code) => code,
+        Err(error) => {
+            output::note(&format!("guardian: {error:#}"));
+            command::exit_code(&error)
+        }
+    }
+}

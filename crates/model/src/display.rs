@@ -78,7 +78,7 @@ pub fn cell_text(column: &dyn Array, row: usize) -> String {
 pub fn row_json(batch: &RecordBatch, row: usize) -> Map<String, Value> {
     let schema = batch.schema_ref();
     let cells = schema.fields().iter().zip(batch.columns());
-    cells.filter_map(|(f, column)| Some((f.name().clone(), cell_json(f, column.as_ref(), row)?))).collect()
+    cells.filter_map(|(f, column)| Some((f.name().clone(), cell_json(column.as_ref(), row)?))).collect()
 }
 
 fn time_json(column: &dyn Array, unit: TimeUnit, row: usize) -> Option<Value> {

@@ -30,6 +30,11 @@ impl Micros {
         Self(millis.saturating_mul(1_000))
     }
 
+    /// Reads RFC 3339, such as `2026-01-01T00:00:00Z` or with an offset; `None` when it is something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
+    }
+
     /// Rounds down to a multiple of `step` microseconds; `step` must be positive.
     pub const fn floor(self, step: i64) -> Self {
         Self(self.0.div_euclid(step) * step)

@@ -1,0 +1,191 @@
+//! Who is calling, and what they may do. No handler reaches data without a [`Caller`], and no caller gets a scope
+//! without naming the permission.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use guardian_catalog::Actor;
+use guardian_identity::{Identity, IdentityError, Origin, Permission, Principal, Refusal};
+use guardian_model::{Ip, Scope, TenantId};
+
+use crate::error::{ApiError, ApiResult};
+use crate::state::ApiState;
+
+/// Name of the session cookie. The prefix makes browsers insist on `Secure`, no domain and the root path.
+pub const SESSION_COOKIE: &str = "__Host-guardian";
+/// Header that a browser must send with every change. Other sites cannot send it without a preflight, which fails.
+pub const REQUEST_HEADER: &str = "x-guardian-request";
+/// Header that names the tenant, for callers that belong to several.
+pub const TENANT_HEADER: &str = "x-guardian-tenant";
+const USER_AGENT_CHARS_MAX: usize = 200;
+
+/// Whoever sent the request, authenticated.
+#[derive(Clone)]
+pub struct Caller {
+    identity: Identity,
+    principal: Principal,
+    origin: Origin,
+    tenant: TenantId,
+    /// The bearer token or cookie, to look again whether it still holds.
+    credential: Credential,
+}
+
+#[derive(Clone)]
+enum Credential {
+    Bearer(String),
+    Session(String),
+}
+
+impl Caller {
+    /// The tenants in which the caller may do this, or only the one that the tenant header names. A refusal is audited.
+    pub async fn scope(&self, permission: Permission) -> ApiResult<Scope> {
+        self.tenant(permission).await?;
+        Ok(self.principal.scope_for(permission))
+    }
+
+    /// The tenant that the request is about, if the caller may do this there. A refusal is audited.
+    pub async fn tenant(&self, permission: Permission) -> ApiResult<TenantId> {
+        match self.identity.authorise(&self.principal, permission, self.tenant, &self.origin).await {
+            Ok(()) => Ok(self.tenant),
+            Err(Refusal::NoSuchTenant) => Err(ApiError::not_found("tenant")),
+            Err(refusal @ Refusal::Missing(_)) => Err(ApiError::forbidden(refusal.to_string())),
+        }
+    }
+
+    /// For the audit trail.
+    pub fn actor(&self) -> Actor {
+        self.principal.actor(&self.origin)
+    }
+
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The tenant that the request is about, unchecked: for telling the caller who they are.
+    pub fn current_tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Whether the credential that opened a long connection still holds.
+    pub async fn still_valid(&self) -> bool {
+        let again = match &self.credential {
+            Credential::Bearer(token) => self.identity.bearer(token, &self.origin).await,
+            Credential::Session(token) => self.identity.session(token).await,
+        };
+        again.is_ok_and(|principal| !principal.permissions(self.tenant).is_empty())
+    }
+}
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        use axum::http::StatusCode;
+        let retry_after = error.retry_after_secs();
+        let text = error.to_string();
+        let mapped = match error {
+            IdentityError::BadCredentials => Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text),
+            IdentityError::NotSignedIn => Self::unauthenticated(text),
+            IdentityError::Locked { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "locked", text),
+            IdentityError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text),
+            IdentityError::BadSetupToken => Self::new(StatusCode::FORBIDDEN, "bad-setup-token", text),
+            IdentityError::WeakPassword(_) | IdentityError::Invalid(_) => Self::invalid(text),
+            IdentityError::Catalog(error) => return error.into(),
+            other => return Self::internal(other),
+        };
+        match retry_after {
+            Some(seconds) => mapped.retry_after(seconds),
+            None => mapped,
+        }
+    }
+}
+
+/// Where a request came from, for audit and limits.
+pub(crate) fn origin(parts: &Parts) -> Origin {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| Ip::from(c.0.ip()));
+    let text = |name: header::HeaderName| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        Some(value.chars().take(USER_AGENT_CHARS_MAX).collect())
+    };
+    Origin {
+        ip: peer,
+        user_agent: text(header::USER_AGENT),
+        request_id: text(header::HeaderName::from_static("x-request-id")),
+    }
+}
+
+/// The session token of the cookie header.
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
+    let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value.to_owned())
+}
+
+/// Refuses what another site could have made a signed-in browser send.
+pub(crate) fn refuse_foreign(parts: &Parts) -> ApiResult<()> {
+    let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(site) = header("sec-fetch-site")
+        && !matches!(site, "same-origin" | "none")
+    {
+        return Err(ApiError::forbidden("requests from other sites are refused"));
+    }
+    let upgrade = header("upgrade").is_some();
+    let changes = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if changes && header(REQUEST_HEADER).is_none() {
+        return Err(ApiError::forbidden(format!(
+            "a browser session must send the header {REQUEST_HEADER} with changes"
+        )));
+    }
+    if upgrade || changes {
+        let host = header("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+        let origin = header("origin").and_then(|o| o.split_once("://")).map(|(_, authority)| authority);
+        if origin.is_some() && origin != host || upgrade && origin.is_none() {
+            return Err(ApiError::forbidden("the Origin header is not this server's"));
+        }
+    }
+    Ok(())
+}
+
+async fn authenticate(parts: &Parts, state: &ApiState) -> ApiResult<Option<Caller>> {
+    let origin = origin(parts);
+    let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let (principal, credential) = if let Some(value) = bearer {
+        let token = value
+            .strip_prefix("Bearer ")
+            .map(str::trim)
+            .ok_or_else(|| ApiError::unauthenticated("the Authorization header must be `Bearer` and an API key"))?;
+        (state.identity.bearer(token, &origin).await?, Credential::Bearer(token.to_owned()))
+    } else if let Some(token) = session_cookie(&parts.headers) {
+        refuse_foreign(parts)?;
+        (state.identity.session(&token).await?, Credential::Session(token))
+    } else {
+        return Ok(None);
+    };
+    let tenant = match parts.headers.get(TENANT_HEADER).map(|v| v.to_str()) {
+        None => principal.home,
+        Some(text) => text.ok().and_then(|t| t.parse().ok()).ok_or_else(|| ApiError::not_found("tenant"))?,
+    };
+    Ok(Some(Caller { identity: state.identity.clone(), principal, origin, tenant, credential }))
+}
+
+impl FromRequestParts<ApiState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        authenticate(parts, state).await?.ok_or_else(|| ApiError::unauthenticated("sign in or send an API key"))
+    }
+}
+
+impl OptionalFromRequestParts<ApiState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Option<Self>, ApiError> {
+        authenticate(parts, state).await
+    }
+}

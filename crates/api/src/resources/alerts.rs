@@ -1,0 +1,377 @@
+//! Alerts: list, look, decide.
+
+use crate::extract::{Json, Query};
+use axum::extract::{Path, State};
+use guardian_catalog::{
+    Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertSort, AlertStatus, ReplayFilter, Verdict,
+};
+use guardian_identity::Permission;
+use guardian_model::{AlertId, Micros, Severity};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Problem};
+use crate::state::ApiState;
+
+/// Most alerts on one page.
+const PAGE_MAX: u64 = 500;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(counts))
+        .routes(routes!(detail))
+        .routes(routes!(acknowledge))
+        .routes(routes!(close))
+        .routes(routes!(reopen))
+}
+
+/// An alert: findings of one rule about one entity in one window.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AlertView {
+    /// Identity.
+    pub id: String,
+    /// Key by which findings in the telemetry store name it (`findings.alert_key`).
+    pub key: String,
+    /// Tenant.
+    pub tenant: String,
+    /// Rule that decided.
+    pub rule_id: String,
+    /// Content hash of that rule.
+    pub rule_hash: String,
+    /// Title of the rule.
+    pub title: String,
+    /// informational, low, medium, high or critical.
+    pub severity: String,
+    /// ATT&CK techniques and tactics.
+    pub attack: Vec<String>,
+    /// What to do next.
+    pub next_steps: Vec<String>,
+    /// Kind of the entity: ip, host, user, domain or other.
+    pub entity_kind: String,
+    /// The entity that the alert is about.
+    pub entity: String,
+    /// Site of the entity; empty is the main site.
+    pub site: String,
+    /// Grouping fields as name=value pairs.
+    pub group: String,
+    /// First event, RFC 3339.
+    pub first_seen: String,
+    /// Last event, RFC 3339.
+    pub last_seen: String,
+    /// Times the condition held.
+    pub count: u64,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// Why we think so.
+    #[schema(value_type = Object)]
+    pub measures: Map<String, Value>,
+    /// new, acknowledged or closed.
+    pub status: String,
+    /// What it turned out to be, once closed.
+    pub verdict: Option<String>,
+    /// Why it was closed.
+    pub reason: Option<String>,
+    /// Note of whoever looks after it.
+    pub note: Option<String>,
+    /// User who looks after it.
+    pub assignee: Option<String>,
+    /// Replay it came from; null for live traffic.
+    pub replay: Option<String>,
+    /// Whether it was found by looking back.
+    pub retro: bool,
+    /// When it came to the catalog, RFC 3339.
+    pub created: String,
+    /// Number of its last change in the tenant's change log.
+    pub seq: i64,
+    /// The events behind it; only when one alert is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Vec<EvidenceView>>,
+}
+
+/// One event behind an alert.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct EvidenceView {
+    /// Batch of the event in the telemetry store.
+    pub batch: u64,
+    /// Row of the event in its batch.
+    pub row: u32,
+    /// The event's columns; null ones are left out.
+    #[schema(value_type = Object)]
+    pub event: Value,
+}
+
+impl From<Alert> for AlertView {
+    fn from(alert: Alert) -> Self {
+        Self {
+            id: alert.id.to_string(),
+            key: alert.key.to_string(),
+            tenant: alert.tenant.to_string(),
+            rule_id: alert.rule.id,
+            rule_hash: alert.rule.hash,
+            title: alert.rule.title,
+            severity: alert.rule.severity.to_string(),
+            attack: alert.rule.attack,
+            next_steps: alert.rule.next_steps,
+            entity_kind: alert.entity.kind.as_str().to_owned(),
+            entity: alert.entity.value,
+            site: alert.entity.site,
+            group: alert.group_key,
+            first_seen: alert.first_seen.to_string(),
+            last_seen: alert.last_seen.to_string(),
+            count: alert.count,
+            summary: alert.summary,
+            measures: alert.measures.into_iter().collect(),
+            status: alert.status.as_str().to_owned(),
+            verdict: alert.verdict.map(|v| v.as_str().to_owned()),
+            reason: alert.reason,
+            note: alert.note,
+            assignee: alert.assignee.map(|a| a.to_string()),
+            replay: alert.replay,
+            retro: alert.retro,
+            created: alert.created.to_string(),
+            seq: alert.seq,
+            evidence: None,
+        }
+    }
+}
+
+impl From<AlertDetail> for AlertView {
+    fn from(detail: AlertDetail) -> Self {
+        let evidence = detail.evidence.into_iter();
+        let evidence = evidence.map(|(at, event)| EvidenceView { batch: at.batch, row: at.row, event }).collect();
+        Self { evidence: Some(evidence), ..detail.alert.into() }
+    }
+}
+
+/// Which alerts to list.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListQuery {
+    /// `open` (new or acknowledged), or one of new, acknowledged, closed.
+    pub status: Option<String>,
+    /// At least this severity.
+    pub severity_min: Option<String>,
+    /// Of this rule.
+    pub rule: Option<String>,
+    /// Whose entity contains this text.
+    pub entity: Option<String>,
+    /// With this ATT&CK technique or tactic.
+    pub attack: Option<String>,
+    /// Seen at or after this time, RFC 3339.
+    pub from: Option<String>,
+    /// Seen before this time, RFC 3339.
+    pub to: Option<String>,
+    /// `include` (default), `exclude`, `only`, or the name of a replay.
+    pub replay: Option<String>,
+    /// Whose title, summary, entity or group contains this text.
+    pub search: Option<String>,
+    /// `newest` (default), `severity` or `activity`.
+    pub sort: Option<String>,
+    /// Most alerts to answer with, at most 500.
+    pub limit: Option<u64>,
+    /// Where the last page ended: its `next_cursor`. Filter and order come from the cursor.
+    pub cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(&self) -> ApiResult<AlertFilter> {
+        let time = |name: &str, text: &Option<String>| text.as_deref().map(|t| parse_time(name, t)).transpose();
+        let status = match self.status.as_deref() {
+            None => Vec::new(),
+            Some("open") => vec![AlertStatus::New, AlertStatus::Acknowledged],
+            Some(text) => vec![text.parse::<AlertStatus>().map_err(ApiError::invalid)?],
+        };
+        Ok(AlertFilter {
+            status,
+            severity_min: self
+                .severity_min
+                .as_deref()
+                .map(str::parse::<Severity>)
+                .transpose()
+                .map_err(ApiError::invalid)?,
+            rule_id: self.rule.clone(),
+            entity: self.entity.clone(),
+            attack: self.attack.clone(),
+            from: time("from", &self.from)?,
+            to: time("to", &self.to)?,
+            replay: match self.replay.as_deref() {
+                None | Some("include") => ReplayFilter::Include,
+                Some("exclude") => ReplayFilter::Exclude,
+                Some("only") => ReplayFilter::Only,
+                Some(name) => ReplayFilter::Named(name.to_owned()),
+            },
+            search: self.search.clone(),
+            ..AlertFilter::default()
+        })
+    }
+}
+
+/// Reads an RFC 3339 time of a request.
+pub(crate) fn parse_time(name: &str, text: &str) -> ApiResult<Micros> {
+    Micros::parse(text).ok_or_else(|| ApiError::invalid(format!("`{name}` is no RFC 3339 time: `{text}`")))
+}
+
+/// What a cursor carries: the place and the filter it belongs to.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    place: AlertCursor,
+    filter: AlertFilter,
+}
+
+/// One page of alerts.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlertList {
+    /// The alerts.
+    pub items: Vec<AlertView>,
+    /// Where the next page begins; null on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// List alerts
+///
+/// Newest first unless asked otherwise. Pages neither repeat nor skip alerts, however many come in meanwhile.
+#[utoipa::path(get, path = "/alerts", tag = "alerts", params(ListQuery),
+    responses((status = 200, body = AlertList), (status = 422, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem)))]
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> ApiResult<Json<AlertList>> {
+    let scope = caller.scope(Permission::AlertsRead).await?;
+    let (filter, sort, place) = match &query.cursor {
+        Some(text) => {
+            let cursor: Cursor = state.cursors.open(text)?;
+            (cursor.filter, cursor.place.sort, Some(cursor.place))
+        }
+        None => {
+            let sort = query.sort.as_deref().unwrap_or("newest").parse::<AlertSort>().map_err(ApiError::invalid)?;
+            (query.filter()?, sort, None)
+        }
+    };
+    let limit = query.limit.unwrap_or(50).clamp(1, PAGE_MAX);
+    let page = state.catalog.scoped(&scope).alerts(&filter, sort, place.as_ref(), limit).await?;
+    let next_cursor = page.next.map(|place| state.cursors.seal(&Cursor { place, filter })).transpose()?;
+    Ok(Json(AlertList { items: page.items.into_iter().map(AlertView::from).collect(), next_cursor }))
+}
+
+/// How many alerts there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AlertCountsView {
+    /// All that match.
+    pub total: u64,
+    /// By severity.
+    #[schema(value_type = Object)]
+    pub by_severity: Map<String, Value>,
+    /// By status.
+    #[schema(value_type = Object)]
+    pub by_status: Map<String, Value>,
+}
+
+/// Count alerts by severity and status
+#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", params(ListQuery),
+    responses((status = 200, body = AlertCountsView), (status = 422, body = Problem)))]
+async fn counts(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> ApiResult<Json<AlertCountsView>> {
+    let scope = caller.scope(Permission::AlertsRead).await?;
+    let counts = state.catalog.scoped(&scope).alert_counts(&query.filter()?).await?;
+    Ok(Json(AlertCountsView {
+        total: counts.total,
+        by_severity: counts.by_severity.into_iter().map(|(s, n)| (s.to_string(), n.into())).collect(),
+        by_status: counts.by_status.into_iter().map(|(s, n)| (s.as_str().to_owned(), n.into())).collect(),
+    }))
+}
+
+/// Show one alert with the events behind it
+#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem)))]
+async fn detail(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {
+    let scope = caller.scope(Permission::AlertsRead).await?;
+    let detail = state.catalog.scoped(&scope).alert(alert_id(&id)?).await?;
+    Ok(Json(detail.into()))
+}
+
+fn alert_id(text: &str) -> ApiResult<AlertId> {
+    text.parse().map_err(|_| ApiError::not_found("alert"))
+}
+
+/// A remark.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acknowledge {
+    /// What to remember; empty leaves the note as it is.
+    pub note: String,
+}
+
+/// Acknowledge an alert: somebody is looking
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", request_body = Acknowledge,
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn acknowledge(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<Acknowledge>,
+) -> ApiResult<Json<AlertView>> {
+    let note = (!body.note.is_empty()).then_some(AlertChange::Note(body.note));
+    change(&state, &caller, &id, [AlertChange::Acknowledge].into_iter().chain(note)).await
+}
+
+/// A verdict.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    /// true_positive, false_positive, benign or duplicate.
+    pub verdict: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Close an alert with a verdict and a reason
+#[utoipa::path(post, path = "/alerts/{id}/close", tag = "alerts", request_body = Close,
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn close(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<Close>,
+) -> ApiResult<Json<AlertView>> {
+    let verdict = body.verdict.parse::<Verdict>().map_err(ApiError::invalid)?;
+    change(&state, &caller, &id, [AlertChange::Close { verdict, reason: body.reason }]).await
+}
+
+/// Reopen a closed alert
+#[utoipa::path(post, path = "/alerts/{id}/reopen", tag = "alerts",
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn reopen(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {
+    change(&state, &caller, &id, [AlertChange::Reopen]).await
+}
+
+async fn change(
+    state: &ApiState,
+    caller: &Caller,
+    id: &str,
+    changes: impl IntoIterator<Item = AlertChange>,
+) -> ApiResult<Json<AlertView>> {
+    let scope = caller.scope(Permission::AlertsTriage).await?;
+    let id = alert_id(id)?;
+    let scoped = state.catalog.scoped(&scope);
+    let tenant = scoped.alert(id).await?.alert.tenant;
+    let mut tx = scoped.begin(tenant, caller.actor()).await?;
+    for change in changes {
+        tx.change_alert(id, &change).await?;
+    }
+    tx.commit().await?;
+    Ok(Json(scoped.alert(id).await?.into()))
+}

@@ -1,0 +1,67 @@
+//! Exporters: who sends us flows, and what was lost on the way.
+
+use axum::extract::State;
+use guardian_identity::Permission;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Caller;
+use crate::error::{ApiResult, Problem};
+use crate::extract::Json;
+use crate::state::ApiState;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// An exporter, observation domain and protocol.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExporterView {
+    /// Tenant.
+    pub tenant: String,
+    /// Address.
+    pub exporter: String,
+    /// Observation domain, source id, engine or sub-agent.
+    pub domain: u32,
+    /// netflow5, netflow7, netflow9, ipfix or sflow.
+    pub protocol: String,
+    /// `receiving`, `waiting for its template, 12 records held` or `silent`.
+    pub state: String,
+    /// First datagram, RFC 3339.
+    pub first_seen: String,
+    /// Last datagram, RFC 3339.
+    pub last_seen: String,
+    /// Counters by name, loss included; the manual's page on loss explains each.
+    #[schema(value_type = Object)]
+    pub counters: Value,
+}
+
+/// All exporters of the caller's tenants.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExporterList {
+    /// By address.
+    pub items: Vec<ExporterView>,
+}
+
+/// List exporters with their state and loss counters
+#[utoipa::path(get, path = "/exporters", tag = "exporters",
+    responses((status = 200, body = ExporterList), (status = 401, body = Problem), (status = 403, body = Problem)))]
+async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<ExporterList>> {
+    let scope = caller.scope(Permission::ExportersRead).await?;
+    let exporters = state.catalog.scoped(&scope).exporters().await?;
+    let items = exporters.into_iter().map(|e| ExporterView {
+        tenant: e.tenant.to_string(),
+        exporter: e.address.to_string(),
+        domain: e.domain,
+        protocol: e.protocol,
+        state: e.state.to_string(),
+        first_seen: e.first_seen.to_string(),
+        last_seen: e.last_seen.to_string(),
+        counters: e.counters,
+    });
+    Ok(Json(ExporterList { items: items.collect() }))
+}

@@ -1,0 +1,32 @@
+//! The resources of the API: one file each, and the one list of them.
+
+mod alerts;
+mod exporters;
+mod flows;
+pub mod query;
+mod replays;
+mod rules;
+mod session;
+mod stream;
+mod system;
+mod users;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::ApiState;
+
+/// The routes of every resource below `/api/v1`, in the order of the documentation.
+pub const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
+    session::routes,
+    users::routes,
+    alerts::routes,
+    flows::routes,
+    query::routes,
+    rules::routes,
+    exporters::routes,
+    replays::routes,
+    stream::routes,
+    system::routes,
+];
+
+pub use system::probes;

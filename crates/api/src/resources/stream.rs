@@ -1,0 +1,195 @@
+//! The live stream: changes of the tenant, resumable without gap or repeat, and the figures of each second.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use guardian_catalog::{Action, Alert, ChangeEntry, Changes, Subject};
+use guardian_identity::Permission;
+use hashbrown::HashMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::alerts::AlertView;
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Problem};
+use crate::extract::Query;
+use crate::state::ApiState;
+
+/// Alerts whose last told count is remembered for one connection.
+const TOLD_MAX: usize = 20_000;
+/// A client that takes longer than this for one message is let go; it resumes where it was.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an idle connection is pinged.
+const PING: Duration = Duration::from_secs(20);
+/// Largest message that a client may send; it has nothing to say but pongs.
+const INCOMING_BYTES_MAX: usize = 4_096;
+
+/// The routes of this resource.
+pub fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(stream))
+}
+
+/// What to hear.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamQuery {
+    /// Number of the last change that the client has; without it, the stream begins now.
+    pub since: Option<i64>,
+    /// Comma-separated: `alerts`, `changes` (everything else that changes), `kpis`; all by default.
+    pub topics: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Topics {
+    alerts: bool,
+    changes: bool,
+    kpis: bool,
+}
+
+impl Topics {
+    fn parse(text: Option<&str>) -> ApiResult<Self> {
+        let Some(text) = text else { return Ok(Self { alerts: true, changes: true, kpis: true }) };
+        let mut topics = Self { alerts: false, changes: false, kpis: false };
+        for topic in text.split(',').map(str::trim) {
+            match topic {
+                "alerts" => topics.alerts = true,
+                "changes" => topics.changes = true,
+                "kpis" => topics.kpis = true,
+                other => return Err(ApiError::invalid(format!("`topics`: `{other}` is not alerts, changes or kpis"))),
+            }
+        }
+        Ok(topics)
+    }
+}
+
+/// Live stream of alerts, changes and figures (WebSocket)
+///
+/// Each message is a JSON object with a `type`: `hello` (with the `seq` to resume from), `alert` (with `seq`, `alert` and
+/// `news`: whether it is new or its count reached another power of ten), `change`, `kpis`, `resync` (the asked
+/// position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
+/// when connecting again: nothing is missed or told twice.
+#[utoipa::path(get, path = "/stream", tag = "live", params(StreamQuery),
+    responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
+async fn stream(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<StreamQuery>,
+    upgrade: WebSocketUpgrade,
+) -> ApiResult<Response> {
+    let topics = Topics::parse(query.topics.as_deref())?;
+    let scope = caller.scope(Permission::AlertsRead).await?;
+    let tenant = caller.tenant(Permission::AlertsRead).await?;
+    let scoped = state.catalog.scoped(&scope);
+    let since = match query.since {
+        Some(since) => since,
+        None => scoped.latest_seq(tenant).await?,
+    };
+    let follower = scoped.follow(tenant, since)?;
+    let kpis = state.kpis.clone();
+    Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| async move {
+        let session = Session { socket, topics, told: HashMap::new() };
+        session.run(follower, kpis, caller, since).await;
+    }))
+}
+
+struct Session {
+    socket: WebSocket,
+    topics: Topics,
+    told: HashMap<String, u32>,
+}
+
+impl Session {
+    async fn run(
+        mut self,
+        mut follower: guardian_catalog::Follower,
+        mut kpis: tokio::sync::watch::Receiver<crate::state::Kpis>,
+        caller: Caller,
+        since: i64,
+    ) {
+        if !self.send(json!({"type": "hello", "seq": since})).await {
+            return;
+        }
+        let mut ping = tokio::time::interval(PING);
+        loop {
+            let going = tokio::select! {
+                changes = follower.next() => match changes {
+                    Ok(changes) => self.changes(changes).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "a live stream ended");
+                        false
+                    }
+                },
+                changed = kpis.changed(), if self.topics.kpis => {
+                    let figures = kpis.borrow_and_update().clone();
+                    changed.is_ok() && self.send(json!({"type": "kpis", "kpis": figures})).await
+                }
+                incoming = self.socket.recv() => matches!(incoming, Some(Ok(message)) if !matches!(message, Message::Close(_))),
+                _ = ping.tick() => {
+                    caller.still_valid().await && self.push(Message::Ping(Vec::new().into())).await
+                }
+            };
+            if !going {
+                break;
+            }
+        }
+        // The connection is over either way.
+        self.push(Message::Close(None)).await;
+    }
+
+    async fn changes(&mut self, changes: Changes) -> bool {
+        match changes {
+            Changes::Entries { entries, .. } => {
+                for entry in entries {
+                    if let Some(message) = self.message(entry)
+                        && !self.send(message).await
+                    {
+                        return false;
+                    }
+                }
+                true
+            }
+            Changes::ResyncNeeded { latest, .. } => self.send(json!({"type": "resync", "seq": latest})).await,
+        }
+    }
+
+    fn message(&mut self, entry: ChangeEntry) -> Option<Value> {
+        let deleted = entry.action == Action::Deleted;
+        if entry.subject == Subject::Alert && !deleted {
+            if !self.topics.alerts {
+                return None;
+            }
+            let alert: Alert = serde_json::from_value(entry.payload).ok()?;
+            let news = self.is_news(&entry.id, entry.action == Action::Created, alert.count);
+            return Some(json!({"type": "alert", "seq": entry.seq, "news": news, "alert": AlertView::from(alert)}));
+        }
+        self.topics.changes.then(|| {
+            json!({
+                "type": "change", "seq": entry.seq, "subject": entry.subject, "id": entry.id, "action": entry.action,
+            })
+        })
+    }
+
+    /// A new alert is news, and so is one whose count reached another power of ten.
+    fn is_news(&mut self, id: &str, created: bool, count: u64) -> bool {
+        let decade = count.max(1).ilog10();
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        let before = self.told.insert(id.to_owned(), decade);
+        created || before.is_some_and(|before| decade > before)
+    }
+
+    async fn send(&mut self, value: Value) -> bool {
+        self.push(Message::Text(value.to_string().into())).await
+    }
+
+    async fn push(&mut self, message: Message) -> bool {
+        matches!(tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await, Ok(Ok(())))
+    }
+}

@@ -1,0 +1,147 @@
+//! What the handlers share, and the small traits behind which the rest of the program stands.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use guardian_catalog::Catalog;
+use guardian_identity::Identity;
+use guardian_kit::clock::Clock;
+use guardian_kit::health::Health;
+use guardian_kit::metrics::Metrics;
+use guardian_lake::Lake;
+use guardian_model::TenantId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+use crate::cursor::Cursors;
+
+/// Shared by all handlers; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The system of record.
+    pub catalog: Catalog,
+    /// Users, sessions, keys.
+    pub identity: Identity,
+    /// The telemetry store.
+    pub lake: Lake,
+    /// What each rule did so far.
+    pub rule_stats: Arc<dyn RuleActivity>,
+    /// Replays.
+    pub replays: Arc<dyn Replays>,
+    /// Figures of the last second.
+    pub kpis: watch::Receiver<Kpis>,
+    /// Readiness.
+    pub health: Health,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Signs cursors.
+    pub cursors: Cursors,
+    /// Settings of the API.
+    pub settings: Arc<ApiSettings>,
+}
+
+/// Settings of the API.
+#[derive(Clone, Debug, Default)]
+pub struct ApiSettings {
+    /// Whether `/metrics` answers without a key.
+    pub metrics_public: bool,
+}
+
+/// Figures of the last second, for headers and live views.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Kpis {
+    /// When they were taken, RFC 3339.
+    pub time: String,
+    /// Flow rows stored per second.
+    pub flows_per_second: f64,
+    /// Octets of traffic told by those flows per second.
+    pub bytes_per_second: f64,
+    /// Flow rows stored since the start.
+    pub flows_total: u64,
+    /// Datagrams received since the start.
+    pub datagrams_total: u64,
+    /// Datagrams and rows lost on our side since the start: kernel, queues, storage.
+    pub lost_total: u64,
+    /// Flow units that exporters sent and that never arrived, by their sequence numbers.
+    pub missing_total: u64,
+    /// Exporters heard in the last five minutes.
+    pub exporters: u64,
+    /// Exporters that wait for a template.
+    pub exporters_waiting: u64,
+    /// Findings since the start.
+    pub findings_total: u64,
+    /// Resident memory, bytes.
+    pub resident_bytes: u64,
+}
+
+/// What one rule did so far.
+#[derive(Clone, Debug, Default)]
+pub struct RuleWork {
+    /// Sigma id.
+    pub rule_id: String,
+    /// Rows that matched.
+    pub matched: u64,
+    /// Times it fired.
+    pub fired: u64,
+}
+
+/// Tells what rules did.
+pub trait RuleActivity: Send + Sync {
+    /// Every rule of the tenant that ran.
+    fn activity(&self, tenant: TenantId) -> Vec<RuleWork>;
+    /// Takes changed rules up; called after a change was committed.
+    fn reload(&self);
+}
+
+/// A replay to start.
+#[derive(Clone, Debug)]
+pub struct ReplayStart {
+    /// Whose data it becomes.
+    pub tenant: TenantId,
+    /// Tag of all that comes of it.
+    pub name: String,
+    /// A factor or `max`.
+    pub speed: String,
+    /// Keep the recorded times.
+    pub original_time: bool,
+    /// The capture file; removed when the replay ends.
+    pub file: std::path::PathBuf,
+}
+
+/// A replay as it stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ReplayView {
+    /// Identity.
+    pub id: String,
+    /// Tag of all that comes of it.
+    pub name: String,
+    /// Part that is done, 0 to 1.
+    pub fraction: f64,
+    /// Packets read.
+    pub packets: u64,
+    /// Export datagrams decoded.
+    pub exports: u64,
+    /// Flow rows made.
+    pub flows: u64,
+    /// What came of it, once it has ended.
+    #[schema(value_type = Option<Object>)]
+    pub summary: Option<serde_json::Value>,
+}
+
+/// Runs replays. The program wires the pipeline in here.
+#[async_trait]
+pub trait Replays: Send + Sync {
+    /// Where uploads are put.
+    fn spool(&self) -> &std::path::Path;
+    /// Starts one; an error says what is wrong with the request.
+    async fn start(&self, start: ReplayStart) -> Result<ReplayView, String>;
+    /// Those of the tenants, newest first.
+    fn list(&self, tenants: &[TenantId]) -> Vec<ReplayView>;
+    /// One of them.
+    fn get(&self, tenants: &[TenantId], id: &str) -> Option<ReplayView>;
+    /// Ends one early; false when there is none.
+    fn cancel(&self, tenants: &[TenantId], id: &str) -> bool;
+}

@@ -1,0 +1,136 @@
+//! The command line: one file a command, and the one list of them.
+
+mod alerts;
+mod completions;
+mod config;
+mod demo;
+mod docs;
+mod exporters;
+mod query;
+mod replay;
+mod rules;
+mod serve;
+mod user;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::output::Format;
+use crate::remote::RemoteError;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
+config check); 4 the server cannot be reached; 5 not allowed.
+
+First steps:
+  guardian serve                                   start with defaults, data in ./data
+  guardian replay captures/portscan.pcap           feed recorded traffic
+  guardian alerts --follow                         watch what it finds
+  guardian query 'SELECT src_ip, sum(bytes) FROM flows GROUP BY 1 ORDER BY 2 DESC LIMIT 10'";
+
+/// Self-hosted security platform: collects network flows, detects attacks, and tells you what happened.
+#[derive(Debug, Parser)]
+#[command(name = "guardian", version, about, after_help = AFTER_HELP, max_term_width = 120, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Configuration file in YAML or JSON [default: guardian.yaml in the data directory, if there is one]
+    #[arg(long, short, global = true, env = "GUARDIAN_CONFIG", value_name = "FILE", help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory that holds everything Guardian keeps [default: data]
+    #[arg(long, short, global = true, value_name = "DIR", help_heading = "Global options")]
+    pub(crate) data: Option<PathBuf>,
+    /// Set one configuration value, such as `--set lake.retention_age=30d`; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = "Global options")]
+    pub(crate) overrides: Vec<String>,
+    /// Server to talk to [default: the one running on this machine from the same data directory]
+    #[arg(long, global = true, env = "GUARDIAN_SERVER", value_name = "URL", help_heading = "Global options")]
+    pub(crate) server: Option<String>,
+    /// API key for `--server`
+    #[arg(
+        long,
+        global = true,
+        env = "GUARDIAN_TOKEN",
+        hide_env_values = true,
+        value_name = "KEY",
+        help_heading = "Global options"
+    )]
+    pub(crate) token: Option<String>,
+    /// PEM file of the authority that signed the server's certificate
+    #[arg(long, global = true, env = "GUARDIAN_CA", value_name = "FILE", help_heading = "Global options")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, short, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Replay(replay::Replay),
+    Query(query::Query),
+    Alerts(alerts::Alerts),
+    Exporters(exporters::Exporters),
+    Rules(rules::Rules),
+    User(user::User),
+    Demo(demo::Demo),
+    Config(config::ConfigCommand),
+    Completions(completions::Completions),
+    Docs(docs::Docs),
+    Version(version::Version),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let global = &self.global;
+        match self.command {
+            Command::Serve(c) => c.run(global),
+            Command::Replay(c) => c.run(global),
+            Command::Query(c) => c.run(global),
+            Command::Alerts(c) => c.run(global),
+            Command::Exporters(c) => c.run(global),
+            Command::Rules(c) => c.run(global),
+            Command::User(c) => c.run(global),
+            Command::Demo(c) => c.run(global),
+            Command::Config(c) => c.run(global),
+            Command::Completions(c) => c.run(),
+            Command::Docs(c) => c.run(),
+            Command::Version(c) => c.run(global),
+        }
+    }
+}
+
+impl Global {
+    /// Reads the configuration: defaults, file, environment, flags, in this order.
+    pub(crate) fn load(&self) -> Result<Config> {
+        crate::config::load(self).map(|loaded| loaded.value)
+    }
+}
+
+/// The documented exit code of an error.
+pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<crate::config::ConfigError>() {
+        return ExitCode::from(2);
+    }
+    match error.downcast_ref::<RemoteError>() {
+        Some(RemoteError::Unreachable { .. }) => ExitCode::from(4),
+        Some(RemoteError::NotAllowed(_)) => ExitCode::from(5),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Exit code of checks that ran and found something wanting.
+pub(crate) const EXIT_WANTING: u8 = 3;

@@ -1,0 +1,294 @@
+//! Wiring: builds the components, starts them in order, and stops them in the reverse order.
+
+mod figures;
+pub(crate) mod offline;
+mod replays;
+pub(crate) mod rules;
+mod store;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use arc_swap::ArcSwap;
+use guardian_api::{ApiSettings, ApiState, Cursors, Replays as _};
+use guardian_catalog::Catalog;
+use guardian_identity::{Identity, IdentityConfig, OperatorKey};
+use guardian_kit::clock::{Clock, SystemClock};
+use guardian_kit::health::Health;
+use guardian_kit::metrics::Metrics;
+use guardian_kit::shutdown::Shutdown;
+use guardian_lake::Lake;
+use guardian_pipeline::replay::Replayer;
+use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir};
+
+use crate::config::Config;
+use crate::remote::RunFile;
+use crate::tls::{self, ServerTls};
+
+/// How long open requests may take to end at a stop.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How often ended sessions are removed.
+const SWEEP: Duration = Duration::from_secs(600);
+
+/// What a person should hear at the start.
+pub(crate) struct Welcome {
+    /// Base URL.
+    pub(crate) url: String,
+    /// Fingerprint of the local authority.
+    pub(crate) fingerprint: Option<String>,
+    /// Where it lies.
+    pub(crate) ca: Option<PathBuf>,
+    /// Set-up token and its file, while there is no account.
+    pub(crate) setup: Option<(String, PathBuf)>,
+    /// UDP addresses.
+    pub(crate) listening: Vec<SocketAddr>,
+    /// Interfaces that are metered.
+    pub(crate) captures: Vec<String>,
+    /// What is missing, such as location databases.
+    pub(crate) notices: Vec<String>,
+    /// Rules that run.
+    pub(crate) rules: usize,
+}
+
+/// The running program.
+pub(crate) struct Program {
+    config: Config,
+    shutdown: Shutdown,
+    lake: Lake,
+    collector: Collector,
+    spine: Spine,
+    alert_writer: tokio::task::JoinHandle<()>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    handle: axum_server::Handle<SocketAddr>,
+    replays: Arc<replays::LocalReplays>,
+}
+
+impl Program {
+    /// Starts everything. An error leaves nothing running that matters: the process ends.
+    pub(crate) async fn start(config: Config, captures: Vec<String>, shutdown: Shutdown) -> Result<(Self, Welcome)> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let metrics = Metrics::new();
+        let health = Health::new();
+        std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make {}", config.data.display()))?;
+        raise_limits();
+        let state = StateDir::open(config.data.join("state")).context("cannot make the state directory")?;
+        let (server_tls, url, listener) = listen(&config, clock.as_ref())?;
+
+        // What takes longest begins first, beside the rest.
+        let opening = {
+            let (config, clock, metrics) = (config.lake.clone(), Arc::clone(&clock), metrics.clone());
+            tokio::task::spawn_blocking(move || Lake::open(config, clock, &metrics))
+        };
+        let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
+        rules::sync_shipped(&catalog).await.context("cannot store the shipped rules")?;
+        let tenant_rules = rules::load(&catalog).await.context("cannot load the rules")?;
+        let rule_count = tenant_rules.by_tenant.values().map(|r| r.rules().iter().filter(|r| r.alerts).count()).max();
+        let tenant_rules = Arc::new(ArcSwap::from_pointee(tenant_rules));
+        let (intel, notices) = guardian_intel::Intel::open(&config.enrich, &metrics)?;
+        reload_intel(intel.clone(), &config, shutdown.clone());
+        let enrich: Arc<dyn Enrichers> = Arc::new(store::Enrichment(intel));
+        let lake = opening.await.map_err(|e| anyhow!("opening the lake panicked: {e}"))??;
+
+        let (alerts, alert_writer) = store::alert_writer(catalog.clone(), &metrics);
+        let deps = SpineDeps {
+            store: Arc::new(store::LakeStore::new(lake.clone())),
+            alerts: Arc::new(alerts),
+            rules: Arc::clone(&tenant_rules),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            state: state.clone(),
+            detect: config.detect.clone(),
+        };
+        // Reading the log back blocks, and publishes alerts, whose writer runs on this runtime.
+        let spine = tokio::task::spawn_blocking(move || Spine::start(deps))
+            .await
+            .map_err(|e| anyhow!("starting detection panicked: {e}"))??;
+        let collector = Collector::start(CollectorDeps {
+            config: config.collect.clone(),
+            captures: captures.clone(),
+            enrich: Arc::clone(&enrich),
+            spine: spine.input(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+            state,
+        })?;
+
+        let identity = Identity::new(catalog.clone(), Arc::clone(&clock), IdentityConfig::default(), &config.data);
+        let operator = OperatorKey::create(&config.data.join("run").join("operator.key"))?;
+        identity.accept_operator(operator);
+        let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
+        let kpis = figures::start(&figures::Sources {
+            collector: collector.exporters(),
+            spine: spine.stats(),
+            catalog: catalog.clone(),
+            metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+            shutdown: shutdown.clone(),
+        });
+        let replayer =
+            Replayer { enrich, spine: spine.input(), clock: Arc::clone(&clock), meter: config.collect.meter() };
+        let spool = config.data.join("spool");
+        let replays = Arc::new(replays::LocalReplays::new(replayer, spool, shutdown.clone())?);
+        let activity = figures::RuleFigures::new(spine.rule_stats(), catalog.clone(), Arc::clone(&tenant_rules));
+        health.check("telemetry", guardian_kit::health::Scope::Ready).ok();
+        health.check("catalog", guardian_kit::health::Scope::Ready).ok();
+        let app = guardian_api::router(ApiState {
+            catalog: catalog.clone(),
+            identity: identity.clone(),
+            lake: lake.clone(),
+            rule_stats: Arc::new(activity),
+            replays: Arc::clone(&replays) as Arc<dyn guardian_api::Replays>,
+            kpis,
+            health,
+            metrics,
+            clock,
+            cursors: Cursors::new(rand::random()),
+            settings: Arc::new(ApiSettings { metrics_public: config.server.metrics_public }),
+        });
+        sweep_sessions(identity, shutdown.clone());
+        let handle = axum_server::Handle::new();
+        let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
+        let serving = axum_server::from_tcp_rustls(listener, rustls)?
+            .handle(handle.clone())
+            .serve(app.into_make_service_with_connect_info::<SocketAddr>());
+        let server = tokio::spawn(serving);
+        write_run_file(&config, &url, server_tls.ca_file.as_deref(), collector.listening())?;
+        let welcome = Welcome {
+            url,
+            fingerprint: server_tls.fingerprint,
+            ca: server_tls.ca_file,
+            setup,
+            listening: collector.listening().to_vec(),
+            captures,
+            notices: notices.into_iter().map(|n| format!("{}; {}", n.text, n.remedy)).collect(),
+            rules: rule_count.unwrap_or_default(),
+        };
+        let program = Self { config, shutdown, lake, collector, spine, alert_writer, server, handle, replays };
+        Ok((program, welcome))
+    }
+
+    /// Waits until the program should end, by signal or by the failure of a part, and stops it. Answers the failure.
+    pub(crate) async fn run(self) -> Result<()> {
+        let token = self.shutdown.token();
+        let mut server = self.server;
+        let mut failure = None;
+        tokio::select! {
+            () = token.cancelled() => {}
+            signal = signals() => tracing::info!(signal, "stopping"),
+            ended = &mut server => {
+                let reason = match ended {
+                    Ok(Ok(())) => "the web server ended".to_owned(),
+                    Ok(Err(error)) => format!("the web server failed: {error}"),
+                    Err(error) => format!("the web server panicked: {error}"),
+                };
+                failure = Some(reason);
+            }
+        }
+        std::fs::remove_file(RunFile::path(&self.config.data)).ok();
+        self.shutdown.trigger();
+        self.replays.stop();
+        self.handle.graceful_shutdown(Some(DRAIN));
+        let (collector, spine) = (self.collector, self.spine);
+        let stopped = tokio::task::spawn_blocking(move || {
+            collector.join();
+            spine.stop();
+        });
+        stopped.await.map_err(|e| anyhow!("stopping panicked: {e}"))?;
+        if failure.is_none() {
+            // Its result no longer matters: it was asked to end.
+            tokio::time::timeout(DRAIN + Duration::from_secs(1), server).await.ok();
+        }
+        // The spine held the only sender, so the writer ends after the last alert.
+        tokio::time::timeout(Duration::from_secs(10), self.alert_writer).await.ok();
+        let lake = self.lake;
+        tokio::task::spawn_blocking(move || lake.shutdown()).await.map_err(|e| anyhow!("{e}"))??;
+        match failure.or_else(|| self.shutdown.failure()) {
+            Some(reason) => Err(anyhow!(reason)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Binds the web address and prepares TLS.
+fn listen(config: &Config, clock: &dyn Clock) -> Result<(ServerTls, String, std::net::TcpListener)> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let server_tls = tls::server(&config.server.tls, &config.data.join("tls"), host.trim(), clock)?;
+    let address = &config.server.address;
+    let parsed: SocketAddr = address.parse().map_err(|_| {
+        anyhow!("server.address: `{address}` is no address and port, such as 127.0.0.1:8443 or [::]:8443")
+    })?;
+    let listener = std::net::TcpListener::bind(parsed).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(
+            "port {0} is taken (`ss -ltnp sport = :{0}` shows by whom): stop that program, or choose another with \
+             --set server.address=[::]:PORT",
+            parsed.port()
+        ),
+        _ => anyhow!("cannot listen on {address}: {error}"),
+    })?;
+    listener.set_nonblocking(true)?;
+    let bound = listener.local_addr()?;
+    let shown = if bound.ip().is_unspecified() { "localhost".to_owned() } else { bound.ip().to_string() };
+    let shown = if shown.contains(':') { format!("[{shown}]") } else { shown };
+    Ok((server_tls, format!("https://{shown}:{}", bound.port()), listener))
+}
+
+fn write_run_file(config: &Config, url: &str, ca: Option<&Path>, flows: &[SocketAddr]) -> Result<()> {
+    let ca = ca.map(std::path::absolute).transpose()?;
+    let run = RunFile { url: url.to_owned(), ca, pid: std::process::id(), flows: flows.to_vec() };
+    let path = RunFile::path(&config.data);
+    std::fs::write(&path, serde_json::to_string(&run)?).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// File descriptors for exporters' sockets, Parquet files and connections.
+const OPEN_FILES: u64 = 65_536;
+
+fn raise_limits() {
+    if let Err(error) = guardian_sys::process::raise_open_files(OPEN_FILES) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn sweep_sessions(identity: Identity, shutdown: Shutdown) {
+    tokio::spawn(async move {
+        let token = shutdown.token();
+        let mut every = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => break,
+                _ = every.tick() => {
+                    if let Err(error) = identity.sweep().await {
+                        tracing::warn!(%error, "ended sessions could not be removed");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Looks for changed databases and lists now and then, beside everything else.
+fn reload_intel(intel: guardian_intel::Intel, config: &Config, shutdown: Shutdown) {
+    let interval = config.enrich.reload_interval.get();
+    tokio::task::spawn_blocking(move || {
+        while !shutdown.wait_timeout(interval) {
+            let outcome = intel.reload_if_changed();
+            tracing::debug!(?outcome, "looked for changed databases and lists");
+        }
+    });
+}
+
+async fn signals() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be received; end the process by SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "interrupt",
+        _ = terminate.recv() => "terminate",
+    }
+}
