@@ -7,6 +7,7 @@ mod dependencies;
 mod forbidden;
 mod generated;
 mod links;
+mod loss;
 mod rules;
 mod sizes;
 
@@ -34,6 +35,7 @@ const ALL: &[Check] = &[
     Check { name: "dependencies", keeps: "crates depend only upwards in the table", run: dependencies::check },
     Check { name: "rules", keeps: "every shipped rule has both fixtures and its documentation", run: rules::check },
     Check { name: "captures", keeps: "scenarios, files and the capture table agree", run: captures::check },
+    Check { name: "loss", keeps: "every loss counter is explained", run: loss::check },
     Check { name: "links", keeps: "links in the documentation resolve", run: links::check },
     Check { name: "adr", keeps: "decision records are numbered without gaps", run: adr::check },
     Check { name: "generated", keeps: "generated references are what the program prints", run: generated::check },
