@@ -1,0 +1,46 @@
+//! The rules that ship: everything under `rules/`, embedded, in an explicit order. A test compares the list with the
+//! folder. Must never read files.
+
+use std::sync::Arc;
+
+use guardian_rules::{Document, parse};
+
+/// One rule folder that ships.
+#[derive(Clone, Copy, Debug)]
+pub struct ShippedRule {
+    /// Folder below `rules/`.
+    pub path: &'static str,
+    /// Text of its `rule.yml`.
+    pub text: &'static str,
+}
+
+macro_rules! shipped {
+    ($($path:literal),* $(,)?) => {
+        /// Every rule that ships.
+        pub const ALL: &[ShippedRule] = &[$(ShippedRule {
+            path: $path,
+            text: include_str!(concat!("../../../rules/", $path, "/rule.yml")),
+        }),*];
+    };
+}
+
+shipped![
+    "network/clear-text-admin",
+    "network/exposed-admin-service",
+    "network/horizontal-scan-inside",
+    "network/horizontal-scan-outside",
+    "network/indicator-reached-service",
+    "network/ping-sweep",
+    "network/rdp-brute-force",
+    "network/ssh-brute-force",
+    "network/syn-flood",
+    "network/traffic-to-indicator",
+    "network/udp-amplification",
+    "network/vertical-scan-inside",
+    "network/vertical-scan-outside",
+];
+
+/// The documents of all rules that ship, ready to be compiled. They parse without issues; a test makes sure.
+pub fn shipped() -> Vec<Arc<Document>> {
+    ALL.iter().flat_map(|rule| parse(rule.text).documents).collect()
+}
