@@ -6,14 +6,12 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, binary, blob, boolean, integer, pk_uuid, text, text_null, uuid, uuid_null,
 };
 
-use super::Done;
-
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Done {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in accounts().into_iter().chain(detection()).chain(records()) {
             manager.create_table(table).await?;
         }

@@ -4,7 +4,7 @@
 mod m20261122_initial;
 
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, EntityTrait, QuerySelect, Statement, TransactionTrait,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, EntityTrait, QuerySelect, Statement, TransactionTrait,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait, seaql_migrations};
 
@@ -59,6 +59,3 @@ async fn refuse_newer(db: &sea_orm::DatabaseTransaction) -> Result<(), CatalogEr
         None => Ok(()),
     }
 }
-
-/// Creates a table or an index with the error type that migrations use.
-type Done = Result<(), DbErr>;

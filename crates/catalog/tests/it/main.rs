@@ -1,0 +1,67 @@
+//! The catalog on both databases. Every test runs on SQLite, and on PostgreSQL when `GUARDIAN_TEST_POSTGRES_URL` names
+//! a database; with `GUARDIAN_TEST_REQUIRE_POSTGRES=1` its absence is a failure.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod accounts;
+mod alerts;
+mod logs;
+mod schema;
+mod support;
+mod tenancy;
+mod things;
+
+/// Declares each test once for both databases.
+macro_rules! on_both {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let db = crate::support::Db::sqlite().await;
+                crate::$module::$name(&db).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(db) = crate::support::Db::postgres().await else { return };
+                crate::$module::$name(&db).await;
+                db.drop_schema().await;
+            })+
+        }
+    };
+}
+
+on_both![
+    schema::opening_again_changes_nothing,
+    schema::nodes_may_start_at_once,
+    schema::a_newer_database_is_refused,
+    alerts::storing_twice_changes_nothing,
+    alerts::late_and_early_states_end_in_the_same_row,
+    alerts::what_people_decided_stays,
+    alerts::a_batch_may_be_large_and_repeat_itself,
+    alerts::live_alerts_survive_the_clearing_of_replays,
+    alerts::odd_text_is_kept,
+    alerts::filters_find_what_they_say,
+    alerts::pages_stay_put_while_alerts_arrive,
+    alerts::triage_is_audited,
+    alerts::bulk_triage_spares_what_changed_since,
+    logs::numbers_have_no_gaps_under_concurrent_writers,
+    logs::what_is_not_committed_leaves_no_trace,
+    logs::a_follower_misses_and_repeats_nothing,
+    logs::old_followers_are_told_to_resync,
+    logs::a_follower_hears_of_other_processes,
+    logs::the_audit_chain_names_the_first_broken_entry,
+    logs::the_audit_trail_lists_what_is_asked_for,
+    tenancy::nothing_of_another_tenant_is_read,
+    tenancy::nothing_of_another_tenant_is_changed,
+    accounts::accounts_come_and_go,
+    accounts::sessions_end,
+    accounts::keys_are_revoked_for_good,
+    accounts::the_setup_token_works_once,
+    things::rules_keep_their_versions,
+    things::shipped_rules_spare_what_people_changed,
+    things::exporters_are_counted_and_bounded,
+    things::settings_are_versioned,
+    things::state_is_handed_over,
+];

@@ -1,0 +1,179 @@
+//! Tenants never see or change each other's data, whichever function is asked.
+
+use guardian_catalog::{
+    Actor, AlertChange, AlertFilter, AlertSort, AuditFilter, CatalogError, ExporterSeen, ExporterState, NewApiKey,
+    NewUser, RuleDraft, RuleOrigin, User,
+};
+use guardian_model::{AlertId, Scope, TenantId};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{Db, START, ann, state};
+
+struct Full {
+    tenant: TenantId,
+    user: User,
+    alert: AlertId,
+    key: Uuid,
+    session: Uuid,
+}
+
+/// A tenant with one of everything.
+async fn fill(db: &Db, slug: &str) -> Full {
+    let tenant = db.tenant(slug).await.id;
+    let alert = db.upsert(&[state(tenant, 1, 2)]).await[0].id;
+    let seen = ExporterSeen {
+        address: "192.0.2.1".parse().unwrap(),
+        domain: 1,
+        protocol: "ipfix".into(),
+        last_seen: START,
+        state: ExporterState::Receiving,
+        counters: json!({}),
+    };
+    db.catalog.system().observe_exporters(tenant, &[seen]).await.unwrap();
+    let mut replayed = state(tenant, 2, 1);
+    replayed.replay = Some("demo".into());
+    db.upsert(&[replayed]).await;
+    let mut tx = db.begin(tenant).await;
+    let user = tx.create_user(&new_user(&format!("user-{slug}"))).await.unwrap();
+    tx.put_rule(&draft("r1")).await.unwrap();
+    tx.put_setting("k", &json!(1), None).await.unwrap();
+    let key = NewApiKey {
+        public_id: format!("pub{slug}"),
+        secret_hash: vec![1],
+        user: user.id,
+        name: "k".into(),
+        scopes: vec![],
+        expires: None,
+    };
+    let key = tx.create_api_key(&key).await.unwrap().id;
+    let session = tx.open_session(user.id, slug.into(), START + 9, None).await.unwrap().id;
+    tx.commit().await.unwrap();
+    Full { tenant, user, alert, key, session }
+}
+
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        name: name.into(),
+        display_name: String::new(),
+        email: None,
+        password_hash: Some("$argon2id$x".into()),
+        role: "admin".into(),
+    }
+}
+
+fn draft(id: &str) -> RuleDraft {
+    RuleDraft {
+        rule_id: id.into(),
+        title: "t".into(),
+        level: "high".into(),
+        origin: RuleOrigin::Custom,
+        source: "title: t".into(),
+        hash: "h".into(),
+        comment: None,
+        enabled: true,
+    }
+}
+
+fn refused<T>(what: &str, answer: Result<T, CatalogError>) {
+    assert!(matches!(answer, Err(CatalogError::NotFound(_))), "{what} was not refused");
+}
+
+/// How much of everything a scope shows: every function that lists.
+async fn visible(db: &Db, scope: &Scope) -> Vec<(&'static str, usize)> {
+    let s = db.catalog.scoped(scope);
+    let all = AlertFilter::default();
+    vec![
+        ("alerts", s.alerts(&all, AlertSort::Newest, None, 100).await.unwrap().items.len()),
+        ("counts", s.alert_counts(&all).await.unwrap().total as usize),
+        ("replays", s.replays().await.unwrap().len()),
+        ("rules", s.rules().await.unwrap().len()),
+        ("exporters", s.exporters().await.unwrap().len()),
+        ("users", s.users().await.unwrap().len()),
+        ("keys", s.api_keys().await.unwrap().len()),
+        ("tenants", s.tenant_list().await.unwrap().len()),
+    ]
+}
+
+pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
+    let (ours, theirs) = (fill(db, "ours").await, fill(db, "theirs").await);
+    let one = [2, 2, 1, 1, 1, 1, 1, 1];
+    for (scope, times) in [
+        (Scope::of(ours.tenant), 1),
+        (Scope::of(theirs.tenant), 1),
+        (Scope::of_all([ours.tenant, theirs.tenant]), 2),
+        (Scope::of_all([]), 0),
+        (Scope::of(TenantId(Uuid::nil())), 0),
+    ] {
+        for ((what, found), one) in visible(db, &scope).await.into_iter().zip(one) {
+            // Replays are listed by name, and both tenants replayed the same.
+            let expected = if what == "replays" { one.min(times) } else { one * times };
+            assert_eq!(found, expected, "{what} of {} tenants", scope.tenants().len());
+        }
+    }
+    let s = db.catalog.scoped(&Scope::of(ours.tenant));
+    let (them, key) = (theirs.tenant, state(theirs.tenant, 1, 2).key);
+    refused("alert", s.alert(theirs.alert).await);
+    refused("alert_by_key", s.alert_by_key(key).await);
+    let named = s.alerts(&AlertFilter::of(them), AlertSort::Newest, None, 10).await.unwrap();
+    assert!(named.items.is_empty(), "naming the tenant in the filter does not open it");
+    assert_eq!(s.alert_counts(&AlertFilter::of(them)).await.unwrap().total, 0);
+    refused("rule", s.rule(them, "r1").await);
+    refused("rule_sources", s.rule_sources(them).await);
+    refused("rule_versions", s.rule_versions(them, "r1").await);
+    refused("setting", s.setting(them, "k").await);
+    refused("setting_versions", s.setting_versions(them, "k", 9).await);
+    refused("user", s.user(theirs.user.id).await);
+    refused("sessions", s.sessions(theirs.user.id).await);
+    refused("audit", s.audit(them, &AuditFilter::default(), None, 9).await);
+    refused("verify_audit", s.verify_audit(them).await);
+    refused("changes_since", s.changes_since(them, 0, 9).await);
+    refused("latest_seq", s.latest_seq(them).await);
+    refused("follow", s.follow(them, 0));
+    refused("subscribe", s.subscribe(them));
+    // And what is ours is there, so that the refusals above mean something.
+    s.alert(ours.alert).await.unwrap();
+    s.rule(ours.tenant, "r1").await.unwrap();
+    s.setting(ours.tenant, "k").await.unwrap().unwrap();
+    assert_eq!(s.sessions(ours.user.id).await.unwrap().len(), 1);
+    assert!(!s.audit(ours.tenant, &AuditFilter::default(), None, 9).await.unwrap().is_empty());
+}
+
+pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
+    let (ours, theirs) = (fill(db, "ours").await, fill(db, "theirs").await);
+    let scoped = db.catalog.scoped(&Scope::of(ours.tenant));
+    refused("begin", scoped.begin(theirs.tenant, ann()).await);
+    let before = db.catalog.scoped(&Scope::of(theirs.tenant)).latest_seq(theirs.tenant).await.unwrap();
+    let mut tx = scoped.begin(ours.tenant, ann()).await.unwrap();
+    refused("change_alert", tx.change_alert(theirs.alert, &AlertChange::Acknowledge).await);
+    let all = AlertFilter::of(theirs.tenant);
+    assert_eq!(tx.change_alerts(&all, i64::MAX, &AlertChange::Acknowledge).await.unwrap(), 0);
+    refused("assign", tx.change_alert(ours.alert, &AlertChange::Assign(Some(theirs.user.id))).await);
+    refused("set_membership", tx.set_membership(theirs.user.id, Some("viewer")).await);
+    refused("set_password", tx.set_password(theirs.user.id, "x".into()).await);
+    refused("disable_user", tx.disable_user(theirs.user.id, true).await);
+    refused("rename_user", tx.rename_user(theirs.user.id, "x", None).await);
+    refused("delete_user", tx.delete_user(theirs.user.id).await);
+    refused("open_session", tx.open_session(theirs.user.id, vec![9], START, None).await);
+    refused("close_session", tx.close_session(theirs.user.id, theirs.session).await);
+    refused("close_session", tx.close_session(ours.user.id, theirs.session).await);
+    refused("revoke_api_key", tx.revoke_api_key(theirs.key).await);
+    assert_eq!(tx.clear_replay(None).await.unwrap(), 1, "ours only");
+    tx.enable_rule("r1", false).await.unwrap();
+    tx.delete_rule("r1").await.unwrap();
+    tx.commit().await.unwrap();
+    let s = db.catalog.scoped(&Scope::of(theirs.tenant));
+    assert_eq!(s.latest_seq(theirs.tenant).await.unwrap(), before, "nothing happened there");
+    assert_eq!(s.alert_counts(&AlertFilter::default()).await.unwrap().total, 2);
+    assert!(s.rule(theirs.tenant, "r1").await.unwrap().rule.enabled);
+
+    // A provider, whose scope holds both, lends an account; the home tenant stays its owner.
+    let both = Scope::of_all([ours.tenant, theirs.tenant]);
+    let mut tx = db.catalog.scoped(&both).begin(theirs.tenant, Actor::system("test")).await.unwrap();
+    assert!(tx.set_membership(ours.user.id, Some("viewer")).await.unwrap());
+    refused("set_password", tx.set_password(ours.user.id, "x".into()).await);
+    tx.commit().await.unwrap();
+    assert_eq!(s.users().await.unwrap().len(), 2);
+    let (_, roles) = s.user(ours.user.id).await.unwrap();
+    assert_eq!(roles.len(), 1, "only the role here is shown");
+}
