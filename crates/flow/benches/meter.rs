@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use guardian_flow::{Decoder, FlowBuilder, LinkType, Limits, Meter, MeterConfig, Peer};
+use guardian_flow::{Decoder, FlowBuilder, Limits, LinkType, Meter, MeterConfig, Peer};
 use guardian_model::{Ip, Micros};
 
 const PACKETS: usize = 100_000;

@@ -8,6 +8,7 @@ use crate::message::{Data, Dialect, Message, Scratch};
 use crate::netflow5;
 use crate::report::{Counters, Errors, ExporterStats, Peer, Reason, Report, Totals, Waiting};
 use crate::sampling::Samplers;
+use crate::sequence::Records;
 use crate::sflow;
 use crate::template::Session;
 use crate::times::Header;
@@ -338,7 +339,7 @@ impl Exporter {
             session: &mut domain.sessions[session],
             budget: &mut self.budget,
             header,
-            records: 0,
+            records: Records::default(),
             counted: 0,
             unknown_sets: 0,
             held_sets: 0,
@@ -352,10 +353,17 @@ impl Exporter {
         report.error = data.error;
         report.held_sets = held_sets;
         let sequence = &mut data.counters.sequence;
-        let (units, behind) = match dialect {
-            Dialect::V9 => (1, BEHIND_DATAGRAMS),
-            Dialect::Ipfix => (records, BEHIND_RECORDS),
+        let (mut number, mut units, behind) = match dialect {
+            Dialect::V9 => (number, 1, BEHIND_DATAGRAMS),
+            Dialect::Ipfix => (number, records.all, BEHIND_RECORDS),
         };
+        if dialect == Dialect::Ipfix && unknown_sets == 0 {
+            let changed;
+            (number, units, changed) = session.counting.normalise(number, records);
+            if changed {
+                session.sequence.forget();
+            }
+        }
         let uncounted = session.sequence.accept(number, units, behind, restarted, origin.received, sequence);
         match dialect {
             Dialect::V9 if held_sets > 0 => session.held_records(u32::from(count).saturating_sub(counted)),

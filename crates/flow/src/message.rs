@@ -12,6 +12,7 @@ use crate::report::{Counters, Reason};
 use crate::rows::{Extent, Fixed, Rows, Varying, measure};
 use crate::run::run;
 use crate::sampling::{Sampler, Samplers, rate_of};
+use crate::sequence::Records;
 use crate::template::{Definition, Held, Session, TEMPLATE_ID_MIN, Template};
 use crate::times::Header;
 
@@ -140,8 +141,8 @@ pub(crate) struct Message<'a> {
     pub(crate) session: &'a mut Session,
     pub(crate) budget: &'a mut Budget,
     pub(crate) header: Header,
-    /// Data records decoded, those of options included: what IPFIX sequence numbers count.
-    pub(crate) records: u32,
+    /// Data records decoded: what IPFIX sequence numbers count.
+    pub(crate) records: Records,
     /// Templates and records of any kind: what the header of v9 counts.
     pub(crate) counted: u32,
     /// Sets put aside, or dropped for want of room.
@@ -187,7 +188,8 @@ impl Message<'_> {
         let now = self.now();
         if let Some(template) = self.session.find(id, now) {
             let records = self.data.set(template, body, &self.header);
-            self.records += records;
+            self.records.all += records;
+            self.records.options += if template.definition.scopes.is_some() { records } else { 0 };
             self.counted += records;
             return;
         }

@@ -39,6 +39,65 @@ struct Gap {
     datagrams: u32,
 }
 
+/// How an IPFIX exporter counts records for its sequence number.
+///
+/// RFC 7011 section 3.1 counts all data records sent before the message. Some exporters (softflowd) count those of the
+/// message too and leave out those of options, which would look like gaps and reordering. What fits the numbers is
+/// found out from each pair of messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counting {
+    mode: Mode,
+    last: Option<(u32, Records)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Mode {
+    /// The number counts the message's own records.
+    inclusive: bool,
+    /// Records of options do not count.
+    flows_only: bool,
+}
+
+/// Data records of one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Records {
+    pub(crate) all: u32,
+    pub(crate) options: u32,
+}
+
+impl Mode {
+    const ALL: [Self; 4] = [
+        Self { inclusive: false, flows_only: false },
+        Self { inclusive: true, flows_only: false },
+        Self { inclusive: false, flows_only: true },
+        Self { inclusive: true, flows_only: true },
+    ];
+
+    fn units(self, records: Records) -> u32 {
+        if self.flows_only { records.all.saturating_sub(records.options) } else { records.all }
+    }
+
+    fn fits(self, last: (u32, Records), number: u32, records: Records) -> bool {
+        number == last.0.wrapping_add(self.units(if self.inclusive { records } else { last.1 }))
+    }
+}
+
+impl Counting {
+    /// The sequence number as RFC 7011 has it, the records that count, and whether this message showed that the
+    /// exporter counts otherwise than was thought.
+    pub(crate) fn normalise(&mut self, number: u32, records: Records) -> (u32, u32, bool) {
+        let mut changed = false;
+        if let Some(last) = self.last.replace((number, records))
+            && !self.mode.fits(last, number, records)
+            && let Some(mode) = Mode::ALL.into_iter().find(|mode| mode.fits(last, number, records))
+        {
+            (self.mode, changed) = (mode, true);
+        }
+        let units = self.mode.units(records);
+        (if self.mode.inclusive { number.wrapping_sub(units) } else { number }, units, changed)
+    }
+}
+
 /// The sequence of one stream.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sequence {
@@ -92,6 +151,11 @@ impl Sequence {
     /// The last datagram held units that could not be counted: the next one sets the sequence.
     pub(crate) fn leave_open(&mut self) {
         self.open = self.expected.take();
+    }
+
+    /// Begins anew without counting anything: what was thought of the stream was wrong.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
     }
 
     /// Units in gaps that may still be closed.
@@ -154,7 +218,7 @@ impl Sequence {
 mod tests {
     use guardian_model::Micros;
 
-    use super::{Sequence, SequenceCounters};
+    use super::{Counting, Records, Sequence, SequenceCounters};
 
     /// Feeds (number, units), one a millisecond, then enough in-order datagrams to close every window.
     fn run(datagrams: &[(u32, u32)]) -> SequenceCounters {
@@ -210,5 +274,21 @@ mod tests {
         assert_eq!(sequence.accept(109, 1, 1000, false, Micros(1), &mut counters), 7);
         assert_eq!(sequence.accept(110, 1, 1000, false, Micros(2), &mut counters), 0);
         assert_eq!(counters, SequenceCounters::default());
+    }
+    #[test]
+    fn exporters_that_count_otherwise_lose_nothing() {
+        // ((records, those of options), number as exported)
+        let strict = [((5, 0), 0), ((7, 1), 5), ((7, 0), 12), ((2, 0), 19)];
+        let inclusive = [((5, 0), 5), ((7, 1), 12), ((7, 0), 19), ((2, 0), 21)];
+        let softflowd = [((21, 1), 20), ((28, 0), 48), ((28, 0), 76), ((21, 1), 96), ((28, 0), 124)];
+        let normal = |stream: &[((u32, u32), u32)]| {
+            let mut counting = Counting::default();
+            let records = |(all, options)| Records { all, options };
+            stream.iter().map(|(of, number)| counting.normalise(*number, records(*of))).collect::<Vec<_>>()
+        };
+        let kept = |(number, units)| (number, units, false);
+        assert_eq!(normal(&strict), [(0, 5), (5, 7), (12, 7), (19, 2)].map(kept));
+        assert_eq!(normal(&inclusive)[1..], [(5, 7, true), (12, 7, false), (19, 2, false)]);
+        assert_eq!(normal(&softflowd)[3..], [(76, 20, true), (96, 28, false)]);
     }
 }

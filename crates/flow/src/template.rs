@@ -9,7 +9,7 @@ use crate::builder::Source;
 use crate::limits::{Budget, Limits};
 use crate::plan::{Plan, TemplateField, VARIABLE};
 use crate::report::{Counters, Reason, Waiting};
-use crate::sequence::Sequence;
+use crate::sequence::{Counting, Sequence};
 use crate::times::Header;
 
 /// The least id of a template; smaller ones are sets with a meaning of their own.
@@ -62,6 +62,7 @@ pub(crate) struct Session {
     pub(crate) port: u16,
     pub(crate) last_seen: Micros,
     pub(crate) sequence: Sequence,
+    pub(crate) counting: Counting,
     /// Sorted by id.
     templates: Vec<Template>,
     held: VecDeque<Held>,
@@ -77,6 +78,7 @@ impl Session {
             port,
             last_seen: now,
             sequence: Sequence::default(),
+            counting: Counting::default(),
             templates: Vec::new(),
             held: VecDeque::new(),
             held_bytes: 0,

@@ -1,6 +1,8 @@
 //! The decoders from outside: datagrams in, rows and counters out.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "it/captures.rs"]
+mod captures;
 #[path = "support/encode.rs"]
 mod encode;
 #[path = "it/hostile.rs"]
