@@ -101,6 +101,9 @@ impl Graph {
             return self.constant(false);
         }
         parts.retain(|p| self.nodes[p.0 as usize] != Node::All);
+        if self.has_opposites(&parts) || self.is_disjoint(&parts) {
+            return self.constant(false);
+        }
         match parts.as_slice() {
             [] => self.constant(true),
             [only] => *only,
@@ -122,6 +125,9 @@ impl Graph {
             return self.constant(true);
         }
         parts.retain(|p| self.nodes[p.0 as usize] != Node::None);
+        if self.has_opposites(&parts) {
+            return self.constant(true);
+        }
         match parts.as_slice() {
             [] => self.constant(false),
             [only] => *only,
@@ -186,6 +192,24 @@ impl Graph {
         flat.sort_unstable();
         flat.dedup();
         flat
+    }
+
+    /// Whether a part is there together with its negation.
+    fn has_opposites(&self, parts: &[NodeId]) -> bool {
+        let opposite = |p: &NodeId| matches!(self.nodes[p.0 as usize], Node::Not(inner) if parts.contains(&inner));
+        parts.iter().any(opposite)
+    }
+
+    /// Whether two parts want numbers of one column that no number satisfies both of.
+    fn is_disjoint(&self, parts: &[NodeId]) -> bool {
+        let bounds = |p: &NodeId| match &self.nodes[p.0 as usize] {
+            Node::Test(predicate) => Some((predicate.column, predicate.test.bounds()?)),
+            _ => None,
+        };
+        let bounds: Vec<_> = parts.iter().filter_map(bounds).collect();
+        bounds.iter().enumerate().any(|(i, (column, (from, to)))| {
+            bounds[..i].iter().any(|(other, (low, high))| other == column && (low > to || high < from))
+        })
     }
 
     fn sum_of_costs(&self, parts: &[NodeId]) -> u32 {

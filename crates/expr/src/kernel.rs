@@ -229,16 +229,14 @@ fn text_at(column: &dyn Array, row: usize) -> Option<&str> {
     dictionary.key(row).filter(|k| values.is_valid(*k)).map(|k| values.value(k))
 }
 
-fn number_at(column: &dyn Array, row: usize) -> Option<u64> {
-    if column.is_null(row) {
-        return None;
-    }
+/// The cells of an integer column, widened.
+fn numbers(column: &dyn Array) -> Option<Vec<u64>> {
     let any = column.as_any();
-    any.downcast_ref::<UInt16Array>()
-        .map(|a| u64::from(a.value(row)))
-        .or_else(|| any.downcast_ref::<UInt64Array>().map(|a| a.value(row)))
-        .or_else(|| any.downcast_ref::<UInt32Array>().map(|a| u64::from(a.value(row))))
-        .or_else(|| any.downcast_ref::<UInt8Array>().map(|a| u64::from(a.value(row))))
+    any.downcast_ref::<UInt8Array>()
+        .map(|a| a.values().iter().map(|v| u64::from(*v)).collect())
+        .or_else(|| any.downcast_ref::<UInt16Array>().map(|a| a.values().iter().map(|v| u64::from(*v)).collect()))
+        .or_else(|| any.downcast_ref::<UInt32Array>().map(|a| a.values().iter().map(|v| u64::from(*v)).collect()))
+        .or_else(|| any.downcast_ref::<UInt64Array>().map(|a| a.values().to_vec()))
 }
 
 fn compare(left: &dyn Array, right: &dyn Array, relation: Relation, rows: usize, within: &Mask) -> Mask {
@@ -258,16 +256,14 @@ fn compare(left: &dyn Array, right: &dyn Array, relation: Relation, rows: usize,
     if let (Some(a), Some(b)) = (bools(left), bools(right)) {
         return select(rows, &within, |row| relation.holds(a.value(row).cmp(&b.value(row))));
     }
-    within.retain(rows, |row| {
-        if let (Some(a), Some(b)) = (number_at(left, row), number_at(right, row)) {
-            return relation.holds(a.cmp(&b));
+    if let (Some(a), Some(b)) = (numbers(left), numbers(right)) {
+        return select(rows, &within, |row| relation.holds(a[row].cmp(&b[row])));
+    }
+    within.retain(rows, |row| match (text_at(left, row), text_at(right, row)) {
+        (Some(a), Some(b)) => {
+            let order = if a.eq_ignore_ascii_case(b) { std::cmp::Ordering::Equal } else { a.cmp(b) };
+            relation.holds(order)
         }
-        match (text_at(left, row), text_at(right, row)) {
-            (Some(a), Some(b)) => {
-                let order = if a.eq_ignore_ascii_case(b) { std::cmp::Ordering::Equal } else { a.cmp(b) };
-                relation.holds(order)
-            }
-            _ => false,
-        }
+        _ => false,
     })
 }

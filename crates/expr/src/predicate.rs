@@ -121,6 +121,16 @@ impl Test {
         }
     }
 
+    /// The smallest and the largest number or time that passes.
+    pub(crate) fn bounds(&self) -> Option<(i128, i128)> {
+        match self {
+            Self::Range(from, to) => Some(((*from).into(), (*to).into())),
+            Self::OneOf(numbers) => Some(((*numbers.first()?).into(), (*numbers.last()?).into())),
+            Self::Time(from, to) => Some(((*from).into(), (*to).into())),
+            _ => None,
+        }
+    }
+
     /// What it costs, roughly: cheaper tests go first.
     pub(crate) fn cost(&self) -> u32 {
         match self {

@@ -301,7 +301,9 @@ impl Table {
         self.late_rows += other.late_rows;
         self.evicted_groups += other.evicted_groups;
         self.rows += other.rows;
-        for group in other.groups {
+        for mut group in other.groups {
+            // The other's steps are not ours.
+            group.firing = None;
             let hash = self.hasher.hash(&group.key);
             if let Some(at) = self.index.find(hash, |at| self.groups[*at as usize].key == group.key) {
                 let at = *at as usize;

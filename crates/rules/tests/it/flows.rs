@@ -56,7 +56,7 @@ fn labels(values: impl Iterator<Item = Option<&'static str>>) -> ArrayRef {
 
 fn ips<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     let values: Vec<[u8; 16]> = values.map(|t| t.parse::<Ip>().unwrap().0).collect();
-    Arc::new(FixedSizeBinaryArray::try_from_iter(values.iter()).unwrap())
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values.into_iter().map(Some), 16).unwrap())
 }
 
 /// A batch of flows, received one second after the last of them ended.

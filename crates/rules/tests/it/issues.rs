@@ -64,6 +64,8 @@ fn broken_documents() {
         "title: t\nlogsource: {category: firewall}\nlevle: high\ndetection: {s: {dst_port: 22}, condition: s}",
         "title: t\nlogsource: {category: firewall}\nlevel: hihg\ndetection: {s: {dst_port: 22}, condition: s}",
         "title: t\nlogsource: {category: firewall}\ndetection: {s: {dst_port: 22}, condition: s and not s}",
+        "title: t\nlogsource: {category: firewall}\ndetection: {s: {dst_port|gt: 100}, f: {dst_port: [22, 80]}, condition: s and f}",
+        "title: t\nlogsource: {category: firewall}\ndetection: {s: {dst_port|gte: 0}, condition: s or not s}",
         "title: t\nlogsource: {category: firewall}\nguardian: {summary: 'from {scr_ip}', entity: scr_ip, alert_window: 1y}\ndetection: {s: {dst_port: 22}, condition: s}",
         "title: t\nlogsource: {category: firewall}\ndetection: {s: &a {dst_port: 22, x: *b}, condition: s}",
     ];
@@ -111,7 +113,7 @@ fn the_rest_of_a_broken_stream_loads() {
     let parsed = parse(&stream);
     assert_eq!(parsed.documents.len(), 3);
     assert_eq!(parsed.issues.len(), 1);
-    assert_eq!((parsed.issues[0].document, parsed.issues[0].line), (1, 7));
+    assert_eq!((parsed.issues[0].document, parsed.issues[0].line), (1, 6));
     let (rules, issues) = RuleSet::compile(parsed.documents);
     assert_eq!(rules.rules().len(), 2);
     assert_eq!(issues.len(), 1);

@@ -82,7 +82,7 @@ fn naive_distinct(flows: &[Flow], row: usize, timespan: i64) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn cuts_and_snapshots_change_nothing(
