@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use guardian_model::{Batch, Class, Entity, EntityKind, Micros, TenantId, cell_text};
-use guardian_rules::{CompiledRule, Correlator, CorrelatorLimits, Fired, Matches, RuleSet, event_times};
+use guardian_rules::{
+    CompiledRule, Correlator, CorrelatorLimits, EVIDENCE_FIRST_MAX, Fired, Matches, RuleSet, event_times,
+};
 use hashbrown::HashMap;
 
 use crate::Output;
@@ -247,7 +249,8 @@ impl Engine {
             let column = rule.entity.map(|c| rule.class.fields[c].name);
             let named = pairs.iter().find(|(n, _)| Some(n.as_str()) == column).map(|(_, v)| v.clone());
             let value = named.unwrap_or_else(|| EntityValue::read(work, rule.entity, row).to_text());
-            let before = fired.evidence.iter().filter(|e| **e < work.event(row));
+            // The first rows of the window are the same however the batches were cut; the last ones are not.
+            let before = fired.evidence.iter().filter(|e| **e < work.event(row)).take(EVIDENCE_FIRST_MAX);
             let copied = before.filter_map(|e| recent.values().find_map(|r| r.get(*e)).cloned());
             let mut fields = pairs.clone();
             fields.extend(template_fields(work, rule, row));

@@ -218,8 +218,11 @@ impl Pattern {
     }
 
     fn start(&self, i: usize) -> Micros {
-        // A multiplicative hash of the row number stands in for chance (Knuth, TAOCP 6.4).
-        let chance = f64::from((i as u32).wrapping_mul(2_654_435_761) >> 8) / f64::from(1_u32 << 24) * 2.0 - 1.0;
+        // The row number, well mixed, stands in for chance (SplitMix64).
+        let mut mixed = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let chance = ((mixed ^ (mixed >> 31)) >> 40) as f64 / (1_u64 << 24) as f64 * 2.0 - 1.0;
         let seconds = self.at + self.every * (i as f64 + self.jitter * chance);
         BEGINNING + (seconds * Micros::SECOND as f64) as i64
     }

@@ -64,7 +64,7 @@ pub struct BeaconingConfig {
     pub interval_min_secs: f64,
     /// Connections that begin within so many milliseconds of the one before are one sample.
     pub merge_within_millis: u32,
-    /// Typical (median) size above which connections are no longer small, in bytes.
+    /// Largest typical (median) size, in bytes sent: what sends more is a transfer, not a beat.
     pub size_max_bytes: u64,
     /// Score from which a pair is reported, 0 to 1.
     pub score_min: f64,
@@ -90,7 +90,7 @@ impl Default for BeaconingConfig {
             interval_min_secs: 2.0,
             merge_within_millis: 1_000,
             size_max_bytes: 64 << 10,
-            score_min: 0.82,
+            score_min: 0.75,
             popular_sources_min: 5,
             popular_weight: 0.85,
             port_weights: vec![
@@ -253,7 +253,7 @@ impl History {
         self.last_start = self.last_start.max(start);
     }
 
-    /// The scores of the samples; `None` when they cannot be judged: too few, too close or too short a span.
+    /// The scores of the samples; `None` when they cannot be judged (too few, too close, too short a span) or are large.
     fn score(&self, config: &BeaconingConfig) -> Option<Score> {
         if self.samples.len() < config.connections_min.max(4) {
             return None;
@@ -266,7 +266,10 @@ impl History {
         sizes.sort_unstable_by(f64::total_cmp);
         let span: f64 = intervals.iter().sum();
         let (interval_median, size_median) = (quantile(&intervals, 0.5), quantile(&sizes, 0.5));
-        if span < f64::from(config.span_min_secs) || interval_median < config.interval_min_secs {
+        if span < f64::from(config.span_min_secs)
+            || interval_median < config.interval_min_secs
+            || size_median > config.size_max_bytes as f64
+        {
             return None;
         }
         let (interval_deviation, size_deviation) =
@@ -292,10 +295,10 @@ impl Score {
     /// The combined score. Intervals say most; a skewed handful of sizes says little. When the beat explains little
     /// of the span (bursts with pauses between them) the rest cannot make up for it.
     fn weighted(&self) -> f64 {
-        let sum = 0.20 * self.interval_skew
-            + 0.30 * self.interval_dispersion
-            + 0.10 * self.size_skew
-            + 0.15 * self.size_dispersion
+        let sum = 0.15 * self.interval_skew
+            + 0.35 * self.interval_dispersion
+            + 0.05 * self.size_skew
+            + 0.20 * self.size_dispersion
             + 0.05 * self.smallness
             + 0.20 * self.coverage;
         sum * (0.5 + self.coverage).min(1.0)

@@ -118,6 +118,16 @@ impl DnsTunnel {
         }
     }
 
+    /// What a resolver asks on behalf of its clients is no measure of what hosts ask: a tunnel that goes through it
+    /// would be measured by itself.
+    fn found_resolver(&mut self, server: Ip) {
+        for (pair, volume) in self.pairs.iter().filter(|(pair, _)| pair.client == server) {
+            let bytes = without_extra(pair, volume.queries, volume.query_bytes);
+            self.everybody.queries = self.everybody.queries.saturating_sub(volume.queries);
+            self.everybody.bytes = self.everybody.bytes.saturating_sub(bytes);
+        }
+    }
+
     /// Whether the volume is a tunnel's.
     fn holds(&self, pair: &Pair, volume: &Volume) -> bool {
         let (config, extra) = (&self.config, if pair.client.is_v4() { 0 } else { V6_EXTRA });
@@ -136,6 +146,11 @@ impl DnsTunnel {
             && volume.answer_bytes / volume.answers.max(1) >= config.answer_bytes_min + extra;
         long_queries || long_answers
     }
+}
+
+/// Bytes of queries as if they had IPv4 headers.
+fn without_extra(pair: &Pair, queries: u64, bytes: u64) -> u64 {
+    if pair.client.is_v4() { bytes } else { bytes.saturating_sub(V6_EXTRA * queries) }
 }
 
 /// What one row adds: who asked whom, and the four sums.
@@ -166,6 +181,9 @@ impl Detector for DnsTunnel {
         let window = i64::from(self.config.window_secs.max(1)) * Micros::SECOND;
         let start = rows.start[row].min(time);
         let fresh = || Volume { since: time, first_seen: start, last_seen: time, ..Volume::default() };
+        if self.servers.get(&pair.server).is_none() {
+            self.found_resolver(pair.server);
+        }
         *self.servers.entry(&pair.server, || time).0 = time;
         let (volume, _) = self.pairs.entry(&pair, fresh);
         if time.saturating_sub(volume.since) >= window {
@@ -178,9 +196,11 @@ impl Detector for DnsTunnel {
         volume.answers += answers;
         volume.answer_bytes = volume.answer_bytes.saturating_add(answer_bytes);
         let volume = *volume;
-        let extra = if pair.client.is_v4() { 0 } else { V6_EXTRA * queries };
-        self.everybody.add(queries, query_bytes.saturating_sub(extra));
-        if !self.holds(&pair, &volume) || self.servers.get(&pair.client).is_some() {
+        let forwarded = self.servers.get(&pair.client).is_some();
+        if !forwarded {
+            self.everybody.add(queries, without_extra(&pair, queries, query_bytes));
+        }
+        if forwarded || !self.holds(&pair, &volume) {
             return None;
         }
         Some(firing(&pair, &volume))
