@@ -452,3 +452,7 @@ impl Survey {
 #[cfg(test)]
 #[path = "capture_file_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "capture_file_recorded_tests.rs"]
+mod recorded_tests;
