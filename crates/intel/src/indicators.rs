@@ -1,9 +1,9 @@
 //! A million indicators against every flow: a bitmap says "surely not" for nearly all addresses with one memory
-//! access, and only the rest are searched for.
+//! access and no branch, and only the rest are searched for.
 //!
 //! IPv4: one bit per /24 (2 MiB) that some indicator touches, then a binary search within the /16 over disjoint
-//! intervals (6 bytes each, about two per indicator). IPv6: a bitmap over hashes of the first 48 bits, sized to the
-//! set, before the same search over 18-byte intervals; networks shorter than /48 are few and searched directly.
+//! intervals (6 bytes each, about two per indicator). IPv6: bits by a hash of the first 48 bits, sized to the set,
+//! before the same search over 18-byte intervals; networks shorter than /48 are few and searched directly.
 //! The set is immutable; a reload builds a new one.
 
 use guardian_model::Ip;
@@ -32,27 +32,17 @@ pub const LISTS_MAX: usize = 1024;
 /// Length from which IPv6 networks go through the bitmap.
 const V6_LONG: u8 = 48;
 
+/// Rows that are filtered before any of them is searched for.
+const CHUNK: usize = 256;
+
 /// Addresses and networks on lists, each with the best list that covers it.
 #[derive(Clone, Debug)]
 pub struct IndicatorSet {
-    v4: Option<V4>,
-    v6: Option<V6>,
-    entries: usize,
-}
-
-#[derive(Clone, Debug)]
-struct V4 {
-    touched: Vec<u64>,
-    index: Vec<u32>,
-    table: Intervals<u32>,
-}
-
-#[derive(Clone, Debug)]
-struct V6 {
-    touched: Vec<u64>,
-    shift: u32,
+    filter: Filter,
+    v4: V4,
     long: Intervals<u128>,
     short: Intervals<u128>,
+    entries: usize,
 }
 
 impl Default for IndicatorSet {
@@ -82,18 +72,21 @@ impl IndicatorSet {
                 }
             }
         }
-        let v4 = (!v4.is_empty()).then(|| V4::build(v4));
-        let v6 = (!(long.is_empty() && short.is_empty())).then(|| V6::build(long, short));
-        Self { v4, v6, entries }
+        let filter = Filter::build(&v4, &long, !short.is_empty());
+        Self { filter, v4: V4::build(v4), long: Intervals::build(long), short: Intervals::build(short), entries }
     }
 
     /// The best list that covers an address.
     pub fn find(&self, ip: Ip) -> Option<ListId> {
-        let rank = if ip.is_v4() {
-            let [.., a, b, c, d] = ip.0;
-            self.v4.as_ref().map_or(NONE, |v4| v4.find(u32::from_be_bytes([a, b, c, d])))
+        let address = u128::from_be_bytes(ip.0);
+        if self.filter.may_hold(address) { self.search(address) } else { None }
+    }
+
+    fn search(&self, address: u128) -> Option<ListId> {
+        let rank = if is_v4(address) {
+            self.v4.find(address as u32)
         } else {
-            self.v6.as_ref().map_or(NONE, |v6| v6.find(u128::from_be_bytes(ip.0)))
+            self.long.find(address).min(self.short.find(address))
         };
         (rank != NONE).then_some(ListId(rank))
     }
@@ -105,32 +98,29 @@ impl IndicatorSet {
         if self.is_empty() {
             return;
         }
-        let pairs = sources.as_chunks::<16>().0.iter().zip(destinations.as_chunks::<16>().0);
-        for (row, (source, destination)) in pairs.enumerate() {
-            let (source, destination) = (Ip(*source), Ip(*destination));
-            // Both filters first: their memory accesses do not wait for each other, and nearly every row ends here.
-            let (maybe_source, maybe_destination) = (self.may_hold(source), self.may_hold(destination));
-            if !(maybe_source | maybe_destination) {
-                continue;
+        let (sources, destinations) = (sources.as_chunks().0, destinations.as_chunks().0);
+        // The filter runs over many rows before the search begins: without a branch in between, its memory accesses
+        // overlap, and nearly every row ends there.
+        let mut maybe = [(0u32, false, 0u128); 2 * CHUNK];
+        for (chunk, (sources, destinations)) in sources.chunks(CHUNK).zip(destinations.chunks(CHUNK)).enumerate() {
+            let mut count = 0;
+            for (row, (source, destination)) in sources.iter().zip(destinations).enumerate() {
+                for (address, is_destination) in [(source, false), (destination, true)] {
+                    let address = u128::from_be_bytes(*address);
+                    maybe[count] = (row as u32, is_destination, address);
+                    count += usize::from(self.filter.may_hold(address));
+                }
             }
-            let source = if maybe_source { self.find(source) } else { None };
-            let destination = if maybe_destination { self.find(destination) } else { None };
-            let row = row as u32;
-            match (source, destination) {
-                (Some(list), None) => out.push(Match { row, list, destination: false }),
-                (Some(list), Some(other)) if list < other => out.push(Match { row, list, destination: false }),
-                (_, Some(list)) => out.push(Match { row, list, destination: true }),
-                (None, None) => {}
+            let base = (chunk * CHUNK) as u32;
+            for (row, destination, address) in &maybe[..count] {
+                let Some(list) = self.search(*address) else { continue };
+                let found = Match { row: base + row, list, destination: *destination };
+                match out.last_mut().filter(|before| before.row == found.row) {
+                    Some(source) if found.list <= source.list => *source = found,
+                    Some(_) => {}
+                    None => out.push(found),
+                }
             }
-        }
-    }
-
-    fn may_hold(&self, ip: Ip) -> bool {
-        if ip.is_v4() {
-            let [.., a, b, c, _] = ip.0;
-            self.v4.as_ref().is_some_and(|v4| v4.touches(u32::from_be_bytes([0, a, b, c])))
-        } else {
-            self.v6.as_ref().is_some_and(|v6| v6.may_hold(u128::from_be_bytes(ip.0)))
         }
     }
 
@@ -146,78 +136,93 @@ impl IndicatorSet {
 
     /// Memory that it occupies, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        let v4 = self.v4.as_ref().map_or(0, |v4| v4.touched.len() * 8 + v4.index.len() * 4 + v4.table.memory_bytes());
-        let v6 = self.v6.as_ref();
-        v4 + v6.map_or(0, |v6| v6.touched.len() * 8 + v6.long.memory_bytes() + v6.short.memory_bytes())
+        let tables = self.v4.table.memory_bytes() + self.long.memory_bytes() + self.short.memory_bytes();
+        self.filter.words.len() * 8 + self.v4.index.len() * 4 + tables
     }
+}
+
+fn is_v4(address: u128) -> bool {
+    address >> 32 == 0xffff
+}
+
+/// One bitmap for both families: first a bit for each IPv4 /24, then bits by hash for IPv6.
+#[derive(Clone, Debug)]
+struct Filter {
+    words: Vec<u64>,
+    /// Takes an IPv4 address to its bit: all ones, or 0 where there is no IPv4 part.
+    v4_mask: usize,
+    v6_base: usize,
+    v6_shift: u32,
+    /// Whether every IPv6 address passes, because there are networks too wide for the hash.
+    v6_all: bool,
+}
+
+impl Filter {
+    fn build(v4: &[Span<u32>], long: &[Span<u128>], v6_all: bool) -> Self {
+        let (v4_mask, v6_base) = if v4.is_empty() { (0, 64) } else { ((1 << 24) - 1, 1 << 24) };
+        // Sixteen bits an entry keep false alarms near 6%.
+        let v6_bits = (long.len().max(32) * 16).next_power_of_two();
+        let words = vec![0; (v6_base + v6_bits) / 64];
+        let mut filter = Self { words, v4_mask, v6_base, v6_shift: 64 - v6_bits.trailing_zeros(), v6_all };
+        for span in v4 {
+            (span.first >> 8..=span.last >> 8).for_each(|net| filter.set(net as usize));
+        }
+        for span in long {
+            filter.set(filter.bit(span.first));
+        }
+        filter
+    }
+
+    fn set(&mut self, bit: usize) {
+        self.words[bit >> 6] |= 1 << (bit & 63);
+    }
+
+    fn bit(&self, address: u128) -> usize {
+        let v4 = (address as u32 >> 8) as usize & self.v4_mask;
+        // A multiplicative hash of the first 48 bits.
+        let mixed = ((address >> 80) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let v6 = self.v6_base + (mixed >> self.v6_shift) as usize;
+        if is_v4(address) { v4 } else { v6 }
+    }
+
+    fn may_hold(&self, address: u128) -> bool {
+        let bit = self.bit(address);
+        (self.words[bit >> 6] >> (bit & 63) & 1 != 0) | (self.v6_all & !is_v4(address))
+    }
+}
+
+/// IPv4 intervals with the first one of each /16.
+#[derive(Clone, Debug)]
+struct V4 {
+    index: Vec<u32>,
+    table: Intervals<u32>,
 }
 
 impl V4 {
     fn build(spans: Vec<Span<u32>>) -> Self {
-        let mut touched = vec![0u64; 1 << 18];
-        for span in &spans {
-            for net in span.first >> 8..=span.last >> 8 {
-                touched[net as usize >> 6] |= 1 << (net & 63);
-            }
-        }
         let table = Intervals::build(spans);
         // index[h] is how many intervals begin before h << 16.
-        let mut index = Vec::with_capacity((1 << 16) + 1);
-        let mut at = 0;
-        for high in 0..=1u64 << 16 {
-            while table.starts.get(at).is_some_and(|start| u64::from(*start) < high << 16) {
-                at += 1;
+        let mut index = Vec::new();
+        if !table.starts.is_empty() {
+            index.reserve_exact((1 << 16) + 1);
+            let mut at = 0;
+            for high in 0..=1u64 << 16 {
+                while table.starts.get(at).is_some_and(|start| u64::from(*start) < high << 16) {
+                    at += 1;
+                }
+                index.push(at as u32);
             }
-            index.push(at as u32);
         }
-        Self { touched, index, table }
-    }
-
-    fn touches(&self, net: u32) -> bool {
-        self.touched[net as usize >> 6] >> (net & 63) & 1 != 0
+        Self { index, table }
     }
 
     fn find(&self, address: u32) -> u16 {
-        if !self.touches(address >> 8) {
-            return NONE;
-        }
         let high = (address >> 16) as usize;
-        self.table.find_within(address, self.index[high] as usize, self.index[high + 1] as usize)
-    }
-}
-
-impl V6 {
-    fn build(long: Vec<Span<u128>>, short: Vec<Span<u128>>) -> Self {
-        // Sixteen bits an entry keep false alarms near 6%; the floor is one cache line.
-        let bits = (long.len().max(32) * 16).next_power_of_two();
-        let mut touched = vec![0u64; bits / 64];
-        let shift = 64 - bits.trailing_zeros();
-        for span in &long {
-            let bit = slot(span.first, shift);
-            touched[bit >> 6] |= 1 << (bit & 63);
+        match self.index.get(high..high + 2) {
+            Some([from, to]) => self.table.find_within(address, *from as usize, *to as usize),
+            _ => NONE,
         }
-        Self { touched, shift, long: Intervals::build(long), short: Intervals::build(short) }
     }
-
-    fn touches(&self, address: u128) -> bool {
-        let bit = slot(address, self.shift);
-        self.touched[bit >> 6] >> (bit & 63) & 1 != 0
-    }
-
-    fn may_hold(&self, address: u128) -> bool {
-        self.touches(address) || !self.short.starts.is_empty()
-    }
-
-    fn find(&self, address: u128) -> u16 {
-        let long = if self.touches(address) { self.long.find(address) } else { NONE };
-        long.min(self.short.find(address))
-    }
-}
-
-/// Where the bit of an address is: a multiplicative hash of its first 48 bits.
-fn slot(address: u128, shift: u32) -> usize {
-    let high = (address >> 80) as u64;
-    (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift) as usize
 }
 
 #[cfg(test)]

@@ -140,7 +140,9 @@ mod tests {
             (vec![nz, nz], vec![Some("NZ"), Some("NZ"), None], 1),
         ] {
             column.begin(texts.len());
-            ids.iter().for_each(|id| column.push(*id));
+            for id in ids {
+                column.push(id);
+            }
             column.pad(texts.len());
             let array = column.finish(&labels).unwrap();
             let dictionary = array.as_dictionary::<Int32Type>();

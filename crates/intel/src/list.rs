@@ -125,18 +125,10 @@ fn parse_csv(bytes: &[u8], column: &str, list: &mut ParsedList) {
         .has_headers(number.is_none())
         .trim(csv::Trim::All)
         .from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-    let position = match number {
-        Some(number) => number - 1,
-        None => {
-            let found = reader.headers().ok().and_then(|h| h.iter().position(|name| name.eq_ignore_ascii_case(column)));
-            let Some(position) = found else {
-                let names: Vec<&str> = reader.headers().map(|h| h.iter().collect()).unwrap_or_default();
-                let names: String = names.join(", ").chars().take(200).collect();
-                list.refuse(1, format!("there is no column `{column}`; the header names {names}"));
-                return;
-            };
-            position
-        }
+    let named = || reader_position(&mut reader, column);
+    let position = match number.map_or_else(named, |number| Ok(number - 1)) {
+        Ok(position) => position,
+        Err(message) => return list.refuse(1, message),
     };
     let mut record = csv::StringRecord::new();
     loop {
@@ -155,6 +147,15 @@ fn parse_csv(bytes: &[u8], column: &str, list: &mut ParsedList) {
             _ => list.refuse(line, format!("there is nothing in column {column}")),
         }
     }
+}
+
+/// Where the header names the column.
+fn reader_position(reader: &mut csv::Reader<&[u8]>, column: &str) -> Result<usize, String> {
+    let headers = reader.headers().map_err(|_| "the header is not UTF-8 text".to_owned())?;
+    headers.iter().position(|name| name.eq_ignore_ascii_case(column)).ok_or_else(|| {
+        let names: String = headers.iter().collect::<Vec<_>>().join(", ").chars().take(200).collect();
+        format!("there is no column `{column}`; the header names {names}")
+    })
 }
 
 enum Entry {

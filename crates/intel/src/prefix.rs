@@ -148,7 +148,7 @@ pub(crate) fn reach(ip: Ip) -> Reach {
     }
     match (b[0], b[1]) {
         (0xff, _) => Reach::Group,
-        (0xfc | 0xfd, _) | (0xfe, 0x80..) | (0, _) => Reach::Local,
+        (0 | 0xfc | 0xfd, _) | (0xfe, 0x80..) => Reach::Local,
         _ => Reach::Global,
     }
 }

@@ -37,13 +37,13 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntelError {
     /// Two lists have one name.
-    #[error("intel.indicators: two lists are named `{0}`")]
+    #[error("enrich.indicators: two lists are named `{0}`")]
     DuplicateList(String),
     /// A list has no name.
-    #[error("intel.indicators: the list {0} has an empty name")]
+    #[error("enrich.indicators: the list {0} has an empty name")]
     Unnamed(PathBuf),
     /// More lists than a set can hold.
-    #[error("intel.indicators: {0} lists are more than the limit of {LISTS_MAX}")]
+    #[error("enrich.indicators: {0} lists are more than the limit of {LISTS_MAX}")]
     TooManyLists(usize),
 }
 
@@ -262,7 +262,7 @@ impl Intel {
         let missing = |what: &str| Notice {
             warning: false,
             text: format!("no database tells the {what} of addresses; the columns stay empty"),
-            remedy: "set intel.geo to MMDB files: country and AS from the npm package \
+            remedy: "set enrich.geo to MMDB files: country and AS from the npm package \
                      @ip-location-db/geo-whois-asn-country-mmdb (CC0), or GeoLite2 or DB-IP Lite with cities"
                 .to_owned(),
         };
@@ -279,7 +279,7 @@ impl Intel {
             notices.push(Notice {
                 warning: false,
                 text: "no home networks are configured; the direction of flows stays empty".to_owned(),
-                remedy: "list your own networks under intel.home_networks".to_owned(),
+                remedy: "list your own networks under enrich.home_networks".to_owned(),
             });
         }
         notices
@@ -325,7 +325,7 @@ impl Files {
                         changed = true;
                     }
                     Err(e) if stamp != file.stamp || known.is_none() => {
-                        problems.push(format!("{}: {e}", path.display()))
+                        problems.push(format!("{}: {e}", path.display()));
                     }
                     Err(_) => {}
                 }
@@ -338,7 +338,7 @@ impl Files {
         self.databases = kept;
         notices.extend(problems.into_iter().map(|problem| Notice {
             warning: true,
-            text: format!("intel.geo: {problem}"),
+            text: format!("enrich.geo: {problem}"),
             remedy: "check the path and the file; until then its answers are missing".to_owned(),
         }));
         changed
@@ -422,7 +422,7 @@ fn quality(name: &str, list: &ParsedList) -> Option<Notice> {
     (!faults.is_empty()).then(|| Notice {
         warning: true,
         text: format!("indicator list `{name}`: {}", faults.join(", ")),
-        remedy: "check its format and column under intel.indicators; what was understood is in use".to_owned(),
+        remedy: "check its format and column under enrich.indicators; what was understood is in use".to_owned(),
     })
 }
 

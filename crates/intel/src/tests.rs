@@ -225,7 +225,7 @@ fn nothing_configured_leaves_columns_empty_and_says_so() {
     let config = IntelConfig { home_networks: Vec::new(), ..IntelConfig::default() };
     let (mut enricher, notices) = Enricher::open(&config, &Metrics::new()).unwrap();
     assert!(notices.iter().all(|n| !n.warning) && notices.len() == 2, "{notices:?}");
-    assert!(notices[0].text.contains("country") && notices[0].remedy.contains("intel.geo"));
+    assert!(notices[0].text.contains("country") && notices[0].remedy.contains("enrich.geo"));
     let input = batch(&[("10.0.0.1", "8.8.8.8", None, None)]);
     assert_eq!(enricher.enrich(&input), input);
     let empty = input.slice(0, 0);

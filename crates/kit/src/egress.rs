@@ -276,9 +276,10 @@ fn forbidden_v6(ip: Ipv6Addr) -> Option<&'static str> {
         [0, 0, 0, 0, 0, 0, 0, 0] => "the unspecified address",
         [0, 0, 0, 0, 0, 0, 0, 1] => "a loopback address",
         // Ways to write an IPv4 address that a gateway turns into one: compatible, NAT64, 6to4.
-        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => return forbidden_v4(v4(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            return forbidden_v4(v4(high, low));
+        }
         [0x64, 0xff9b, 1, ..] => "a local NAT64 address",
-        [0x2002, high, low, ..] => return forbidden_v4(v4(high, low)),
         [0x2001, 0, ..] => "a Teredo address",
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => "a documentation address",
         [0xfc00..=0xfdff, ..] => "a private address",

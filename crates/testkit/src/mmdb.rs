@@ -111,7 +111,9 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Object(entries) => write_map(out, entries),
         Value::Array(items) => {
             control(out, 11, items.len());
-            items.iter().for_each(|item| write_value(out, item));
+            for item in items {
+                write_value(out, item);
+            }
         }
         Value::Bool(flag) => control(out, 14, usize::from(*flag)),
         Value::Number(number) => {
