@@ -36,7 +36,7 @@ enum Command {
     /// Run clippy over the workspace (a second build of the dependencies)
     Lint(lint::Options),
     /// Check the house rules
-    Tidy,
+    Tidy(tidy::Options),
     /// Send flows to a loopback address (part of `bench spine`)
     #[command(hide = true)]
     GenerateLoad(bench::generator::Options),
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Lint(options) => lint::run(&options),
-        Command::Tidy => tidy::run(),
+        Command::Tidy(options) => tidy::command(&options),
         Command::GenerateLoad(options) => bench::generator::run(&options),
         Command::Dist(options) => dist::run(&options),
     };
