@@ -136,8 +136,15 @@ struct Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Kept {
     time: i64,
+    batch: u64,
+    row: u32,
     rule: u8,
-    event: EventRef,
+}
+
+impl Kept {
+    const fn event(&self) -> EventRef {
+        EventRef { batch: self.batch, row: self.row }
+    }
 }
 
 impl Evidence {
@@ -153,7 +160,8 @@ impl Evidence {
     /// Keeps a row. Each of several rules has its share, so that a flood of one does not hide the other.
     #[inline]
     fn push(&mut self, row: &Arrival, rules: usize) {
-        self.keep(Kept { time: row.time, rule: row.rule, event: row.event }, rules);
+        let EventRef { batch, row: number } = row.event;
+        self.keep(Kept { time: row.time, batch, row: number, rule: row.rule }, rules);
     }
 
     fn keep(&mut self, kept: Kept, rules: usize) {
@@ -179,7 +187,7 @@ impl Evidence {
     }
 
     fn rows(&self) -> Vec<EventRef> {
-        let mut rows: Vec<_> = self.first.iter().chain(&self.last).map(|k| k.event).collect();
+        let mut rows: Vec<_> = self.first.iter().chain(&self.last).map(Kept::event).collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -188,7 +196,7 @@ impl Evidence {
     fn merge(&mut self, other: Self, rules: usize) {
         let mut all: Vec<Kept> = [&self.first, &other.first].into_iter().flatten().copied().collect();
         all.extend(self.last.iter().chain(&other.last));
-        all.sort_by_key(|k| k.event);
+        all.sort_by_key(Kept::event);
         all.dedup();
         self.clear();
         for kept in all {

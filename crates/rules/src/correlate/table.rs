@@ -65,6 +65,7 @@ impl CorrelationPlan {
             kind: self.kind,
             timespan: self.timespan,
             condition: self.condition,
+            monotone: self.condition.is_monotone(),
             width: (self.timespan / BUCKETS).max(1),
             rules: self.rules.len(),
             values_max: limits.values_per_group.max(16),

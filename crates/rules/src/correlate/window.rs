@@ -26,6 +26,8 @@ pub(crate) struct Spec {
     pub(crate) kind: CorrelationKind,
     pub(crate) timespan: i64,
     pub(crate) condition: CountCondition,
+    /// Whether the condition has no upper bound.
+    pub(crate) monotone: bool,
     /// Length of a bucket.
     pub(crate) width: i64,
     /// Number of rules referred to.
@@ -38,6 +40,13 @@ impl Spec {
     /// The event time before which a row is too late, given the newest of its group.
     pub(crate) const fn late_before(&self, head: i64) -> i64 {
         head.saturating_sub(self.width * LATE_BUCKETS)
+    }
+
+    /// Whether no window over so few rows can satisfy the condition.
+    fn needs_more_rows(&self, rows: usize) -> bool {
+        matches!(self.kind, CorrelationKind::EventCount | CorrelationKind::ValueCount)
+            && self.monotone
+            && !self.condition.holds(rows as f64)
     }
 
     /// How long after its newest row a group still matters.
@@ -115,6 +124,8 @@ impl Window {
     /// The highest measure for which the condition holds, over all windows that hold a row at `time`.
     pub(crate) fn held(&self, spec: &Spec, time: i64) -> Option<Measure> {
         match self {
+            // Most groups are far below the threshold, which their number of rows tells already.
+            Self::Few(rows) if spec.needs_more_rows(rows.len()) => None,
             Self::Few(rows) => rows
                 .iter()
                 .map(|r| r.time)
