@@ -8,7 +8,7 @@ use crate::message::{Data, Dialect, Message, Scratch};
 use crate::netflow5;
 use crate::report::{Counters, Errors, ExporterStats, Peer, Reason, Report, Totals, Waiting};
 use crate::sampling::Samplers;
-use crate::sequence::Records;
+use crate::sequence::{self, Records};
 use crate::sflow;
 use crate::template::Session;
 use crate::times::Header;
@@ -16,10 +16,6 @@ use crate::times::Header;
 /// Distance between what the uptime and the wall clock of an exporter say, beyond which it has restarted, in
 /// milliseconds.
 const RESTART_MILLIS: i64 = 60_000;
-/// How far back a late datagram may lie, in flows or records; a number further back is a restart.
-const BEHIND_RECORDS: u32 = 4096;
-/// The same, in datagrams.
-const BEHIND_DATAGRAMS: u32 = 64;
 
 /// One observation domain, source id, engine or sub-agent.
 #[derive(Clone, Debug)]
@@ -80,7 +76,7 @@ impl Domain {
     /// Whether the clocks of a header say that the exporter restarted since the last one.
     fn restarted(&mut self, header: &Header) -> bool {
         let Some(uptime) = header.uptime else { return false };
-        let export = header.export.div_euclid(1000);
+        let export = header.told_millis();
         let Some((last_export, last_uptime)) = self.clocks.replace((export, uptime)) else { return false };
         let by_uptime = i64::from(uptime.wrapping_sub(last_uptime) as i32);
         let by_clock = export - last_export;
@@ -271,11 +267,9 @@ impl Exporter {
         let Some((head, body)) = datagram.split_first_chunk::<{ netflow5::HEADER }>() else { return };
         let domain = &mut self.domains[at];
         let u32_at = |i: usize| u32::from_be_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
-        let header = Header {
-            origin,
-            export: i64::from(u32_at(8)) * Micros::SECOND + i64::from(u32_at(12) / 1000),
-            uptime: Some(u32_at(4)),
-        };
+        let told = i64::from(u32_at(8)) * Micros::SECOND + i64::from(u32_at(12) / 1000);
+        let (header, skewed) = Header::new(origin, told, Some(u32_at(4)), shared.limits);
+        domain.counters.skewed_clocks += u64::from(skewed);
         let count = u16::from_be_bytes([head[2], head[3]]);
         if LEN == netflow5::RECORD_V5 {
             // Two bits of mode, 14 of interval; exporters that sample do not agree on the mode.
@@ -288,10 +282,17 @@ impl Exporter {
         }
         let restarted = domain.restarted(&header);
         if let Some(session) = domain.session(0, origin.received, shared.limits, &mut self.budget) {
-            let sequence = &mut domain.counters.sequence;
+            let counters = &mut domain.counters.sequence;
             let number = u32_at(16);
             let session = &mut domain.sessions[session];
-            session.sequence.accept(number, count.into(), BEHIND_RECORDS, restarted, origin.received, sequence);
+            session.sequence.accept(
+                number,
+                count.into(),
+                sequence::BEHIND_RECORDS,
+                restarted,
+                origin.received,
+                counters,
+            );
         }
         let rate = domain.header_rate.unwrap_or(1);
         match netflow5::records::<LEN>(&body[..whole * LEN], &header, rate, shared.limits, out) {
@@ -315,7 +316,9 @@ impl Exporter {
         report: &mut Report,
     ) {
         let domain = &mut self.domains[at];
-        let Some((header, count, number, body)) = header(dialect, origin, datagram) else { return };
+        let Some(Head { told, uptime, count, number, sets, short }) = Head::read(dialect, datagram) else { return };
+        let (header, skewed) = Header::new(origin, told, uptime, shared.limits);
+        domain.counters.skewed_clocks += u64::from(skewed);
         let restarted = domain.restarted(&header);
         let port = if dialect == Dialect::Ipfix { peer.port } else { 0 };
         let Some(session) = domain.session(port, origin.received, shared.limits, &mut self.budget) else {
@@ -344,55 +347,51 @@ impl Exporter {
             unknown_sets: 0,
             held_sets: 0,
         };
-        if body.1 {
-            message.data.error = Some(Reason::Length);
-            message.data.counters.errors.count(Reason::Length);
+        if short {
+            message.data.fail(Reason::Length);
         }
-        message.read(body.0);
-        let Message { records, counted, unknown_sets, held_sets, session, data, .. } = message;
-        report.error = data.error;
-        report.held_sets = held_sets;
-        let sequence = &mut data.counters.sequence;
-        let (mut number, mut units, behind) = match dialect {
-            Dialect::V9 => (number, 1, BEHIND_DATAGRAMS),
-            Dialect::Ipfix => (number, records.all, BEHIND_RECORDS),
-        };
-        if dialect == Dialect::Ipfix && unknown_sets == 0 {
-            let changed;
-            (number, units, changed) = session.counting.normalise(number, records);
-            if changed {
-                session.sequence.forget();
-            }
-        }
-        let uncounted = session.sequence.accept(number, units, behind, restarted, origin.received, sequence);
-        match dialect {
-            Dialect::V9 if held_sets > 0 => session.held_records(u32::from(count).saturating_sub(counted)),
-            Dialect::Ipfix if unknown_sets > 0 => session.sequence.leave_open(),
-            _ => {}
-        }
-        if dialect == Dialect::Ipfix && uncounted > 0 {
-            session.held_records(uncounted);
-        }
+        message.read(sets);
+        report.error = message.data.error;
+        report.held_sets = message.held_sets;
+        message.account(number, count, restarted);
     }
 }
 
-/// The header of a message: what it says about time, its count (v9), its sequence number, and its sets with whether
-/// the datagram is shorter than it claims.
-fn header(dialect: Dialect, origin: Origin, datagram: &[u8]) -> Option<(Header, u16, u32, (&[u8], bool))> {
-    let u16_at = |i: usize| datagram.get(i..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
-    let u32_at = |i: usize| datagram.get(i..)?.first_chunk().map(|b| u32::from_be_bytes(*b));
-    match dialect {
-        Dialect::V9 => {
-            let export = i64::from(u32_at(8)?) * Micros::SECOND;
-            let header = Header { origin, export, uptime: Some(u32_at(4)?) };
-            Some((header, u16_at(2)?, u32_at(12)?, (datagram.get(20..)?, false)))
-        }
-        Dialect::Ipfix => {
-            let len = usize::from(u16_at(2)?);
-            let header = Header { origin, export: i64::from(u32_at(4)?) * Micros::SECOND, uptime: None };
-            let short = !(16..=datagram.len()).contains(&len);
-            let body = datagram.get(16..if short { datagram.len() } else { len })?;
-            Some((header, 0, u32_at(8)?, (body, short)))
-        }
+/// What the header of a message says.
+struct Head<'a> {
+    /// Export time, in Unix microseconds.
+    told: i64,
+    uptime: Option<u32>,
+    /// Records and templates (v9 alone).
+    count: u16,
+    /// Sequence number.
+    number: u32,
+    sets: &'a [u8],
+    /// The datagram does not have the length that it claims.
+    short: bool,
+}
+
+impl<'a> Head<'a> {
+    fn read(dialect: Dialect, datagram: &'a [u8]) -> Option<Self> {
+        let u16_at = |i: usize| datagram.get(i..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
+        let u32_at = |i: usize| datagram.get(i..)?.first_chunk().map(|b| u32::from_be_bytes(*b));
+        let time = |secs: u32| i64::from(secs) * Micros::SECOND;
+        let second = u16_at(2)?;
+        Some(match dialect {
+            Dialect::V9 => Self {
+                told: time(u32_at(8)?),
+                uptime: Some(u32_at(4)?),
+                count: second,
+                number: u32_at(12)?,
+                sets: datagram.get(20..)?,
+                short: false,
+            },
+            Dialect::Ipfix => {
+                let short = !(16..=datagram.len()).contains(&usize::from(second));
+                let end = if short { datagram.len() } else { usize::from(second) };
+                let sets = datagram.get(16..end)?;
+                Self { told: time(u32_at(4)?), uptime: None, count: 0, number: u32_at(8)?, sets, short }
+            }
+        })
     }
 }

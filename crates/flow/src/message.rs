@@ -12,7 +12,7 @@ use crate::report::{Counters, Reason};
 use crate::rows::{Extent, Fixed, Rows, Varying, measure};
 use crate::run::run;
 use crate::sampling::{Sampler, Samplers, rate_of};
-use crate::sequence::Records;
+use crate::sequence::{BEHIND_DATAGRAMS, BEHIND_RECORDS, Records};
 use crate::template::{Definition, Held, Session, TEMPLATE_ID_MIN, Template};
 use crate::times::Header;
 
@@ -68,7 +68,7 @@ pub(crate) struct Data<'a> {
 }
 
 impl Data<'_> {
-    fn fail(&mut self, reason: Reason) {
+    pub(crate) fn fail(&mut self, reason: Reason) {
         self.counters.errors.count(reason);
         self.error = self.error.or(Some(reason));
     }
@@ -168,6 +168,37 @@ impl Message<'_> {
             let (set, rest) = bytes.split_at(len);
             self.set(id, &set[SET_HEADER..]);
             bytes = rest;
+        }
+    }
+
+    /// Accounts for the sequence number, after the sets were read. `count` is that of the header of v9.
+    pub(crate) fn account(self, number: u32, count: u16, restarted: bool) {
+        let now = self.now();
+        let Self { data, session, records, .. } = self;
+        let (mut number, mut units, behind) = match data.dialect {
+            Dialect::V9 => (number, 1, BEHIND_DATAGRAMS),
+            Dialect::Ipfix => (number, records.all, BEHIND_RECORDS),
+        };
+        if data.dialect == Dialect::Ipfix && self.unknown_sets == 0 {
+            let changed;
+            (number, units, changed) = session.counting.normalise(number, records);
+            if changed {
+                session.sequence.forget();
+            }
+        }
+        let counters = &mut data.counters.sequence;
+        let uncounted = session.sequence.accept(number, units, behind, restarted, now, counters);
+        match data.dialect {
+            Dialect::V9 if self.held_sets > 0 => session.held_records(u32::from(count).saturating_sub(self.counted)),
+            Dialect::V9 => {}
+            Dialect::Ipfix => {
+                // The number told how many records were in the sets that the message before made wait.
+                session.held_records(uncounted);
+                if self.unknown_sets > 0 {
+                    session.counting.interrupt();
+                    session.sequence.leave_open();
+                }
+            }
         }
     }
 

@@ -126,6 +126,8 @@ pub struct Counters {
     pub sampler_drops: u64,
     /// Event times that were not believed.
     pub clamped_times: u64,
+    /// Datagrams whose export time was not believed: the exporter's clock is absurd.
+    pub skewed_clocks: u64,
     /// Event times that could only be estimated, because the exporter's start is not known.
     pub estimated_times: u64,
     /// Templates learned.

@@ -6,6 +6,10 @@
 use guardian_model::Micros;
 use serde::{Deserialize, Serialize};
 
+/// How far back a late datagram may lie, in flows or records; a number further back is a restart.
+pub(crate) const BEHIND_RECORDS: u32 = 4096;
+/// The same, in datagrams.
+pub(crate) const BEHIND_DATAGRAMS: u32 = 64;
 /// Datagrams after which a gap counts as lost.
 const REORDER_DATAGRAMS: u32 = 32;
 /// Time after which a gap counts as lost, in microseconds.
@@ -95,6 +99,11 @@ impl Counting {
         }
         let units = self.mode.units(records);
         (if self.mode.inclusive { number.wrapping_sub(units) } else { number }, units, changed)
+    }
+
+    /// A message came of which not all records could be counted: the next one tells nothing.
+    pub(crate) fn interrupt(&mut self) {
+        self.last = None;
     }
 }
 

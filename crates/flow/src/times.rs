@@ -19,16 +19,32 @@ const NTP_ERA: u64 = 1 << 32;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) origin: Origin,
-    /// When it was exported, in Unix microseconds by the exporter's clock.
+    /// When it was exported, in Unix microseconds.
     pub(crate) export: i64,
+    /// The same by the exporter's clock.
+    told: i64,
     /// The exporter's uptime then, in milliseconds; wraps every 49.7 days.
     pub(crate) uptime: Option<u32>,
 }
 
 impl Header {
+    /// `told` is the export time by the exporter's clock. Where that clock is absurd (many devices start in 1970 or 1993
+    /// until somebody sets it), times that are relative to it are taken relative to the receipt; the flag says so.
+    pub(crate) fn new(origin: Origin, told: i64, uptime: Option<u32>, limits: &Limits) -> (Self, bool) {
+        let received = origin.received;
+        let believed = (received - limits.event_past_max).0..=(received + limits.event_future_max).0;
+        let skewed = !believed.contains(&told);
+        (Self { origin, export: if skewed { received.0 } else { told }, told, uptime }, skewed)
+    }
+
+    /// Milliseconds of the exporter's clock.
+    pub(crate) fn told_millis(&self) -> i64 {
+        self.told.div_euclid(1000)
+    }
+
     /// The uptime at export that follows from when uptime was zero, in Unix milliseconds.
     pub(crate) fn uptime_since(&self, base_millis: u64) -> u32 {
-        (self.export.div_euclid(1000) as u64).wrapping_sub(base_millis) as u32
+        (self.told_millis() as u64).wrapping_sub(base_millis) as u32
     }
 }
 

@@ -94,3 +94,15 @@ fn lost_flows_are_counted_in_flows() {
     let stats = rig.stats();
     assert_eq!((stats.missing, stats.counters.sequence.lost, stats.sequence_unit()), (0, 6, "flows"));
 }
+
+#[test]
+fn an_exporter_whose_clock_was_never_set() {
+    let mut datagram = header_v5(5, 1, UPTIME, 12, 0, 0);
+    datagram.extend(record_v5(0, UPTIME - 9_000, UPTIME - 1_000, 6));
+    let mut rig = Rig::new();
+    rig.send(datagram);
+    let expected = json!(["2025-12-31T23:59:51Z", "2025-12-31T23:59:59Z"]);
+    assert_eq!(cells(&rig.rows()[0], &["start", "end"]), expected, "relative to the receipt");
+    let counters = rig.stats().counters;
+    assert_eq!((counters.skewed_clocks, counters.clamped_times), (1, 0));
+}
