@@ -289,7 +289,8 @@ fn is_home(ip: Ip) -> bool {
     }
 }
 
-pub(crate) fn direction(src: Ip, dst: Ip) -> &'static str {
+/// The `direction` of a flow when the private ranges are the home networks.
+pub fn direction(src: Ip, dst: Ip) -> &'static str {
     match (is_home(src), is_home(dst)) {
         (true, true) => "internal",
         (true, false) => "outbound",

@@ -65,7 +65,7 @@ fn check(folder: &Path, own: &BTreeSet<String>, rules: &Arc<RuleSet>, failures: 
 fn every_rule_does_what_its_fixtures_say() {
     let rules = rules();
     let mut failures = Vec::new();
-    for rule in guardian_detect::shipped::ALL {
+    for rule in shipped::ALL {
         let own = parse(rule.text).documents.iter().map(|d| d.id.clone()).collect();
         check(&repository().join("rules").join(rule.path).join("fixtures"), &own, &rules, &mut failures);
     }
@@ -95,14 +95,14 @@ fn the_list_of_shipped_rules_is_the_folder() {
         }
     }
     found.sort();
-    let listed: Vec<_> = guardian_detect::shipped::ALL.iter().map(|r| r.path).collect();
+    let listed: Vec<_> = shipped::ALL.iter().map(|r| r.path).collect();
     assert_eq!(listed, found);
 }
 
 #[test]
 fn every_shipped_rule_says_what_an_analyst_needs() {
     let mut ids = BTreeSet::new();
-    for rule in guardian_detect::shipped::ALL {
+    for rule in shipped::ALL {
         let parsed = parse(rule.text);
         assert!(parsed.issues.is_empty(), "{}: {:?}", rule.path, parsed.issues);
         let (set, issues) = RuleSet::compile(parsed.documents);
