@@ -447,24 +447,25 @@ impl Meter {
     /// Exports the longest silent of a few flows.
     fn evict(&mut self, out: &mut FlowBuilder) {
         let length = self.slots.len();
-        let mut oldest: Option<(u32, Flow)> = None;
+        let mut oldest: Option<(Micros, usize)> = None;
         let mut seen = 0;
         for _ in 0..length {
             self.eviction_cursor = (self.eviction_cursor + 1) % length;
-            let Some(flow) = self.slots[self.eviction_cursor].flow else { continue };
-            if oldest.is_none_or(|(_, other)| flow.touched < other.touched) {
-                oldest = Some((self.eviction_cursor as u32, flow));
+            let Some(flow) = &self.slots[self.eviction_cursor].flow else { continue };
+            if oldest.is_none_or(|(touched, _)| flow.touched < touched) {
+                oldest = Some((flow.touched, self.eviction_cursor));
             }
             seen += 1;
             if seen == EVICTION_CANDIDATES {
                 break;
             }
         }
-        if let Some((slot, flow)) = oldest {
+        let Some((_, slot)) = oldest else { return };
+        if let Some(flow) = &self.slots[slot].flow {
             self.stats.evicted += 1;
-            self.export(&flow, EndReason::NoResources, out);
-            self.remove(slot);
+            export(&mut self.stats, &self.config, flow, EndReason::NoResources, out);
         }
+        self.remove(slot as u32);
     }
 
     fn remove(&mut self, slot: u32) {

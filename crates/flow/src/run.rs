@@ -163,6 +163,9 @@ fn icmp<R: Rows>(plan: &Plan, rows: R, base: usize, c: &mut Columns) {
             _ if only_v6 => &plan.icmp_v6,
             _ => continue,
         };
+        if places.is_empty() && c.dst_port.block(base).is_empty() {
+            continue;
+        }
         let told = icmp_of(places, rows, row);
         let (kind, code) = legacy_icmp(c, base, row, told);
         c.icmp_type.push(base + row, kind);

@@ -164,6 +164,8 @@ fn icmp_elements_apply_to_icmp_only() {
     for (record, expected) in cases {
         assert_eq!(one(&fields, record, &["icmp_type", "icmp_code", "dst_port"]), expected);
     }
+    let untold = one(&[iana(12, 4), iana(4, 1)], record![1u32, 1u8], &["protocol", "icmp_type"]);
+    assert_eq!(untold, json!([1, null]), "what nobody told is not an echo reply");
 }
 
 #[test]
@@ -209,7 +211,8 @@ fn psamp_selectors_and_probabilities() {
         let mut rig = Rig::new();
         let scope = [iana(302, 8)];
         let told = message(0).options(400, &scope, &[&fields[..], &[iana(304, 2)]].concat());
-        rig.send(told.data(400, &[[record![5u64], values, record![1u16]].concat()]).build());
+        // Told by another process of the device, from another port.
+        rig.send_from(1, 5555, told.data(400, &[[record![5u64], values, record![1u16]].concat()]).build());
         let flows = message(1).template(256, &[iana(12, 4), iana(302, 8), iana(2, 4)]);
         rig.send(flows.data(256, &[record![1u32, 5u64, 3u32]]).build());
         assert_eq!(cells(&rig.rows()[0], &["sampling_rate", "packets"]), json!([rate, 3 * rate]), "{fields:?}");
