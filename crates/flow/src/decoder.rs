@@ -200,3 +200,65 @@ fn identify(datagram: &[u8]) -> Result<(Source, u32), Reason> {
     };
     Ok((source, domain))
 }
+
+#[cfg(test)]
+mod tests {
+    use guardian_model::{Ip, Micros};
+
+    use super::Decoder;
+    use crate::builder::FlowBuilder;
+    use crate::exporter::{Domain, Exporter};
+    use crate::limits::Limits;
+    use crate::report::Peer;
+
+    /// An IPFIX message with one set.
+    fn message(domain: u8, set: u16, body: &[u8]) -> Vec<u8> {
+        let len = (body.len() + 20) as u16;
+        let mut out = [&[0, 10][..], &len.to_be_bytes(), &[0; 11], &[domain]].concat();
+        out.extend([set.to_be_bytes(), (len - 16).to_be_bytes()].concat());
+        out.extend(body);
+        out
+    }
+
+    #[test]
+    fn the_account_of_state_is_exact_through_growth_and_eviction() {
+        let limits = Limits {
+            exporters_max: 5,
+            domains_per_exporter_max: 3,
+            sessions_per_domain_max: 2,
+            templates_per_session_max: 3,
+            held_sets_per_session_max: 3,
+            state_bytes_per_exporter_max: 20 << 10,
+            state_bytes_max: 60 << 10,
+            ..Limits::default()
+        };
+        let (mut decoder, mut out) = (Decoder::new(limits), FlowBuilder::new());
+        let mut seed = 7u32;
+        let mut random = move |n: u32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) % n
+        };
+        for step in 0..5000 {
+            let peer = Peer { ip: Ip::v4([10, 0, 0, random(9) as u8]), port: random(4) as u16 };
+            let id = 256 + random(6) as u16;
+            let template = [&id.to_be_bytes()[..], &[0, 1, 0, 12, 0, 4 + random(3) as u8]].concat();
+            let withdrawal = [id.to_be_bytes(), [0, 0]].concat();
+            let datagram = match random(4) {
+                0 => message(random(5) as u8, 2, &template),
+                1 => message(random(5) as u8, 2, &withdrawal),
+                _ => message(random(5) as u8, id, &vec![1; random(400) as usize]),
+            };
+            decoder.decode(peer, Micros(step * Micros::SECOND), &datagram, &mut out);
+            for exporter in &decoder.exporters {
+                let weight = exporter.domains.iter().map(Domain::weight).sum::<usize>();
+                assert_eq!(exporter.budget.used, Exporter::WEIGHT + weight, "step {step}");
+            }
+            let used = decoder.exporters.iter().map(|exporter| exporter.budget.used).sum::<usize>();
+            assert_eq!(decoder.state_bytes(), used, "step {step}");
+            for (at, exporter) in decoder.exporters.iter().enumerate() {
+                assert_eq!(decoder.index.get(&exporter.ip), Some(&at));
+            }
+        }
+        assert!(decoder.totals().evicted_exporters > 0 && decoder.totals().evicted_domains > 0);
+    }
+}

@@ -51,7 +51,8 @@ impl Domain {
         }
     }
 
-    fn weight(&self) -> usize {
+    /// Everything the domain weighs.
+    pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.sessions.iter().map(Session::weight).sum::<usize>() + self.agents.weight()
     }
 

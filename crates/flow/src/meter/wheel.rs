@@ -44,7 +44,8 @@ impl Wheel {
         let target = now.0.div_euclid(STEP);
         if target > self.at {
             for step in (self.at + 1).max(target - STEPS + 1)..=target {
-                self.due.extend(self.steps[step.rem_euclid(STEPS) as usize].drain(..));
+                // Taken with its memory: a burst that wanders through the steps must not leave its room behind in each.
+                self.due.extend(std::mem::take(&mut self.steps[step.rem_euclid(STEPS) as usize]));
             }
             self.at = target;
         }
