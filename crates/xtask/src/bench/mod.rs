@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Also write the results here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure the program that an earlier run built
+    #[arg(long)]
+    no_build: bool,
     /// Name the areas and what they measure
     #[arg(long)]
     list: bool,
@@ -79,6 +82,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut results = Vec::new();
     for area in ALL.iter().filter(|area| options.area.is_empty() || options.area.iter().any(|name| name == area.name)) {
         say::step(&format!("{}: {}", area.name, area.about));
+        if matches!(area.how, How::Whole(_)) && !options.no_build {
+            say::note("building guardian");
+            cargo::build_guardian()?;
+        }
         let found = measure(area)?;
         ensure!(!found.is_empty(), "the area `{}` printed no result", area.name);
         table(&found);

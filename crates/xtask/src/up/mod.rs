@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Do not replay the recorded attacks
     #[arg(long)]
     no_demo: bool,
+    /// Start what an earlier run built
+    #[arg(long)]
+    no_build: bool,
     /// Replay, wait for the expected alerts, stop, and fail when one is missing
     #[arg(long)]
     check: bool,
@@ -47,11 +50,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say::step("Guardian: build, start, and watch recorded attacks being found");
     tools()?;
     let countries = geography::Download::begin();
-    say::step("Building guardian (the first time takes a while: the SQL engine is large; later it is seconds)");
-    let build = Instant::now();
-    cargo::build_guardian()?;
+    if !options.no_build {
+        say::step("Building guardian (the first time takes a while: the SQL engine is large; later it is seconds)");
+        let build = Instant::now();
+        cargo::build_guardian()?;
+        say::note(&format!("built in {}", say::span(build.elapsed())));
+    }
     let built = Instant::now();
-    say::note(&format!("built in {}", say::span(build.elapsed())));
     ensure!(!interrupt.is_set(), "stopped");
 
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
