@@ -142,11 +142,11 @@ impl System<'_> {
         Ok(())
     }
 
-    /// Removes sessions that ended by themselves: past their end, or unused since `idle_since`. Returns how many.
+    /// Removes sessions that ended by themselves: past their end, or not used after `idle_since`. Returns how many.
     pub async fn drop_ended_sessions(&self, idle_since: Micros) -> Result<u64, CatalogError> {
         let ended = sea_orm::Condition::any()
             .add(session::Column::Expires.lte(self.catalog().now().0))
-            .add(session::Column::LastSeen.lt(idle_since.0));
+            .add(session::Column::LastSeen.lte(idle_since.0));
         Ok(session::Entity::delete_many().filter(ended).exec(self.write()).await?.rows_affected)
     }
 
