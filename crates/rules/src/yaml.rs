@@ -112,7 +112,10 @@ pub(crate) fn load(stream: &str) -> (Vec<Loaded<'_>>, Vec<Issue>) {
         return (documents, issues);
     }
     for (source, line) in pieces(stream.trim_start_matches('\u{feff}')) {
-        if source.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---") {
+        if source
+            .lines()
+            .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---" || l.starts_with('%'))
+        {
             continue;
         }
         let at = Place { document: documents.len(), line, column: 1 };
