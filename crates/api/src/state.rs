@@ -142,6 +142,8 @@ pub trait Replays: Send + Sync {
     fn list(&self, tenants: &[TenantId]) -> Vec<ReplayView>;
     /// One of them.
     fn get(&self, tenants: &[TenantId], id: &str) -> Option<ReplayView>;
+    /// Lets detection forget a replay whose data is being removed.
+    fn forget(&self, tenant: TenantId, name: &str);
     /// Ends one early; false when there is none.
     fn cancel(&self, tenants: &[TenantId], id: &str) -> bool;
 }

@@ -62,9 +62,25 @@ impl Engines {
 
     /// Tells every engine that time has passed.
     pub(crate) fn tick(&mut self, now: Micros) -> Output {
+        self.all(|engine| engine.tick(now))
+    }
+
+    /// Forgets open alerts and detector state of a replay that was removed.
+    pub(crate) fn forget_replay(&mut self, tenant: TenantId, replay: &str) {
+        if let Some(own) = self.engines.get_mut(&tenant) {
+            own.engine.forget_replay(tenant, replay);
+        }
+    }
+
+    /// Every alert that changed since it was last told, without waiting for its turn.
+    pub(crate) fn flush(&mut self) -> Output {
+        self.all(Engine::flush)
+    }
+
+    fn all(&mut self, mut step: impl FnMut(&mut Engine) -> Output) -> Output {
         let mut all = Output::default();
         for own in self.engines.values_mut() {
-            let Output { findings, updates } = own.engine.tick(now);
+            let Output { findings, updates } = step(&mut own.engine);
             all.findings.extend(findings);
             all.updates.extend(updates);
         }

@@ -83,6 +83,7 @@ pub struct SpineDeps {
 enum Work {
     Batch(Batch),
     Barrier(Sender<()>),
+    ForgetReplay(TenantId, String),
     Stop,
 }
 
@@ -112,6 +113,12 @@ impl SpineInput {
     /// Hands a batch over; blocks while the spine is behind. False when the spine has stopped.
     pub fn send(&self, batch: Batch) -> bool {
         self.queue.send(Work::Batch(batch)).is_ok()
+    }
+
+    /// Lets detection forget a replay that was removed, so that replaying it again begins anew.
+    pub fn forget_replay(&self, tenant: TenantId, name: &str) {
+        // An error means that the spine has stopped, and with it what there was to forget.
+        self.queue.send(Work::ForgetReplay(tenant, name.to_owned())).ok();
     }
 
     /// Waits until everything handed over so far was stored and detected on.
@@ -251,9 +258,10 @@ impl Worker {
             let now = self.deps.clock.monotonic();
             match work.recv_timeout(next_tick.saturating_sub(now)) {
                 Ok(Work::Batch(batch)) => self.batch(&batch),
+                Ok(Work::ForgetReplay(tenant, name)) => self.engines.forget_replay(tenant, &name),
                 Ok(Work::Barrier(done)) => {
-                    let output = self.engines.tick(self.deps.clock.now());
-                    self.tell(output, self.last_id, false);
+                    self.tick();
+                    self.flush();
                     // The other side may have gone away; nothing depends on it.
                     done.send(()).ok();
                 }
@@ -266,7 +274,14 @@ impl Worker {
             }
         }
         self.tick();
+        self.flush();
         self.save();
+    }
+
+    /// Tells the present state of every alert that changed.
+    fn flush(&mut self) {
+        let output = self.engines.flush();
+        self.tell(output, self.last_id, false);
     }
 
     fn tick(&mut self) {

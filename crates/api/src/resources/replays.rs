@@ -165,6 +165,10 @@ async fn clear(
     let scope = caller.scope(Permission::ReplayClear).await?;
     let mut alerts = 0;
     for tenant in scope.tenants() {
+        let own = guardian_model::Scope::of(*tenant);
+        let names = state.catalog.scoped(&own).replays().await?.into_iter().map(|(name, _)| name);
+        let wanted = |name: &String| query.name.as_ref().is_none_or(|n| n == name);
+        names.filter(wanted).for_each(|name| state.replays.forget(*tenant, &name));
         let mut tx = state.catalog.scoped(&scope).begin(*tenant, caller.actor()).await?;
         alerts += tx.clear_replay(query.name.as_deref()).await?;
         tx.commit().await?;

@@ -32,7 +32,10 @@ impl Serve {
         guardian_kit::logging::init(&config.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("api").build()?;
         runtime.block_on(async {
-            let (program, welcome) = Program::start(config, self.capture, Shutdown::new()).await?;
+            let shutdown = Shutdown::new();
+            // What was started before the failure ends with it.
+            let started = Program::start(config, self.capture, shutdown.clone()).await;
+            let (program, welcome) = started.inspect_err(|_| shutdown.trigger())?;
             say(&welcome, begun);
             program.run().await
         })?;

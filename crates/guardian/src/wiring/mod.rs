@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
-use guardian_api::{ApiSettings, ApiState, Cursors, Replays as _};
+use guardian_api::{ApiSettings, ApiState, Cursors};
 use guardian_catalog::Catalog;
 use guardian_identity::{Identity, IdentityConfig, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
@@ -22,7 +22,8 @@ use guardian_kit::metrics::Metrics;
 use guardian_kit::shutdown::Shutdown;
 use guardian_lake::Lake;
 use guardian_pipeline::replay::Replayer;
-use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir};
+use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir, TenantRules};
+use guardian_rules::RuleSet;
 
 use crate::config::Config;
 use crate::remote::RunFile;
@@ -69,87 +70,23 @@ pub(crate) struct Program {
 impl Program {
     /// Starts everything. An error leaves nothing running that matters: the process ends.
     pub(crate) async fn start(config: Config, captures: Vec<String>, shutdown: Shutdown) -> Result<(Self, Welcome)> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let metrics = Metrics::new();
-        let health = Health::new();
         std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make {}", config.data.display()))?;
         raise_limits();
-        let state = StateDir::open(config.data.join("state")).context("cannot make the state directory")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let (server_tls, url, listener) = listen(&config, clock.as_ref())?;
-
-        // What takes longest begins first, beside the rest.
-        let opening = {
-            let (config, clock, metrics) = (config.lake.clone(), Arc::clone(&clock), metrics.clone());
-            tokio::task::spawn_blocking(move || Lake::open(config, clock, &metrics))
-        };
-        let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
-        rules::sync_shipped(&catalog).await.context("cannot store the shipped rules")?;
-        let tenant_rules = rules::load(&catalog).await.context("cannot load the rules")?;
-        let rule_count = tenant_rules.by_tenant.values().map(|r| r.rules().iter().filter(|r| r.alerts).count()).max();
-        let tenant_rules = Arc::new(ArcSwap::from_pointee(tenant_rules));
-        let (intel, notices) = guardian_intel::Intel::open(&config.enrich, &metrics)?;
-        reload_intel(intel.clone(), &config, shutdown.clone());
-        let enrich: Arc<dyn Enrichers> = Arc::new(store::Enrichment(intel));
-        let lake = opening.await.map_err(|e| anyhow!("opening the lake panicked: {e}"))??;
-
-        let (alerts, alert_writer) = store::alert_writer(catalog.clone(), &metrics);
-        let deps = SpineDeps {
-            store: Arc::new(store::LakeStore::new(lake.clone())),
-            alerts: Arc::new(alerts),
-            rules: Arc::clone(&tenant_rules),
-            clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
-            state: state.clone(),
-            detect: config.detect.clone(),
-        };
-        // Reading the log back blocks, and publishes alerts, whose writer runs on this runtime.
-        let spine = tokio::task::spawn_blocking(move || Spine::start(deps))
-            .await
-            .map_err(|e| anyhow!("starting detection panicked: {e}"))??;
+        let ground = Ground::open(&config, clock, shutdown.clone()).await?;
+        let (spine, alert_writer) = ground.detect(&config).await?;
         let collector = Collector::start(CollectorDeps {
             config: config.collect.clone(),
             captures: captures.clone(),
-            enrich: Arc::clone(&enrich),
+            enrich: Arc::clone(&ground.enrich),
             spine: spine.input(),
-            clock: Arc::clone(&clock),
-            metrics: metrics.clone(),
+            clock: Arc::clone(&ground.clock),
+            metrics: ground.metrics.clone(),
             shutdown: shutdown.clone(),
-            state,
+            state: ground.state.clone(),
         })?;
-
-        let identity = Identity::new(catalog.clone(), Arc::clone(&clock), IdentityConfig::default(), &config.data);
-        let operator = OperatorKey::create(&config.data.join("run").join("operator.key"))?;
-        identity.accept_operator(operator);
-        let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
-        let kpis = figures::start(&figures::Sources {
-            collector: collector.exporters(),
-            spine: spine.stats(),
-            catalog: catalog.clone(),
-            metrics: metrics.clone(),
-            clock: Arc::clone(&clock),
-            shutdown: shutdown.clone(),
-        });
-        let replayer =
-            Replayer { enrich, spine: spine.input(), clock: Arc::clone(&clock), meter: config.collect.meter() };
-        let spool = config.data.join("spool");
-        let replays = Arc::new(replays::LocalReplays::new(replayer, spool, shutdown.clone())?);
-        let activity = figures::RuleFigures::new(spine.rule_stats(), catalog.clone(), Arc::clone(&tenant_rules));
-        health.check("telemetry", guardian_kit::health::Scope::Ready).ok();
-        health.check("catalog", guardian_kit::health::Scope::Ready).ok();
-        let app = guardian_api::router(ApiState {
-            catalog: catalog.clone(),
-            identity: identity.clone(),
-            lake: lake.clone(),
-            rule_stats: Arc::new(activity),
-            replays: Arc::clone(&replays) as Arc<dyn guardian_api::Replays>,
-            kpis,
-            health,
-            metrics,
-            clock,
-            cursors: Cursors::new(rand::random()),
-            settings: Arc::new(ApiSettings { metrics_public: config.server.metrics_public }),
-        });
-        sweep_sessions(identity, shutdown.clone());
+        let (app, replays, setup) = ground.api(&config, &collector, &spine).await?;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
@@ -164,9 +101,10 @@ impl Program {
             setup,
             listening: collector.listening().to_vec(),
             captures,
-            notices: notices.into_iter().map(|n| format!("{}; {}", n.text, n.remedy)).collect(),
-            rules: rule_count.unwrap_or_default(),
+            notices: ground.notices,
+            rules: ground.rule_count,
         };
+        let lake = ground.lake;
         let program = Self { config, shutdown, lake, collector, spine, alert_writer, server, handle, replays };
         Ok((program, welcome))
     }
@@ -210,6 +148,113 @@ impl Program {
             Some(reason) => Err(anyhow!(reason)),
             None => Ok(()),
         }
+    }
+}
+
+/// What everything else stands on: the stores, the rules and the enrichment.
+struct Ground {
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    shutdown: Shutdown,
+    state: StateDir,
+    lake: Lake,
+    catalog: Catalog,
+    rules: Arc<ArcSwap<TenantRules>>,
+    rule_count: usize,
+    enrich: Arc<dyn Enrichers>,
+    notices: Vec<String>,
+}
+
+impl Ground {
+    async fn open(config: &Config, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Result<Self> {
+        let metrics = Metrics::new();
+        let state = StateDir::open(config.data.join("state")).context("cannot make the state directory")?;
+        // What takes longest begins first, beside the rest.
+        let opening = {
+            let (config, clock, metrics) = (config.lake.clone(), Arc::clone(&clock), metrics.clone());
+            tokio::task::spawn_blocking(move || Lake::open(config, clock, &metrics))
+        };
+        let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
+        rules::sync_shipped(&catalog).await.context("cannot store the shipped rules")?;
+        let rules = rules::load(&catalog).await.context("cannot load the rules")?;
+        let alerting = |set: &Arc<RuleSet>| set.rules().iter().filter(|r| r.alerts).count();
+        let rule_count = rules.by_tenant.values().map(alerting).max().unwrap_or_default();
+        let (intel, notices) = guardian_intel::Intel::open(&config.enrich, &metrics)?;
+        reload_intel(intel.clone(), config, shutdown.clone());
+        let lake = opening.await.map_err(|e| anyhow!("opening the lake panicked: {e}"))??;
+        Ok(Self {
+            clock,
+            metrics,
+            shutdown,
+            state,
+            lake,
+            catalog,
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            rule_count,
+            enrich: Arc::new(store::Enrichment(intel)),
+            notices: notices.into_iter().map(|n| format!("{}; {}", n.text, n.remedy)).collect(),
+        })
+    }
+
+    async fn detect(&self, config: &Config) -> Result<(Spine, tokio::task::JoinHandle<()>)> {
+        let (alerts, alert_writer) = store::alert_writer(self.catalog.clone(), &self.metrics);
+        let deps = SpineDeps {
+            store: Arc::new(store::LakeStore::new(self.lake.clone())),
+            alerts: Arc::new(alerts),
+            rules: Arc::clone(&self.rules),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            state: self.state.clone(),
+            detect: config.detect.clone(),
+        };
+        // Reading the log back blocks, and publishes alerts, whose writer runs on this runtime.
+        let starting = tokio::task::spawn_blocking(move || Spine::start(deps));
+        let spine = starting.await.map_err(|e| anyhow!("starting detection panicked: {e}"))??;
+        Ok((spine, alert_writer))
+    }
+
+    async fn api(
+        &self,
+        config: &Config,
+        collector: &Collector,
+        spine: &Spine,
+    ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
+        let clock = Arc::clone(&self.clock);
+        let identity = Identity::new(self.catalog.clone(), Arc::clone(&clock), IdentityConfig::default(), &config.data);
+        identity.accept_operator(OperatorKey::create(&config.data.join("run").join("operator.key"))?);
+        let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
+        sweep_sessions(identity.clone(), self.shutdown.clone());
+        let kpis = figures::start(&figures::Sources {
+            collector: collector.exporters(),
+            spine: spine.stats(),
+            catalog: self.catalog.clone(),
+            metrics: self.metrics.clone(),
+            clock: Arc::clone(&clock),
+            shutdown: self.shutdown.clone(),
+        });
+        let enrich = Arc::clone(&self.enrich);
+        let replayer =
+            Replayer { enrich, spine: spine.input(), clock: Arc::clone(&clock), meter: config.collect.meter() };
+        let replays = replays::LocalReplays::new(replayer, config.data.join("spool"), self.shutdown.clone())?;
+        let replays = Arc::new(replays);
+        let health = Health::new();
+        health.check("telemetry", guardian_kit::health::Scope::Ready).ok();
+        health.check("catalog", guardian_kit::health::Scope::Ready).ok();
+        let activity = figures::RuleFigures::new(spine.rule_stats(), self.catalog.clone(), Arc::clone(&self.rules));
+        let app = guardian_api::router(ApiState {
+            catalog: self.catalog.clone(),
+            identity,
+            lake: self.lake.clone(),
+            rule_stats: Arc::new(activity),
+            replays: Arc::clone(&replays) as Arc<dyn guardian_api::Replays>,
+            kpis,
+            health,
+            metrics: self.metrics.clone(),
+            clock,
+            cursors: Cursors::new(rand::random()),
+            settings: Arc::new(ApiSettings { metrics_public: config.server.metrics_public }),
+        });
+        Ok((app, replays, setup))
     }
 }
 

@@ -143,6 +143,10 @@ impl Replays for LocalReplays {
         self.find(tenants, id).map(|r| r.view())
     }
 
+    fn forget(&self, tenant: TenantId, name: &str) {
+        self.replayer.spine.forget_replay(tenant, name);
+    }
+
     fn cancel(&self, tenants: &[TenantId], id: &str) -> bool {
         let found = self.find(tenants, id);
         if let Some(replay) = &found {
