@@ -44,5 +44,6 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 
 /// Builds the program `guardian`, showing cargo's progress.
 pub(crate) fn build_guardian() -> Result<()> {
-    run(&["build", "--package", "guardian-guardian", "--bin", "guardian"])
+    // The whole workspace is named so that dependencies get the same features as in the tests, and are built once.
+    run(&["build", "--workspace", "--bin", "guardian"])
 }

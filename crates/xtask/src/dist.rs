@@ -22,7 +22,7 @@ const INCLUDED: &[&str] = &["LICENSE", "README.md", "rules", "docs"];
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
         say::step("Release build (thin LTO: about half an hour on two cores when cold)");
-        cargo::run(&["build", "--release", "--package", "guardian-guardian", "--bin", "guardian"])?;
+        cargo::run(&["build", "--release", "--package", "guardian", "--bin", "guardian"])?;
     }
     say::step("Archive");
     let name = format!("guardian-{}-{}-linux", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

@@ -2,16 +2,18 @@
 //! (`bench`, `value`, `unit`, with a peer `peer`, `peer_value`, `ratio`, with a floor `floor`, `pass`); this module runs
 //! them, shows a table and writes the file. It measures nothing itself.
 
+mod divan;
 pub(crate) mod generator;
 pub(crate) mod spine;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{cargo, say};
 
@@ -41,9 +43,22 @@ struct Area {
 /// How an area is measured.
 enum How {
     /// A benchmark of this package that prints JSON lines when it is given `--json`.
-    Benchmark { package: &'static str, name: &'static str },
+    Lines { package: &'static str, name: &'static str },
+    /// A divan benchmark of this package, with the floors that hold for it.
+    Divan { package: &'static str, name: &'static str, unit: &'static str, floors: &'static [Floor] },
     /// The whole program, from outside.
     Whole(fn() -> Result<Vec<Value>>),
+}
+
+/// What one line of a divan table must reach. Either bound suffices; one that does not apply is infinite.
+struct Floor {
+    bench: &'static str,
+    /// The line of the same table to compare with.
+    peer: &'static str,
+    /// So many times the peer.
+    ratio_min: f64,
+    /// So many items a second.
+    value_min: f64,
 }
 
 /// Every area, in the order they run. All use the development profile (docs/adr/0002-one-build-profile.md).
@@ -51,12 +66,52 @@ const ALL: &[Area] = &[
     Area {
         name: "flow",
         about: "decoding NetFlow and IPFIX into columns, against netflow_parser",
-        how: How::Benchmark { package: "guardian-flow", name: "decode" },
+        how: How::Divan {
+            package: "guardian-flow",
+            name: "decode",
+            unit: "flows/s",
+            floors: &[
+                Floor { bench: "guardian/netflow5", peer: "netflow_parser/netflow5", ratio_min: 1.0, value_min: 40e6 },
+                Floor {
+                    bench: "guardian/netflow9",
+                    peer: "netflow_parser/netflow9",
+                    ratio_min: 8.0,
+                    value_min: f64::INFINITY,
+                },
+                Floor {
+                    bench: "guardian/ipfix",
+                    peer: "netflow_parser/ipfix",
+                    ratio_min: 8.0,
+                    value_min: f64::INFINITY,
+                },
+            ],
+        },
+    },
+    Area {
+        name: "meter",
+        about: "metering packets into flows, and sFlow samples",
+        how: How::Divan { package: "guardian-flow", name: "meter", unit: "packets/s", floors: &[] },
     },
     Area {
         name: "intel",
         about: "matching addresses against a million indicators",
-        how: How::Benchmark { package: "guardian-intel", name: "indicators" },
+        how: How::Lines { package: "guardian-intel", name: "indicators" },
+    },
+    Area {
+        name: "rules",
+        about: "Sigma rules and correlations over batches",
+        how: How::Divan { package: "guardian-rules", name: "rules", unit: "flows/s", floors: &[] },
+    },
+    Area {
+        name: "detect",
+        about: "all shipped rules and detectors over an office's flows",
+        how: How::Divan {
+            package: "guardian-detect",
+            name: "detect",
+            unit: "flows/s",
+            // 500 ns a flow.
+            floors: &[Floor { bench: "rules_and_detectors", peer: "", ratio_min: f64::INFINITY, value_min: 2e6 }],
+        },
     },
     Area {
         name: "spine",
@@ -106,25 +161,65 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs one area; its JSON lines are results, everything else is passed on.
+/// Runs one area; what is no result is passed on.
 fn measure(area: &Area) -> Result<Vec<Value>> {
-    let (package, name) = match area.how {
-        How::Whole(run) => return run(),
-        How::Benchmark { package, name } => (package, name),
-    };
-    let arguments = ["bench", "--profile", "dev", "--package", package, "--bench", name, "--", "--json"];
-    let mut child = cargo::command().args(arguments).stdout(Stdio::piped()).spawn().context("cargo does not start")?;
-    let output = child.stdout.take().context("the benchmark has no output")?;
-    let mut results = Vec::new();
-    for line in BufReader::new(output).lines() {
-        let line = line.context("the benchmark's output cannot be read")?;
-        match result(&line) {
-            Some(found) => results.push(found),
-            None => say::note(&line),
+    match area.how {
+        How::Whole(run) => run(),
+        How::Lines { package, name } => {
+            let mut results = Vec::new();
+            benchmark(package, name, &["--json"], |line| match result(&line) {
+                Some(found) => results.push(found),
+                None => say::note(&line),
+            })?;
+            Ok(results)
+        }
+        How::Divan { package, name, unit, floors } => {
+            let mut table = String::new();
+            benchmark(package, name, &[], |line| {
+                table.push_str(&line);
+                table.push('\n');
+            })?;
+            Ok(compare(area.name, unit, floors, &divan::rates(&table)))
         }
     }
-    ensure!(child.wait()?.success(), "the benchmark `{}` failed", area.name);
-    Ok(results)
+}
+
+/// Runs a benchmark of a package in the one profile.
+fn benchmark(package: &str, name: &str, options: &[&str], mut each: impl FnMut(String)) -> Result<()> {
+    let mut command = cargo::command();
+    command.args(["bench", "--profile", "dev", "--package", package, "--bench", name, "--"]).args(options);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cargo does not start")?;
+    let output = child.stdout.take().context("the benchmark has no output")?;
+    for line in BufReader::new(output).lines() {
+        each(line.context("the benchmark's output cannot be read")?);
+    }
+    ensure!(child.wait()?.success(), "the benchmark {name} of {package} failed");
+    Ok(())
+}
+
+/// Every line of a divan table as a result, with peer and floor where it has them.
+fn compare(area: &str, unit: &str, floors: &[Floor], rates: &BTreeMap<String, f64>) -> Vec<Value> {
+    let is_peer = |name: &str| floors.iter().any(|floor| floor.peer == name);
+    let mut results = Vec::new();
+    for (name, rate) in rates.iter().filter(|(name, _)| !is_peer(name)) {
+        let mut result = json!({"bench": format!("{area}/{name}"), "value": rate, "unit": unit});
+        if let Some(floor) = floors.iter().find(|floor| floor.bench == name) {
+            let mut pass = *rate >= floor.value_min;
+            if let Some(peer) = rates.get(floor.peer) {
+                let ratio = rate / peer;
+                result["peer"] = json!(floor.peer);
+                result["peer_value"] = json!(peer);
+                result["ratio"] = json!(ratio);
+                pass |= ratio >= floor.ratio_min;
+            }
+            // The floor in the unit of the value: what the ratio asks for, or the value if that is less.
+            let by_ratio = rates.get(floor.peer).map_or(f64::INFINITY, |peer| peer * floor.ratio_min);
+            result["floor"] = json!(by_ratio.min(floor.value_min));
+            result["pass"] = json!(pass);
+        }
+        results.push(result);
+    }
+    results
 }
 
 /// A line that is a result.
@@ -179,6 +274,17 @@ mod tests {
         assert!(result(r#"{"bench":"v9","value":1.5,"unit":"flows/s"}"#).is_some());
         assert!(result(r#"{"bench":"v9","unit":"flows/s"}"#).is_none());
         assert!(result("Timer precision: 20 ns").is_none());
+    }
+
+    #[test]
+    fn either_bound_of_a_floor_suffices() {
+        let floors = [Floor { bench: "a/v5", peer: "b/v5", ratio_min: 1.0, value_min: 40.0 }];
+        for (ours, theirs, pass) in [(41.0, 90.0, true), (39.0, 30.0, true), (39.0, 90.0, false)] {
+            let rates = BTreeMap::from([("a/v5".to_owned(), ours), ("b/v5".to_owned(), theirs)]);
+            let results = compare("flow", "flows/s", &floors, &rates);
+            assert_eq!(results.len(), 1, "the peer is no result of its own");
+            assert_eq!(results[0]["pass"], json!(pass), "{ours} against {theirs}");
+        }
     }
 
     #[test]
