@@ -65,7 +65,7 @@ impl Group {
     #[inline]
     pub(crate) fn insert(&mut self, spec: &Spec, row: &Arrival) -> bool {
         let time = row.time;
-        if time <= spec.late_before(self.head) {
+        if spec.is_late(self.head, time) {
             return false;
         }
         if time > self.head {

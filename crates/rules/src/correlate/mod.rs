@@ -211,6 +211,10 @@ fn run(
             for (rule, mask, source) in &active {
                 if mask.value(row) {
                     table.row(step, source, *rule, row, &mut key, &mut firings);
+                    // An event counts once, however many of the rules it matches; only order asks for each.
+                    if !step.spec.kind.is_temporal() {
+                        break;
+                    }
                 }
             }
         }

@@ -54,7 +54,7 @@ impl Order {
     }
 
     pub(crate) fn merge(&mut self, spec: &Spec, other: Self, head: i64) {
-        for (time, rule) in other.matches.into_iter().filter(|(t, _)| *t > spec.late_before(head)) {
+        for (time, rule) in other.matches.into_iter().filter(|(t, _)| !spec.is_late(head, *t)) {
             self.insert(spec, head, time, rule);
         }
     }

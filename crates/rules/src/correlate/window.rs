@@ -37,9 +37,9 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// The event time before which a row is too late, given the newest of its group.
-    pub(crate) const fn late_before(&self, head: i64) -> i64 {
-        head.saturating_sub(self.width * LATE_BUCKETS)
+    /// Whether a row is too late, given the newest time of its group.
+    pub(crate) const fn is_late(&self, head: i64, time: i64) -> bool {
+        time < head && time.div_euclid(self.width) <= head.div_euclid(self.width) - LATE_BUCKETS
     }
 
     /// Whether no window over so few rows can satisfy the condition.
@@ -150,7 +150,7 @@ impl Window {
     pub(crate) fn merge(&mut self, spec: &Spec, other: Self, head: i64) {
         match (&mut *self, other) {
             (_, Self::Few(rows)) => {
-                for row in rows.into_iter().filter(|r| r.time > spec.late_before(head)) {
+                for row in rows.into_iter().filter(|r| !spec.is_late(head, r.time)) {
                     self.insert(spec, head, row.time, row.value);
                 }
             }

@@ -109,7 +109,8 @@ fn the_rest_of_a_broken_stream_loads() {
             "title: {id}\nid: {id}\nlogsource: {{category: firewall}}\ndetection: {{s: {{dst_port: 22}}, condition: s}}\n"
         )
     };
-    let stream = format!("{}---\ntitle: [\n---\n{}---\n# nothing\n---\n{}", good("one"), good("two"), good("one"));
+    let stream =
+        format!("{}---\ntitle: [\n---\n{}---\n# nothing\n%YAML 1.2\n---\n{}", good("one"), good("two"), good("one"));
     let parsed = parse(&stream);
     assert_eq!(parsed.documents.len(), 3);
     assert_eq!(parsed.issues.len(), 1);

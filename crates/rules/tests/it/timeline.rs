@@ -214,6 +214,14 @@ fn a_flood_of_one_step_does_not_hide_the_other() {
 }
 
 #[test]
+fn an_event_that_matches_several_rules_counts_once() {
+    let rules = rules(&format!(
+        "{STEPS}title: d\nname: d\nlogsource: {{category: firewall}}\ndetection: {{s: {{protocol: tcp}}, condition: s}}\n---\ntitle: t\ncorrelation: {{type: value_sum, rules: [a, d], timespan: 60s, condition: {{field: bytes, gte: 0}}}}\n"
+    ));
+    assert_eq!(once(&rules, &steps(&[(0, 1), (1, 2)]))[0].measure, 2000.0);
+}
+
+#[test]
 fn aliases_name_different_fields() {
     let rules = rules(&format!(
         "{STEPS}title: t\ncorrelation:\n  type: temporal_ordered\n  rules: [a, b]\n  group-by: [host]\n  timespan: 60s\n  aliases: {{host: {{a: dst_ip, b: src_ip}}}}\n"
