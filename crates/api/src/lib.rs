@@ -4,6 +4,8 @@
 //! This crate must never reach data without a [`auth::Caller`], and never know the pipeline: what it needs of it stands
 //! behind the small traits of [`state`](ApiState).
 
+#![expect(unused_qualifications, reason = "the macros of utoipa write full paths")]
+
 pub mod auth;
 mod cursor;
 mod error;

@@ -21,7 +21,7 @@ use crate::state::ApiState;
 const PAGE_MAX: u64 = 500;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(counts))
@@ -33,77 +33,77 @@ pub fn routes() -> OpenApiRouter<ApiState> {
 
 /// An alert: findings of one rule about one entity in one window.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct AlertView {
+pub(crate) struct AlertView {
     /// Identity.
-    pub id: String,
+    pub(crate) id: String,
     /// Key by which findings in the telemetry store name it (`findings.alert_key`).
-    pub key: String,
+    pub(crate) key: String,
     /// Tenant.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// Rule that decided.
-    pub rule_id: String,
+    pub(crate) rule_id: String,
     /// Content hash of that rule.
-    pub rule_hash: String,
+    pub(crate) rule_hash: String,
     /// Title of the rule.
-    pub title: String,
+    pub(crate) title: String,
     /// informational, low, medium, high or critical.
-    pub severity: String,
+    pub(crate) severity: String,
     /// ATT&CK techniques and tactics.
-    pub attack: Vec<String>,
+    pub(crate) attack: Vec<String>,
     /// What to do next.
-    pub next_steps: Vec<String>,
+    pub(crate) next_steps: Vec<String>,
     /// Kind of the entity: ip, host, user, domain or other.
-    pub entity_kind: String,
+    pub(crate) entity_kind: String,
     /// The entity that the alert is about.
-    pub entity: String,
+    pub(crate) entity: String,
     /// Site of the entity; empty is the main site.
-    pub site: String,
+    pub(crate) site: String,
     /// Grouping fields as name=value pairs.
-    pub group: String,
+    pub(crate) group: String,
     /// First event, RFC 3339.
-    pub first_seen: String,
+    pub(crate) first_seen: String,
     /// Last event, RFC 3339.
-    pub last_seen: String,
+    pub(crate) last_seen: String,
     /// Times the condition held.
-    pub count: u64,
+    pub(crate) count: u64,
     /// What happened, in one sentence.
-    pub summary: String,
+    pub(crate) summary: String,
     /// Why we think so.
     #[schema(value_type = Object)]
-    pub measures: Map<String, Value>,
+    pub(crate) measures: Map<String, Value>,
     /// new, acknowledged or closed.
-    pub status: String,
+    pub(crate) status: String,
     /// What it turned out to be, once closed.
-    pub verdict: Option<String>,
+    pub(crate) verdict: Option<String>,
     /// Why it was closed.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// Note of whoever looks after it.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// User who looks after it.
-    pub assignee: Option<String>,
+    pub(crate) assignee: Option<String>,
     /// Replay it came from; null for live traffic.
-    pub replay: Option<String>,
+    pub(crate) replay: Option<String>,
     /// Whether it was found by looking back.
-    pub retro: bool,
+    pub(crate) retro: bool,
     /// When it came to the catalog, RFC 3339.
-    pub created: String,
+    pub(crate) created: String,
     /// Number of its last change in the tenant's change log.
-    pub seq: i64,
+    pub(crate) seq: i64,
     /// The events behind it; only when one alert is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<Vec<EvidenceView>>,
+    pub(crate) evidence: Option<Vec<EvidenceView>>,
 }
 
 /// One event behind an alert.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct EvidenceView {
+pub(crate) struct EvidenceView {
     /// Batch of the event in the telemetry store.
-    pub batch: u64,
+    pub(crate) batch: u64,
     /// Row of the event in its batch.
-    pub row: u32,
+    pub(crate) row: u32,
     /// The event's columns; null ones are left out.
     #[schema(value_type = Object)]
-    pub event: Value,
+    pub(crate) event: Value,
 }
 
 impl From<Alert> for AlertView {
@@ -153,31 +153,31 @@ impl From<AlertDetail> for AlertView {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
-pub struct ListQuery {
+pub(crate) struct ListQuery {
     /// `open` (new or acknowledged), or one of new, acknowledged, closed.
-    pub status: Option<String>,
+    pub(crate) status: Option<String>,
     /// At least this severity.
-    pub severity_min: Option<String>,
+    pub(crate) severity_min: Option<String>,
     /// Of this rule.
-    pub rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// Whose entity contains this text.
-    pub entity: Option<String>,
+    pub(crate) entity: Option<String>,
     /// With this ATT&CK technique or tactic.
-    pub attack: Option<String>,
+    pub(crate) attack: Option<String>,
     /// Seen at or after this time, RFC 3339.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Seen before this time, RFC 3339.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// `include` (default), `exclude`, `only`, or the name of a replay.
-    pub replay: Option<String>,
+    pub(crate) replay: Option<String>,
     /// Whose title, summary, entity or group contains this text.
-    pub search: Option<String>,
+    pub(crate) search: Option<String>,
     /// `newest` (default), `severity` or `activity`.
-    pub sort: Option<String>,
+    pub(crate) sort: Option<String>,
     /// Most alerts to answer with, at most 500.
-    pub limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
     /// Where the last page ended: its `next_cursor`. Filter and order come from the cursor.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -227,11 +227,11 @@ struct Cursor {
 
 /// One page of alerts.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AlertList {
+pub(crate) struct AlertList {
     /// The alerts.
-    pub items: Vec<AlertView>,
+    pub(crate) items: Vec<AlertView>,
     /// Where the next page begins; null on the last one.
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// List alerts
@@ -263,15 +263,15 @@ async fn list(
 
 /// How many alerts there are.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AlertCountsView {
+pub(crate) struct AlertCountsView {
     /// All that match.
-    pub total: u64,
+    pub(crate) total: u64,
     /// By severity.
     #[schema(value_type = Object)]
-    pub by_severity: Map<String, Value>,
+    pub(crate) by_severity: Map<String, Value>,
     /// By status.
     #[schema(value_type = Object)]
-    pub by_status: Map<String, Value>,
+    pub(crate) by_status: Map<String, Value>,
 }
 
 /// Count alerts by severity and status
@@ -307,9 +307,9 @@ fn alert_id(text: &str) -> ApiResult<AlertId> {
 /// A remark.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Acknowledge {
+pub(crate) struct Acknowledge {
     /// What to remember; empty leaves the note as it is.
-    pub note: String,
+    pub(crate) note: String,
 }
 
 /// Acknowledge an alert: somebody is looking
@@ -329,11 +329,11 @@ async fn acknowledge(
 /// A verdict.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Close {
+pub(crate) struct Close {
     /// true_positive, false_positive, benign or duplicate.
-    pub verdict: String,
+    pub(crate) verdict: String,
     /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Close an alert with a verdict and a reason

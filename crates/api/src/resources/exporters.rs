@@ -14,37 +14,37 @@ use crate::extract::Json;
 use crate::state::ApiState;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
 /// An exporter, observation domain and protocol.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ExporterView {
+pub(crate) struct ExporterView {
     /// Tenant.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// Address.
-    pub exporter: String,
+    pub(crate) exporter: String,
     /// Observation domain, source id, engine or sub-agent.
-    pub domain: u32,
+    pub(crate) domain: u32,
     /// netflow5, netflow7, netflow9, ipfix or sflow.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// `receiving`, `waiting for its template, 12 records held` or `silent`.
-    pub state: String,
+    pub(crate) state: String,
     /// First datagram, RFC 3339.
-    pub first_seen: String,
+    pub(crate) first_seen: String,
     /// Last datagram, RFC 3339.
-    pub last_seen: String,
+    pub(crate) last_seen: String,
     /// Counters by name, loss included; the manual's page on loss explains each.
     #[schema(value_type = Object)]
-    pub counters: Value,
+    pub(crate) counters: Value,
 }
 
 /// All exporters of the caller's tenants.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ExporterList {
+pub(crate) struct ExporterList {
     /// By address.
-    pub items: Vec<ExporterView>,
+    pub(crate) items: Vec<ExporterView>,
 }
 
 /// List exporters with their state and loss counters

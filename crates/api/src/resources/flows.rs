@@ -22,7 +22,7 @@ const TOP_MAX: usize = 1_000;
 const SECONDS: u64 = 60;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(search)).routes(routes!(top))
 }
 
@@ -30,27 +30,27 @@ pub fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
-pub struct FlowQuery {
+pub(crate) struct FlowQuery {
     /// Filter, such as `src_ip in 10.0.0.0/8 and dst_port in (22, 3389) and bytes > 10MB`.
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
     /// Received at or after this time, RFC 3339; an hour ago by default.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Received before this time, RFC 3339; now by default.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
     /// Most flows to answer with, at most 1,000.
-    pub limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// Where the last page ended.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// One page of flows.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct FlowList {
+pub(crate) struct FlowList {
     /// Newest first; null columns are left out.
     #[schema(value_type = Vec<Object>)]
-    pub items: Vec<Value>,
+    pub(crate) items: Vec<Value>,
     /// Where the next page begins; null on the last one.
-    pub next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// Filter and place of a page: rows before (batch, row).
@@ -112,27 +112,27 @@ async fn search(
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct TopQuery {
+pub(crate) struct TopQuery {
     /// Column to group by, such as `src_ip`, `dst_port` or `dst_country`.
-    pub by: String,
+    pub(crate) by: String,
     /// `bytes` (default), `packets` or `flows`.
-    pub metric: Option<String>,
+    pub(crate) metric: Option<String>,
     /// How many, at most 1,000.
-    pub n: Option<usize>,
+    pub(crate) n: Option<usize>,
     /// Filter, as in the search.
-    pub filter: Option<String>,
+    pub(crate) filter: Option<String>,
     /// Received at or after this time, RFC 3339; an hour ago by default.
-    pub from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Received before this time, RFC 3339; now by default.
-    pub to: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 /// A ranking.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TopList {
+pub(crate) struct TopList {
     /// Largest first: the grouping column, bytes, packets and flows.
     #[schema(value_type = Vec<Object>)]
-    pub items: Vec<Value>,
+    pub(crate) items: Vec<Value>,
 }
 
 /// Rank flows by a column

@@ -3,7 +3,7 @@
 mod alerts;
 mod exporters;
 mod flows;
-pub mod query;
+pub(crate) mod query;
 mod replays;
 mod rules;
 mod session;
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::state::ApiState;
 
 /// The routes of every resource below `/api/v1`, in the order of the documentation.
-pub const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
+pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
     users::routes,
     alerts::routes,
@@ -29,4 +29,4 @@ pub const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     system::routes,
 ];
 
-pub use system::probes;
+pub(crate) use system::probes;

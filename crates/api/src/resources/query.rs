@@ -21,22 +21,22 @@ const ROWS_MAX: usize = 100_000;
 const SECONDS_MAX: u64 = 600;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(query))
 }
 
 /// A question in SQL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct QueryRequest {
+pub(crate) struct QueryRequest {
     /// One SELECT statement over `flows` and `findings`.
-    pub sql: String,
+    pub(crate) sql: String,
     /// Most rows to answer with, at most 100,000.
     #[serde(default = "rows_default")]
-    pub limit: usize,
+    pub(crate) limit: usize,
     /// Seconds after which it is given up, at most 600.
     #[serde(default = "seconds_default")]
-    pub timeout_seconds: u64,
+    pub(crate) timeout_seconds: u64,
 }
 
 fn rows_default() -> usize {

@@ -17,10 +17,10 @@ use crate::extract::{Json, Query};
 use crate::state::{ApiState, ReplayStart, ReplayView};
 
 /// Largest capture that is taken.
-pub const UPLOAD_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const UPLOAD_BYTES_MAX: u64 = 4 << 30;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, start, clear)).routes(routes!(get, cancel))
 }
 
@@ -28,15 +28,15 @@ pub fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct StartQuery {
+pub(crate) struct StartQuery {
     /// Tag of all that comes of it.
-    pub name: String,
+    pub(crate) name: String,
     /// A factor such as 1 or 20, or `max`.
     #[serde(default = "recorded")]
-    pub speed: String,
+    pub(crate) speed: String,
     /// Keep the recorded times instead of moving them to now.
     #[serde(default)]
-    pub original_time: bool,
+    pub(crate) original_time: bool,
 }
 
 fn recorded() -> String {
@@ -105,9 +105,9 @@ async fn spool(path: &std::path::Path, body: Body) -> ApiResult<()> {
 
 /// Replays of this server's run.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReplayList {
+pub(crate) struct ReplayList {
     /// Newest first.
-    pub items: Vec<ReplayView>,
+    pub(crate) items: Vec<ReplayView>,
 }
 
 /// List replays
@@ -138,20 +138,20 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<St
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
-pub struct ClearQuery {
+pub(crate) struct ClearQuery {
     /// Only of the replay of this name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// What was removed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Cleared {
+pub(crate) struct Cleared {
     /// Rows of telemetry.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Findings.
-    pub findings: u64,
+    pub(crate) findings: u64,
     /// Alerts.
-    pub alerts: u64,
+    pub(crate) alerts: u64,
 }
 
 /// Remove replayed flows, findings and alerts; live data stays

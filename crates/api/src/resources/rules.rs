@@ -33,7 +33,7 @@ const TEST_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 const TEST_ALERTS_MAX: usize = 1_000;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list, upload))
         .routes(routes!(validate))
@@ -45,37 +45,37 @@ pub fn routes() -> OpenApiRouter<ApiState> {
 
 /// A rule and what it did.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleView {
+pub(crate) struct RuleView {
     /// Sigma id.
-    pub id: String,
+    pub(crate) id: String,
     /// Title.
-    pub title: String,
+    pub(crate) title: String,
     /// informational, low, medium, high or critical.
-    pub severity: String,
+    pub(crate) severity: String,
     /// Whether it runs.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// shipped or custom.
-    pub origin: String,
+    pub(crate) origin: String,
     /// Number of its current version.
-    pub version: i32,
+    pub(crate) version: i32,
     /// Content hash of the current version.
-    pub hash: String,
+    pub(crate) hash: String,
     /// Rows that matched since the start.
-    pub matched: u64,
+    pub(crate) matched: u64,
     /// Times it fired since the start.
-    pub fired: u64,
+    pub(crate) fired: u64,
     /// What keeps it from working, such as a field that no telemetry has.
-    pub issues: Vec<String>,
+    pub(crate) issues: Vec<String>,
     /// The YAML text; only when one rule is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 /// Rules.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct RuleList {
+pub(crate) struct RuleList {
     /// By title.
-    pub items: Vec<RuleView>,
+    pub(crate) items: Vec<RuleView>,
 }
 
 fn issues_of(source: &str) -> Vec<String> {
@@ -131,38 +131,38 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<Strin
 /// Rule text.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RuleText {
+pub(crate) struct RuleText {
     /// Sigma YAML; several documents (rules and the correlation over them) stay together. The last one names it.
-    pub source: String,
+    pub(crate) source: String,
     /// What to remember about this version.
     #[serde(default)]
-    pub comment: String,
+    pub(crate) comment: String,
 }
 
 /// One thing that is wrong with a text.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct IssueView {
+pub(crate) struct IssueView {
     /// error or warning.
-    pub level: &'static str,
+    pub(crate) level: &'static str,
     /// Line of the text, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Column, from 1.
-    pub column: usize,
+    pub(crate) column: usize,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do about it.
-    pub help: String,
+    pub(crate) help: String,
 }
 
 /// What a check found.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Validation {
+pub(crate) struct Validation {
     /// Whether the text can run.
-    pub valid: bool,
+    pub(crate) valid: bool,
     /// Rules in it that can run.
-    pub rules: usize,
+    pub(crate) rules: usize,
     /// What is wrong or odd.
-    pub issues: Vec<IssueView>,
+    pub(crate) issues: Vec<IssueView>,
 }
 
 fn check(source: &str) -> (Validation, RuleSet) {
@@ -271,25 +271,25 @@ async fn switch(
 /// What to test.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TestRequest {
+pub(crate) struct TestRequest {
     /// Sigma YAML.
-    pub source: String,
+    pub(crate) source: String,
     /// Telemetry received at or after this time, RFC 3339.
-    pub from: String,
+    pub(crate) from: String,
     /// Telemetry received before this time, RFC 3339.
-    pub to: String,
+    pub(crate) to: String,
 }
 
 /// What the rule would have found.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TestAnswer {
+pub(crate) struct TestAnswer {
     /// Flow rows looked at.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Whether the limit of rows cut the test short.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
     /// The alerts, at most 1,000: rule, entity, count, first and last event, sentence.
     #[schema(value_type = Vec<Object>)]
-    pub alerts: Vec<Value>,
+    pub(crate) alerts: Vec<Value>,
 }
 
 /// Test a rule against history: what would it have found?

@@ -16,7 +16,7 @@ use crate::extract::Json;
 use crate::state::ApiState;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(sign_in, who, sign_out))
         .routes(routes!(setup_state, setup))
@@ -45,27 +45,27 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     /// Sign-in name.
-    pub name: String,
+    pub(crate) name: String,
     /// Password.
     #[schema(format = Password)]
-    pub password: String,
+    pub(crate) password: String,
 }
 
 /// Who the caller is.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct WhoView {
+pub(crate) struct WhoView {
     /// session, api_key or local_operator.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// User id; null for keys of programs and the local operator.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The tenant that requests are about, unless they name another.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// What the caller may do there.
-    pub permissions: Vec<String>,
+    pub(crate) permissions: Vec<String>,
 }
 
 fn view(principal: &Principal, tenant: guardian_model::TenantId) -> WhoView {
@@ -118,13 +118,13 @@ async fn sign_out(State(state): State<ApiState>, caller: Caller) -> ApiResult<Re
 /// Passwords.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ChangePassword {
+pub(crate) struct ChangePassword {
     /// The present one.
     #[schema(format = Password)]
-    pub old: String,
+    pub(crate) old: String,
     /// The new one.
     #[schema(format = Password)]
-    pub new: String,
+    pub(crate) new: String,
 }
 
 /// Change one's own password; ends all of one's sessions
@@ -141,9 +141,9 @@ async fn change_password(
 
 /// Whether first-run set-up is open.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SetupState {
+pub(crate) struct SetupState {
     /// Whether the first administrator is still to be made.
-    pub needed: bool,
+    pub(crate) needed: bool,
 }
 
 /// Whether first-run set-up is open
@@ -157,17 +157,17 @@ async fn setup_state(State(state): State<ApiState>, visitor: Visitor) -> ApiResu
 /// The first administrator.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// The token from the server's terminal or its `setup-token` file.
-    pub token: String,
+    pub(crate) token: String,
     /// Sign-in name.
-    pub name: String,
+    pub(crate) name: String,
     /// Name for people.
     #[serde(default)]
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// Password.
     #[schema(format = Password)]
-    pub password: String,
+    pub(crate) password: String,
 }
 
 /// Make the first administrator

@@ -30,7 +30,7 @@ const PING: Duration = Duration::from_secs(20);
 const INCOMING_BYTES_MAX: usize = 4_096;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(stream))
 }
 
@@ -38,11 +38,11 @@ pub fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
-pub struct StreamQuery {
+pub(crate) struct StreamQuery {
     /// Number of the last change that the client has; without it, the stream begins now.
-    pub since: Option<i64>,
+    pub(crate) since: Option<i64>,
     /// Comma-separated: `alerts`, `changes` (everything else that changes), `kpis`; all by default.
-    pub topics: Option<String>,
+    pub(crate) topics: Option<String>,
 }
 
 #[derive(Clone, Copy)]

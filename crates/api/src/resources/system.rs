@@ -18,12 +18,12 @@ use crate::extract::Json;
 use crate::state::{ApiState, Kpis};
 
 /// The routes of this resource below `/api/v1`.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(kpis)).routes(routes!(storage)).routes(routes!(tables))
 }
 
 /// Probes and metrics, at the root because orchestrators look there.
-pub fn probes() -> Router<ApiState> {
+pub(crate) fn probes() -> Router<ApiState> {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
 }
 
@@ -44,31 +44,31 @@ async fn storage(State(state): State<ApiState>, caller: Caller) -> ApiResult<Jso
 
 /// A table that SQL can ask.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TableView {
+pub(crate) struct TableView {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What a row is.
-    pub doc: &'static str,
+    pub(crate) doc: &'static str,
     /// Its columns.
-    pub columns: Vec<TableColumn>,
+    pub(crate) columns: Vec<TableColumn>,
 }
 
 /// A column of a table.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct TableColumn {
+pub(crate) struct TableColumn {
     /// Its name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its type.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its unit, or empty.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// Whether a row may lack it.
-    pub nullable: bool,
+    pub(crate) nullable: bool,
     /// Whether it is personal data.
-    pub personal: bool,
+    pub(crate) personal: bool,
     /// What it says.
-    pub doc: &'static str,
+    pub(crate) doc: &'static str,
 }
 
 /// Tables and columns that SQL and filters know

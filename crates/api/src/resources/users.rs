@@ -15,27 +15,27 @@ use crate::extract::Json;
 use crate::state::ApiState;
 
 /// The routes of this resource.
-pub fn routes() -> OpenApiRouter<ApiState> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(set_password))
 }
 
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UserView {
+pub(crate) struct UserView {
     /// Id.
-    pub id: String,
+    pub(crate) id: String,
     /// Sign-in name.
-    pub name: String,
+    pub(crate) name: String,
     /// Name for people.
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// Role in the tenant.
-    pub role: String,
+    pub(crate) role: String,
     /// Whether it may not sign in.
-    pub disabled: bool,
+    pub(crate) disabled: bool,
     /// Since when, RFC 3339.
-    pub created: String,
+    pub(crate) created: String,
     /// Last sign-in, RFC 3339.
-    pub last_sign_in: Option<String>,
+    pub(crate) last_sign_in: Option<String>,
 }
 
 impl UserView {
@@ -54,9 +54,9 @@ impl UserView {
 
 /// Accounts.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct UserList {
+pub(crate) struct UserList {
     /// By name.
-    pub items: Vec<UserView>,
+    pub(crate) items: Vec<UserView>,
 }
 
 /// List the accounts of the tenant
@@ -74,17 +74,17 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<U
 /// An account to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateUser {
+pub(crate) struct CreateUser {
     /// Sign-in name.
-    pub name: String,
+    pub(crate) name: String,
     /// Name for people.
     #[serde(default)]
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// admin, operator or viewer.
-    pub role: String,
+    pub(crate) role: String,
     /// Password.
     #[schema(format = Password)]
-    pub password: String,
+    pub(crate) password: String,
 }
 
 /// Make an account
@@ -111,10 +111,10 @@ async fn create(
 /// A new password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SetPassword {
+pub(crate) struct SetPassword {
     /// The password.
     #[schema(format = Password)]
-    pub password: String,
+    pub(crate) password: String,
 }
 
 /// Set an account's password; ends its sessions
