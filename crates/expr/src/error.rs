@@ -44,15 +44,26 @@ impl ExprError {
     }
 }
 
+/// Longest word that is compared with known ones, in bytes, and most known words that are looked at: comparing costs
+/// the product of the lengths.
+const SUGGEST_BYTES_MAX: usize = 64;
+const SUGGEST_KNOWN_MAX: usize = 256;
+
 /// What was probably meant, as a help text; empty where nothing is near.
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    if word.len() > SUGGEST_BYTES_MAX {
+        return String::new();
+    }
     let lower = word.to_lowercase();
+    let far = 1 + word.chars().count() / 4;
     let best = known
         .into_iter()
+        .take(SUGGEST_KNOWN_MAX)
+        .filter(|k| k.len().abs_diff(word.len()) <= 4 * far)
         .map(|k| (strsim::damerau_levenshtein(&lower, &k.to_lowercase()), k))
         .min_by_key(|(distance, k)| (*distance, *k));
     match best {
-        Some((distance, k)) if distance <= 1 + word.chars().count() / 4 => format!("did you mean `{k}`?"),
+        Some((distance, k)) if distance <= far => format!("did you mean `{k}`?"),
         _ => String::new(),
     }
 }

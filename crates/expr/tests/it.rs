@@ -133,7 +133,10 @@ fn filters_keep_what_they_say() {
     let batch = batch();
     for (text, kept) in cases {
         let typed = check(text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(text)));
-        assert_eq!(typed.evaluate(&batch).set_indices().collect::<Vec<_>>(), *kept, "{text}");
+        let bits = typed.evaluate(&batch);
+        assert_eq!(bits.set_indices().collect::<Vec<_>>(), *kept, "{text}");
+        // A slice of a batch has the same rows at other places of its buffers.
+        assert_eq!(typed.evaluate(&batch.slice(1, 3)), bits.slice(1, 3), "{text}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use guardian_expr::{Graph, NodeId};
 use guardian_model::{Class, Kind, RuleRef};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::document::{ALERT_WINDOW_DEFAULT, Body, Condition, Correlation, Document, Rule, Selection, Status};
 use crate::field::{self, Failure};
@@ -16,7 +16,7 @@ use crate::ruleset::{CompiledRule, CorrelationPlan, Plan, RuleSet};
 /// Most documents of a rule set.
 pub const RULES_MAX: usize = 10_000;
 /// Most nodes of the shared predicate graphs.
-pub const NODES_MAX: usize = 500_000;
+pub const NODES_MAX: usize = 200_000;
 /// Longest chain of correlations over correlations.
 const CHAIN_MAX: usize = 8;
 
@@ -179,7 +179,7 @@ impl Compiler {
 
     /// Compiles correlations as soon as all they refer to is there; what is left over refers to nothing or in circles.
     fn correlations(&mut self, mut waiting: Vec<Arc<Document>>) {
-        let declared: Vec<String> =
+        let declared: HashSet<String> =
             waiting.iter().flat_map(|d| std::iter::once(&d.id).chain(&d.name)).cloned().collect();
         for _ in 0..CHAIN_MAX {
             let before = waiting.len();
