@@ -133,7 +133,6 @@ fn argon2() -> Argon2<'static> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -46,7 +46,6 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
