@@ -18,6 +18,9 @@ const DEPTH_MAX: usize = 64;
 /// Names that are no columns of a class but may be asked for.
 const TENANT: &str = super::snapshot::TENANT;
 
+/// What the guard of endless joins says.
+pub(crate) const TOOK_TOO_LONG: &str = "the query took longer than it may and was ended";
+
 const ALLOWED: &str = "only one SELECT (WITH and EXPLAIN included), SHOW TABLES, SHOW COLUMNS or DESCRIBE is allowed";
 
 /// Parses the text and refuses what is not one query.
@@ -63,7 +66,8 @@ fn check_tables(ast: &Ast) -> Result<(), LakeError> {
         collect_ctes(query, &mut local);
     }
     let found = visit_relations(ast, |relation| {
-        let parts: Vec<String> = relation.0.iter().map(|p| p.to_string().trim_matches('"').to_owned()).collect();
+        let parts: Vec<String> =
+            relation.0.iter().map(|p| p.to_string().trim_matches(['"', '\'']).to_owned()).collect();
         let name = parts.last().map(|n| n.to_lowercase()).unwrap_or_default();
         let known = match parts.as_slice() {
             [_] => table_names().any(|t| t == name) || local.contains(&name),
@@ -124,6 +128,7 @@ pub(crate) fn explain(error: DataFusionError) -> LakeError {
             "the query needs more memory than it may use ({}): narrow the time range or group by fewer values",
             message.lines().next().unwrap_or_default()
         )),
+        DataFusionError::Execution(message) if message == TOOK_TOO_LONG => LakeError::Limit(message.clone()),
         root => LakeError::Query(root.to_string()),
     }
 }
@@ -141,8 +146,8 @@ fn plan_message(message: &str) -> String {
 fn unknown_column<'a>(name: &str, valid: impl Iterator<Item = &'a str>) -> LakeError {
     let valid: Vec<&str> = valid.collect();
     let everywhere = ALL_CLASSES.iter().flat_map(|c| c.fields).map(|f| f.name).chain([TENANT]);
-    // A name that Sigma or OCSF uses is answered with ours.
-    let ours = ALL_CLASSES.iter().flat_map(|c| c.fields).find(|f| f.sigma.contains(&name) || f.ocsf == name);
+    // A name that Sigma uses is answered with ours.
+    let ours = ALL_CLASSES.iter().flat_map(|c| c.fields).find(|f| f.sigma.iter().any(|s| s.eq_ignore_ascii_case(name)));
     let hint =
         ours.map(|f| f.name).or_else(|| nearest(name, valid.iter().copied())).or_else(|| nearest(name, everywhere));
     let hint = hint.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();

@@ -5,6 +5,8 @@
 mod addresses;
 mod functions;
 mod gate;
+mod guard;
+mod rollup;
 mod session;
 mod snapshot;
 mod stream;

@@ -15,12 +15,14 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
-use guardian_model::{ALL_CLASSES, Scope};
+use guardian_model::{ALL_CLASSES, Class, FLOW, Scope};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::guard::{self, Deadline};
+use super::rollup::{self, RollupTable};
 use super::snapshot::{Snapshot, TENANT};
 use super::stream::{QueryStats, QueryStream};
 use super::table::{ClassTable, ScanCounts, schema_of};
@@ -82,13 +84,13 @@ pub struct ColumnInfo {
 pub fn describe() -> Vec<TableInfo> {
     let tenant = ColumnInfo {
         name: TENANT,
-        kind: "text",
+        kind: "label",
         unit: "",
         nullable: false,
         personal: false,
         doc: "Id of the tenant whose row it is.",
     };
-    let table = |class: &&'static guardian_model::Class| TableInfo {
+    let table = |class: &&'static Class| TableInfo {
         name: class.name,
         doc: class.doc,
         columns: class
@@ -162,6 +164,7 @@ struct Job {
     memory: usize,
     rows: usize,
     threads: usize,
+    deadline: Arc<Deadline>,
     stats: Arc<Mutex<QueryStats>>,
 }
 
@@ -211,6 +214,7 @@ impl Lake {
             memory: limits.memory.map_or(config.query_memory.as_usize(), |m| m.min(config.query_memory.as_usize())),
             rows: limits.rows.map_or(config.query_rows, |r| r.min(config.query_rows)),
             threads: engine.threads,
+            deadline: Deadline::new(Instant::now() + time),
             stats: Arc::clone(&stats),
         };
         let slots = Arc::clone(&engine.slots);
@@ -219,13 +223,14 @@ impl Lake {
         let runtime = engine.runtime.as_ref().ok_or(LakeError::Closed)?;
         let task = runtime.spawn(async move {
             let counters = Arc::clone(&job.store.counters);
+            let _cancel = job.deadline.cancel_on_drop();
             let limited = async {
                 let _slot = slots.acquire_owned().await.map_err(|_| LakeError::Closed)?;
                 job.run(&to, ready).await
             };
             let result = match tokio::time::timeout(time, limited).await {
                 Ok(result) => result,
-                Err(_) => Err(LakeError::Limit(format!("the query took longer than {time:?} and was ended"))),
+                Err(_) => Err(LakeError::Limit(format!("{} ({time:?})", gate::TOOK_TOO_LONG))),
             };
             if let Err(error) = result {
                 counters.query_errors.inc(1);
@@ -321,16 +326,30 @@ impl Job {
 
     async fn plan(&self, counts: &Arc<ScanCounts>) -> Result<SendableRecordBatchStream, LakeError> {
         let snapshot = Snapshot::take(&self.store, &self.scope);
-        let context = self.context(&snapshot, counts).map_err(gate::explain)?;
+        let (context, rollup) = self.context(&snapshot, counts).map_err(gate::explain)?;
         let state = context.state();
         let plan = state.statement_to_plan(self.statement.clone()).await.map_err(gate::explain)?;
         gate::verify(&plan)?;
         let plan = addresses::rewrite(plan).map_err(gate::explain)?;
-        let physical = state.create_physical_plan(&plan).await.map_err(gate::explain)?;
+        let mut plan = state.optimize(&plan).map_err(gate::explain)?;
+        let rewritten = rollup::rewrite(plan, &rollup).map_err(gate::explain)?;
+        self.stats.lock().rollup = rewritten.transformed;
+        plan = rewritten.data;
+        if rewritten.transformed {
+            self.store.counters.rollup_queries.inc(1);
+            plan = state.optimize(&plan).map_err(gate::explain)?;
+        }
+        let plan = guard::watch(plan, &self.deadline).map_err(gate::explain)?;
+        let planned = state.query_planner().create_physical_plan(&plan, &state).await;
+        let physical = planned.map_err(gate::explain)?;
         execute_stream(physical, context.task_ctx()).map_err(gate::explain)
     }
 
-    fn context(&self, snapshot: &Snapshot, counts: &Arc<ScanCounts>) -> Result<SessionContext, DataFusionError> {
+    fn context(
+        &self,
+        snapshot: &Snapshot,
+        counts: &Arc<ScanCounts>,
+    ) -> Result<(SessionContext, Arc<RollupTable>), DataFusionError> {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.threads)
             .with_information_schema(true)
@@ -349,13 +368,16 @@ impl Job {
         builder.expr_planners().get_or_insert_default().insert(0, Arc::new(addresses::AddressPlanner));
         builder.scalar_functions().get_or_insert_default().extend(functions::all());
         let context = SessionContext::new_with_state(builder.build());
-        for class in ALL_CLASSES {
+        let table = |class: &'static Class| {
             let rows = snapshot.classes.get(&class.ocsf_class_uid).cloned().unwrap_or_default();
-            let table =
-                ClassTable { class, schema: schema_of(class), rows, mask: self.mask, counts: Arc::clone(counts) };
-            context.register_table(class.name, Arc::new(table))?;
+            Arc::new(ClassTable { class, schema: schema_of(class), rows, mask: self.mask, counts: Arc::clone(counts) })
+        };
+        for class in ALL_CLASSES {
+            context.register_table(class.name, table(class))?;
         }
-        Ok(context)
+        let flows = table(&FLOW);
+        let rollup = RollupTable { schema: rollup::table_schema(&flows.schema), flows };
+        Ok((context, Arc::new(rollup)))
     }
 
     /// Whether reading a damaged file may be the reason.

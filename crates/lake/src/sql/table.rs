@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
@@ -23,12 +23,12 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use guardian_model::Class;
+use guardian_model::{Class, TenantId};
 
 use super::functions;
 use super::snapshot::{Bounds, ClassRows, TENANT};
@@ -50,7 +50,16 @@ pub(crate) fn schema_of(class: &Class) -> SchemaRef {
 }
 
 fn tenant_field() -> Field {
-    Field::new(TENANT, DataType::Utf8, false)
+    Field::new(TENANT, tenant_type(), false)
+}
+
+fn tenant_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// The value of the tenant column of a file.
+pub(crate) fn tenant_value(tenant: TenantId) -> ScalarValue {
+    ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(ScalarValue::from(tenant.to_string())))
 }
 
 /// A class in the snapshot of a query.
@@ -89,9 +98,7 @@ impl TableProvider for ClassTable {
         let pruning = pruning(state, &self.schema, filters);
         let files = keep(&self.rows.files, pruning.as_ref(), &Bounds::of_files(self.class, &self.rows.files));
         let hot = keep(&self.rows.hot, pruning.as_ref(), &Bounds::of_hot(self.class, &self.rows.hot));
-        self.counts.files.fetch_add(files.len() as u64, Ordering::Relaxed);
-        self.counts.files_pruned.fetch_add((self.rows.files.len() - files.len()) as u64, Ordering::Relaxed);
-        self.counts.hot_batches.fetch_add(hot.len() as u64, Ordering::Relaxed);
+        self.count(&files, &hot);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         if !files.is_empty() {
             let limit = limit.filter(|_| filters.is_empty());
@@ -110,7 +117,13 @@ impl TableProvider for ClassTable {
 }
 
 impl ClassTable {
-    fn scan_files(
+    pub(crate) fn count(&self, files: &[Arc<LiveFile>], hot: &[Arc<HotBatch>]) {
+        self.counts.files.fetch_add(files.len() as u64, Ordering::Relaxed);
+        self.counts.files_pruned.fetch_add((self.rows.files.len() - files.len()) as u64, Ordering::Relaxed);
+        self.counts.hot_batches.fetch_add(hot.len() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn scan_files(
         &self,
         state: &dyn Session,
         files: &[Arc<LiveFile>],
@@ -118,7 +131,7 @@ impl ClassTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let described = files.iter().map(|file| {
-            let tenant = ScalarValue::from(file.meta.tenant.to_string());
+            let tenant = tenant_value(file.meta.tenant);
             Described {
                 path: file.path(),
                 bytes: file.meta.bytes,
@@ -128,11 +141,12 @@ impl ClassTable {
                 keep: Some(Arc::clone(file)),
             }
         });
-        let table = TableSchema::new(self.class.schema(), vec![Arc::new(tenant_field())]);
+        let table =
+            TableSchema::builder(self.class.schema()).with_table_partition_cols(vec![Arc::new(tenant_field())]).build();
         scan_parquet(state, table, described.collect(), projection, limit)
     }
 
-    fn scan_hot(
+    pub(crate) fn scan_hot(
         &self,
         state: &dyn Session,
         hot: &[Arc<HotBatch>],
@@ -180,8 +194,9 @@ pub(crate) fn hot_column(batch: &HotBatch, at: usize) -> ArrayRef {
         1 => row_numbers(batch),
         at if at < batch.rows.num_columns() => Arc::clone(batch.rows.column(at)),
         _ => {
-            let tenant = batch.tenant.to_string();
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(tenant, rows)))
+            let value = StringArray::from_iter_values([batch.tenant.to_string()]);
+            let keys = Int32Array::from_value(0, rows);
+            Arc::new(DictionaryArray::new(keys, Arc::new(value)))
         }
     }
 }
@@ -253,11 +268,11 @@ fn partitioned(file: Described, full: &SchemaRef) -> Result<PartitionedFile> {
 
 /// The part of the filters that files and batches can be left out by. Pruning is an aid: where it cannot be built,
 /// everything is read and the filters above decide.
-fn pruning(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Option<PruningPredicate> {
+pub(crate) fn pruning(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Option<PruningPredicate> {
     let filter = conjunction(filters.iter().cloned())?;
     let df_schema = DFSchema::try_from(Arc::clone(schema)).ok()?;
     let filter = filter.transform_columns().and_then(|filter| state.create_physical_expr(filter, &df_schema).ok())?;
-    PruningPredicate::try_new(filter, Arc::clone(schema)).ok()
+    PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter).ok()
 }
 
 /// Strips table names off columns.
@@ -278,7 +293,11 @@ impl Unqualified for Expr {
     }
 }
 
-fn keep<T: Clone>(items: &[T], pruning: Option<&PruningPredicate>, bounds: &dyn PruningStatistics) -> Vec<T> {
+pub(crate) fn keep<T: Clone>(
+    items: &[T],
+    pruning: Option<&PruningPredicate>,
+    bounds: &dyn PruningStatistics,
+) -> Vec<T> {
     let verdicts = pruning.and_then(|p| p.prune(bounds).ok());
     match verdicts {
         Some(verdicts) => items.iter().zip(verdicts).filter(|(_, keep)| *keep).map(|(item, _)| item.clone()).collect(),

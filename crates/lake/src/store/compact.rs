@@ -26,9 +26,10 @@ pub(super) fn pick(rows: &[u64], target: u64, closed: bool) -> Option<Range<usiz
     for limit in 0..=highest {
         let small = |r: u64| tier(r) <= limit && r < target / 2;
         for run in runs(rows, small) {
-            let fitting = fit(&rows[run.clone()], target);
-            if fitting >= FAN_IN {
-                return Some(run.start..run.start + fitting);
+            let fitting = run.start..run.start + fit(&rows[run.clone()], target);
+            // Enough of this very tier, so that each row is rewritten once a tier; smaller ones between come along.
+            if rows[fitting.clone()].iter().filter(|r| tier(**r) == limit).count() >= FAN_IN {
+                return Some(fitting);
             }
         }
     }
@@ -200,6 +201,7 @@ mod tests {
             (&[10; 7], false, None),
             (&[10; 8], false, Some(0..8)),
             (&[10; 2], true, Some(0..2)),
+            (&[9_000, 10, 10, 10, 10, 10, 10, 10], false, None),
             (&[2_000_000, 10, 10, 2_000_000], true, Some(1..3)),
             (&[2_000_000; 9], false, None),
             (&[1_200_000, 1_200_000], true, None),

@@ -12,6 +12,7 @@ pub(crate) mod parquet_file;
 pub(crate) mod reader;
 mod retain;
 pub(crate) mod rollup;
+mod scrub;
 pub(crate) mod state;
 
 pub use clear::Cleared;
@@ -87,6 +88,7 @@ pub(crate) struct Writing {
 struct Pace {
     compact_after: Duration,
     retain_after: Duration,
+    scrub: scrub::Scrub,
 }
 
 /// No hold on the log was ever asked for.
@@ -226,10 +228,11 @@ impl Store {
             self.counters.flush_errors.inc(1);
             tracing::error!(%error, "cannot write Parquet files; rows stay in memory and in the log");
         }
-        let steps: [(&str, fn(&Self, &Writing) -> Result<(), LakeError>); 3] = [
+        let steps: [(&str, fn(&Self, &Writing) -> Result<(), LakeError>); 4] = [
             ("trim the log", |s, w| s.trim_wal(w)),
             ("apply retention", |s, w| s.retain(w)),
             ("merge files", |s, w| s.compact_step(w)),
+            ("check files", |s, w| s.scrub_step(w)),
         ];
         for (what, step) in steps {
             if let Err(error) = step(self, writing) {

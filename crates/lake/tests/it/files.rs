@@ -97,7 +97,8 @@ fn the_log_is_kept_as_long_as_it_is_held() {
 #[test]
 fn small_files_are_merged() {
     let dir = tempfile::tempdir().unwrap();
-    let lake = open_with(LakeConfig { compact_rows_per_second: 100_000_000, ..config(dir.path()) });
+    let lake =
+        open_with(LakeConfig { compact_rows: 2_000_000, compact_rows_per_second: 100_000_000, ..config(dir.path()) });
     let scope = Scope::of(tenant(1));
     for i in 0..20 {
         lake.append(&flows(tenant(1), i * 100, 100), None).unwrap();
@@ -131,7 +132,7 @@ fn what_is_too_old_or_too_much_goes() {
     eventually("the oldest day expires", || count(&lake, &scope) == 12_000);
     assert_eq!(lake.stats().expired_files, 1);
     drop(lake);
-    let wal = 256 * 1024 * 2;
+    let wal = 256 * 1024;
     let small = LakeConfig { max_size: ByteSize(bytes / 2 + wal), ..config(dir.path()) };
     let lake = Lake::open(small, clock(), &Metrics::new()).unwrap();
     eventually("the oldest files go", || lake.stats().evicted_files >= 1);

@@ -7,4 +7,5 @@ mod data;
 mod disk_full;
 mod files;
 mod replay;
+mod rollup;
 mod sql;
