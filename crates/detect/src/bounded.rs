@@ -213,7 +213,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::BoundedMap;
 
     #[test]

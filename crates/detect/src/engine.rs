@@ -307,6 +307,7 @@ impl Engine {
     /// What is counted, per rule and in all.
     pub fn stats(&self) -> Stats {
         let correlator = self.correlator.stats();
+        let open = self.grouping.open_by_rule(self.register.entries.len());
         let size_of = |number: u32| {
             let seats = self.realms.all.iter().flat_map(|(_, r)| &r.seats).filter(|s| s.rule == number);
             seats.map(|s| s.detector.size()).fold(Size::default(), Size::plus)
@@ -325,7 +326,7 @@ impl Engine {
                     matched: entry.counters.matched,
                     firings: entry.counters.firings,
                     last_match: entry.counters.last_match,
-                    open_alerts: self.grouping.groups_of(number),
+                    open_alerts: open[number as usize],
                     groups: size.groups,
                     evicted: size.evicted,
                     late: size.late,

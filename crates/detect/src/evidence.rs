@@ -219,7 +219,6 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use guardian_model::{FLOW, row_json};
     use serde_json::Value;
 

@@ -153,7 +153,7 @@ pub fn parse(text: &str) -> Result<Fixture, FixtureError> {
 impl Fixture {
     /// The flows as one batch, in the shape in which they were written: rows with `rev_` values are biflows.
     pub fn batch(&self, tenant: TenantId) -> Batch {
-        self.batch_of(&self.rows, tenant)
+        batch_of(&self.rows, tenant)
     }
 
     /// The flows as batches of at most `rows_max` rows, in a shape.
@@ -162,13 +162,13 @@ impl Fixture {
             Shape::Biflow => self.rows.clone(),
             Shape::OneWay => self.rows.iter().flat_map(Row::halves).collect(),
         };
-        rows.chunks(rows_max.max(1)).map(|rows| self.batch_of(rows, tenant)).collect()
+        rows.chunks(rows_max.max(1)).map(|rows| batch_of(rows, tenant)).collect()
     }
+}
 
-    fn batch_of(&self, rows: &[Row], tenant: TenantId) -> Batch {
-        let received = rows.iter().map(|r| r.received()).max().unwrap_or(BEGINNING);
-        Batch { tenant, class: &FLOW, received, rows: fixture_rows::record_batch(rows) }
-    }
+fn batch_of(rows: &[Row], tenant: TenantId) -> Batch {
+    let received = rows.iter().map(Row::received).max().unwrap_or(BEGINNING);
+    Batch { tenant, class: &FLOW, received, rows: fixture_rows::record_batch(rows) }
 }
 
 impl Pattern {
@@ -301,7 +301,6 @@ pub fn direction(src: Ip, dst: Ip) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use guardian_model::{TenantId, cell_text};
 
     use super::{Shape, parse};

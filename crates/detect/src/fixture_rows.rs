@@ -73,13 +73,12 @@ fn column(field: FlowField, rows: &[Row]) -> ArrayRef {
     use FlowField as F;
     match field {
         F::Batch => long(rows, |_| 0),
-        F::Row => Arc::new(UInt32Array::from(vec![0; rows.len()])),
+        F::Row | F::Domain => Arc::new(UInt32Array::from(vec![0; rows.len()])),
         F::Received => time(rows, Row::received),
         F::Start => time(rows, |r| r.start),
         F::End => time(rows, |r| r.end),
         F::Source => label(rows, |r| Some(&r.source)),
         F::Exporter => addresses(rows, |_| Some(Ip::v4([192, 0, 2, 1]))),
-        F::Domain => Arc::new(UInt32Array::from(vec![0; rows.len()])),
         F::SrcIp => addresses(rows, |r| Some(r.src)),
         F::DstIp => addresses(rows, |r| Some(r.dst)),
         F::SrcPort => Arc::new(UInt16Array::from_iter_values(rows.iter().map(|r| r.src_port))),

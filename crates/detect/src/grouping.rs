@@ -126,9 +126,15 @@ impl Grouping {
         self.alerts.bytes() + self.evidence_bytes + self.alerts.len() * 300
     }
 
-    /// Open alerts of each rule number.
-    pub(crate) fn groups_of(&self, rule: u32) -> u64 {
-        self.alerts.iter().filter(|(k, _)| k.rule == rule).count() as u64
+    /// Open alerts of each rule number, up to `rules`.
+    pub(crate) fn open_by_rule(&self, rules: usize) -> Vec<u64> {
+        let mut open = vec![0; rules];
+        for (key, _) in self.alerts.iter() {
+            if let Some(count) = open.get_mut(key.rule as usize) {
+                *count += 1;
+            }
+        }
+        open
     }
 
     /// Counts rows after which a rule's condition held.

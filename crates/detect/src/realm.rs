@@ -23,7 +23,7 @@ impl RealmName {
         let mut prefix = String::new();
         for (name, value) in [("site", &self.site), ("replay", &self.replay)] {
             if let Some(value) = value {
-                prefix.push_str(&format!("{name}={value}, "));
+                prefix.extend([name, "=", value, ", "]);
             }
         }
         prefix

@@ -3,6 +3,8 @@
 
 #[path = "it/flows.rs"]
 mod flows;
+#[path = "it/hostile.rs"]
+mod hostile;
 #[path = "it/issues.rs"]
 mod issues;
 #[path = "it/matching.rs"]

@@ -126,8 +126,8 @@ struct History {
     last_port: u16,
     /// Samples since the pair was last judged.
     unjudged: u32,
-    /// The last judgement, while it is positive.
-    verdict: Option<Score>,
+    /// The last judgement and the factor it was weighed with, while it is positive.
+    verdict: Option<(Score, f64)>,
 }
 
 /// The measures of a pair, each in 0 to 1, and what they come from.
@@ -156,13 +156,14 @@ impl Beaconing {
     fn new(config: BeaconingConfig) -> Self {
         Self { pairs: BoundedMap::new(config.pairs_max), config, late: 0 }
     }
+}
 
-    fn weight(&self, context: &Context<'_>, pair: &Pair) -> f64 {
-        let ports = self.config.port_weights.iter().find(|w| w.protocol == pair.protocol && w.port == pair.port);
-        let others = context.prevalence.rarity(pair.src, pair.dst).map_or(0, |r| r.other_sources);
-        let popular = others >= self.config.popular_sources_min;
-        ports.map_or(1.0, |w| w.weight) * if popular { self.config.popular_weight } else { 1.0 }
-    }
+/// The factor for a pair's score, by its port and by how popular its destination is.
+fn weight(config: &BeaconingConfig, context: &Context<'_>, pair: &Pair) -> f64 {
+    let ports = config.port_weights.iter().find(|w| w.protocol == pair.protocol && w.port == pair.port);
+    let others = context.prevalence.rarity(pair.src, pair.dst).map_or(0, |r| r.other_sources);
+    let popular = others >= config.popular_sources_min;
+    ports.map_or(1.0, |w| w.weight) * if popular { config.popular_weight } else { 1.0 }
 }
 
 /// Whether a row is a new connection that our side made to the outside.
@@ -197,7 +198,21 @@ impl Detector for Beaconing {
             return None;
         }
         history.add(start, u32::try_from(rows.bytes[row]).unwrap_or(u32::MAX), self.config.connections_max);
-        self.judge(context, &pair)
+        if !history.judge(&self.config, context, &pair) {
+            return None;
+        }
+        let (score, factor) = history.verdict?;
+        Some(Firing {
+            first_seen: Micros(history.since),
+            group: vec![
+                ("src_ip", pair.src.to_string()),
+                ("dst_ip", pair.dst.to_string()),
+                ("dst_port", pair.port.to_string()),
+                ("protocol", pair.protocol.to_string()),
+            ],
+            entity: pair.src,
+            measures: score.measures(history.connections, factor),
+        })
     }
 
     fn expire(&mut self, watermark: Micros) {
@@ -253,6 +268,18 @@ impl History {
         self.last_start = self.last_start.max(start);
     }
 
+    /// Judges the samples if it is time, and says whether the verdict is positive. Judging sorts the samples, so it is
+    /// done every fourth connection, and while the verdict is positive after an eighth of the samples have changed.
+    fn judge(&mut self, config: &BeaconingConfig, context: &Context<'_>, pair: &Pair) -> bool {
+        let due = if self.verdict.is_some() { self.samples.len() / 8 } else { 4 };
+        if self.unjudged as usize >= due.max(1) && self.samples.len() >= config.connections_min {
+            self.unjudged = 0;
+            let factor = weight(config, context, pair);
+            self.verdict = self.score(config).filter(|s| s.total * factor >= config.score_min).map(|s| (s, factor));
+        }
+        self.verdict.is_some()
+    }
+
     /// The scores of the samples; `None` when they cannot be judged (too few, too close, too short a span) or are large.
     fn score(&self, config: &BeaconingConfig) -> Option<Score> {
         if self.samples.len() < config.connections_min.max(4) {
@@ -302,32 +329,6 @@ impl Score {
             + 0.05 * self.smallness
             + 0.20 * self.coverage;
         sum * (0.5 + self.coverage).min(1.0)
-    }
-}
-
-impl Beaconing {
-    fn judge(&mut self, context: &Context<'_>, pair: &Pair) -> Option<Firing> {
-        let weight = self.weight(context, pair);
-        let (history, _) = self.pairs.entry(pair, History::default);
-        // Judging sorts the samples, so it is done every fourth connection, and while the verdict is positive after
-        // an eighth of the samples have changed.
-        let due = if history.verdict.is_some() { history.samples.len() / 8 } else { 4 };
-        if history.unjudged as usize >= due.max(1) && history.samples.len() >= self.config.connections_min {
-            history.unjudged = 0;
-            history.verdict = history.score(&self.config).filter(|s| s.total * weight >= self.config.score_min);
-        }
-        let score = history.verdict?;
-        Some(Firing {
-            first_seen: Micros(history.since),
-            group: vec![
-                ("src_ip", pair.src.to_string()),
-                ("dst_ip", pair.dst.to_string()),
-                ("dst_port", pair.port.to_string()),
-                ("protocol", pair.protocol.to_string()),
-            ],
-            entity: pair.src,
-            measures: score.measures(history.connections, weight),
-        })
     }
 }
 
@@ -383,7 +384,6 @@ fn deviation(values: &[f64], median: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::float_cmp, reason = "exact by construction")]
     use super::{BeaconingConfig, History, bowley, deviation, quantile};
 
     /// A small generator, so that the tables below are the same everywhere.

@@ -7,6 +7,7 @@ use guardian_detect::fixture::{self, Shape};
 use guardian_detect::{DetectConfig, Engine, SnapshotError, harness, shipped};
 use guardian_model::{Batch, Finding, Micros, TenantId};
 use guardian_rules::RuleSet;
+use proptest::prelude::*;
 
 /// A scan, a beacon, a tunnel, an upload and logins, one after the other and among each other.
 const MIXED: &str = r"
@@ -52,6 +53,24 @@ fn cuts_do_not_matter() {
         let cut = harness::run(DetectConfig::default(), rules(), batches(MIXED, rows_max));
         assert_eq!(told(&cut.findings), told(&whole.findings), "in batches of {rows_max}");
         assert_eq!(counts(&cut), counts(&whole), "in batches of {rows_max}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn arbitrary_cuts_do_not_matter(sizes in prop::collection::vec(1_usize..700, 1..40)) {
+        let whole = batches(MIXED, 1_000_000).remove(0);
+        let (mut cut, mut at) = (Vec::new(), 0);
+        for size in sizes.iter().copied().chain([whole.rows.num_rows()]) {
+            let rows = whole.rows.slice(at, size.min(whole.rows.num_rows() - at));
+            at += rows.num_rows();
+            cut.push(Batch { rows, ..whole.clone() });
+        }
+        let expected = harness::run(DetectConfig::default(), rules(), [whole]);
+        let outcome = harness::run(DetectConfig::default(), rules(), cut);
+        prop_assert_eq!(told(&outcome.findings), told(&expected.findings));
+        prop_assert_eq!(counts(&outcome), counts(&expected));
     }
 }
 
