@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, DictionaryArray, FixedSizeBinaryArray, PrimitiveArray, StringArray,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, DictionaryArray, FixedSizeBinaryArray, PrimitiveArray,
+    StringArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -31,6 +32,46 @@ pub(crate) fn span<T: PartialEq>(spans: &mut Vec<Span<T>>, end: usize, value: T)
     }
 }
 
+/// Columns that are the same in every row: made once for as many rows as ever were asked for, and cut to size.
+#[derive(Clone, Debug)]
+pub(crate) struct Constants {
+    /// By column: the value, as a number, and its array.
+    cached: [Option<(u128, ArrayRef)>; FlowField::ALL.len()],
+}
+
+impl Default for Constants {
+    fn default() -> Self {
+        Self { cached: [const { None }; FlowField::ALL.len()] }
+    }
+}
+
+impl Constants {
+    /// `rows` rows of a value, which `make` can make any number of.
+    fn get(&mut self, field: FlowField, value: u128, rows: usize, make: impl FnOnce(usize) -> ArrayRef) -> ArrayRef {
+        let slot = &mut self.cached[field.index()];
+        match slot {
+            Some((of, array)) if *of == value && array.len() >= rows => array.slice(0, rows),
+            _ => {
+                let array = make(rows.next_power_of_two());
+                let cut = array.slice(0, rows);
+                *slot = Some((value, array));
+                cut
+            }
+        }
+    }
+
+    /// Forgets a column, because its value means something else from now on.
+    pub(crate) fn forget(&mut self, field: FlowField) {
+        self.cached[field.index()] = None;
+    }
+}
+
+/// The value that all rows have, where there is one.
+fn only<S: Copy, T: PartialEq>(spans: &[Span<S>], value: impl Fn(S) -> T) -> Option<T> {
+    let first = value(spans.first()?.value);
+    spans.iter().all(|span| value(span.value) == first).then_some(first)
+}
+
 fn expand<S: Copy, T: Copy>(spans: &[Span<S>], rows: usize, value: impl Fn(S) -> T) -> Vec<T> {
     let mut out = Vec::with_capacity(rows);
     for span in spans {
@@ -49,22 +90,27 @@ impl FlowBuilder {
     /// The array of one column. Called once for each column of a batch.
     fn array(&mut self, field: FlowField, scaled: &Scaled, n: usize) -> ArrayRef {
         use FlowField as F;
-        let zeros = &mut self.zeros;
-        let c = &mut self.columns;
+        let Self { columns: c, origins, rates, constants, zeros, no_labels, .. } = self;
+        let mut label = |value: Option<&Arc<StringArray>>| {
+            constants.get(field, 0, n, |rows| constant_label(value.unwrap_or(no_labels), rows))
+        };
         match field {
             F::Batch => absent::<UInt64Type>(zeros, n, false),
             F::Row => absent::<UInt32Type>(zeros, n, false),
-            F::Received => times(expand(&self.origins, n, |o| o.received.0), None),
+            F::Received => times(expand(origins, n, |o| o.received.0), None),
             F::Start => required_times(&mut c.start, n),
             F::End => required_times(&mut c.end, n),
-            F::Site => label(zeros, self.site.as_ref(), &self.no_labels, n),
-            F::Replay => label(zeros, self.replay.as_ref(), &self.no_labels, n),
-            F::Source => {
-                let keys = expand(&self.origins, n, |o| o.source as i32);
-                dictionary(ScalarBuffer::from(keys), None, &self.sources)
-            }
-            F::Exporter => addresses(expand(&self.origins, n, |o| o.exporter.0), None),
-            F::Domain => primitive::<UInt32Type>(expand(&self.origins, n, |o| o.domain), None),
+            F::Site => label(self.site.as_ref()),
+            F::Replay => label(self.replay.as_ref()),
+            F::Source => match only(origins, |o| o.source as i32) {
+                Some(key) => constants.get(field, key as u128, n, |rows| dictionary(vec![key; rows], &self.sources)),
+                None => dictionary(expand(origins, n, |o| o.source as i32), &self.sources),
+            },
+            F::Exporter => match only(origins, |o| o.exporter.0) {
+                Some(ip) => constants.get(field, u128::from_be_bytes(ip), n, |rows| addresses(vec![ip; rows], None)),
+                None => addresses(expand(origins, n, |o| o.exporter.0), None),
+            },
+            F::Domain => numbers(constants, field, origins, n, |o| o.domain),
             F::SrcIp => addresses(c.src_ip.take(n).0, None),
             F::DstIp => addresses(c.dst_ip.take(n).0, None),
             F::SrcPort => required::<UInt16Type>(&mut c.src_port, n),
@@ -75,10 +121,10 @@ impl FlowBuilder {
             F::Packets => Arc::clone(&scaled.packets),
             F::RawBytes => Arc::clone(&scaled.raw_bytes),
             F::RawPackets => Arc::clone(&scaled.raw_packets),
-            F::RevBytes => optional_scaled(zeros, &mut c.rev_bytes, &self.rates, n),
-            F::RevPackets => optional_scaled(zeros, &mut c.rev_packets, &self.rates, n),
+            F::RevBytes => optional_scaled(zeros, &mut c.rev_bytes, rates, n),
+            F::RevPackets => optional_scaled(zeros, &mut c.rev_packets, rates, n),
             F::RevTcpFlags => optional::<UInt16Type>(zeros, &mut c.rev_tcp_flags, n),
-            F::SamplingRate => primitive::<UInt32Type>(expand(&self.rates, n, |rate| rate), None),
+            F::SamplingRate => numbers(constants, field, rates, n, |rate| rate),
             F::IcmpType => optional::<UInt8Type>(zeros, &mut c.icmp_type, n),
             F::IcmpCode => optional::<UInt8Type>(zeros, &mut c.icmp_code, n),
             F::Tos => optional::<UInt8Type>(zeros, &mut c.tos, n),
@@ -99,7 +145,7 @@ impl FlowBuilder {
             F::NatDstIp => fixed(zeros, &mut c.nat_dst_ip, n),
             F::NatSrcPort => optional::<UInt16Type>(zeros, &mut c.nat_src_port, n),
             F::NatDstPort => optional::<UInt16Type>(zeros, &mut c.nat_dst_port, n),
-            F::Extra => extra(zeros, &mut c.extra, n),
+            F::Extra => extra(&mut c.extra, n).unwrap_or_else(|| constants.get(field, 0, n, absent_bytes)),
             F::SrcCountry
             | F::DstCountry
             | F::SrcCity
@@ -107,7 +153,7 @@ impl FlowBuilder {
             | F::SrcAsOrg
             | F::DstAsOrg
             | F::Direction
-            | F::Indicator => label(zeros, None, &self.no_labels, n),
+            | F::Indicator => label(None),
             F::IndicatorIp => fixed(zeros, &mut Column::<[u8; 16]>::default(), n),
         }
     }
@@ -219,24 +265,38 @@ where
     Arc::new(FixedSizeBinaryArray::new(N as i32, buffer, nulls))
 }
 
-fn label(zeros: &mut Zeros, value: Option<&Arc<StringArray>>, none: &Arc<StringArray>, rows: usize) -> ArrayRef {
-    let keys = ScalarBuffer::new(zeros.bytes(rows * size_of::<i32>()), 0, rows);
-    match value {
-        Some(value) => dictionary(keys, None, value),
-        None => dictionary(keys, Some(zeros.nulls(rows)), none),
+/// The same number in all rows, or as the spans have it.
+fn numbers<S: Copy>(
+    constants: &mut Constants,
+    field: FlowField,
+    spans: &[Span<S>],
+    rows: usize,
+    value: impl Fn(S) -> u32,
+) -> ArrayRef {
+    match only(spans, &value) {
+        Some(of) => constants.get(field, of.into(), rows, |rows| primitive::<UInt32Type>(vec![of; rows], None)),
+        None => primitive::<UInt32Type>(expand(spans, rows, value), None),
     }
 }
 
-fn dictionary(keys: ScalarBuffer<i32>, nulls: Option<NullBuffer>, values: &Arc<StringArray>) -> ArrayRef {
-    let keys = PrimitiveArray::<Int32Type>::new(keys, nulls);
+/// The first of the values in every row; nulls where there is none.
+fn constant_label(values: &Arc<StringArray>, rows: usize) -> ArrayRef {
+    let nulls = values.is_empty().then(|| NullBuffer::new_null(rows));
+    let keys = PrimitiveArray::<Int32Type>::new(ScalarBuffer::from(vec![0; rows]), nulls);
     Arc::new(DictionaryArray::new(keys, Arc::clone(values) as ArrayRef))
 }
 
-fn extra(zeros: &mut Zeros, column: &mut ByteColumn, rows: usize) -> ArrayRef {
-    if let Some((offsets, bytes, nulls)) = column.take(rows) {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        return Arc::new(BinaryArray::new(offsets, Buffer::from_vec(bytes), nulls));
-    }
-    let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros.bytes((rows + 1) * size_of::<i32>()), 0, rows + 1));
-    Arc::new(BinaryArray::new(offsets, Buffer::from_vec(Vec::<u8>::new()), Some(zeros.nulls(rows))))
+fn dictionary(keys: Vec<i32>, values: &Arc<StringArray>) -> ArrayRef {
+    let keys = PrimitiveArray::<Int32Type>::new(ScalarBuffer::from(keys), None);
+    Arc::new(DictionaryArray::new(keys, Arc::clone(values) as ArrayRef))
+}
+
+fn extra(column: &mut ByteColumn, rows: usize) -> Option<ArrayRef> {
+    let (offsets, bytes, nulls) = column.take(rows)?;
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    Some(Arc::new(BinaryArray::new(offsets, Buffer::from_vec(bytes), nulls)))
+}
+
+fn absent_bytes(rows: usize) -> ArrayRef {
+    Arc::new(BinaryArray::new_null(rows))
 }

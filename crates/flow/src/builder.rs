@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use arrow::array::StringArray;
 use arrow::record_batch::RecordBatch;
-use guardian_model::{FLOW, Ip, Micros};
+use guardian_model::{FLOW, FlowField, Ip, Micros};
 use serde::{Deserialize, Serialize};
 
-use crate::arrays::{Span, span};
+use crate::arrays::{Constants, Span, span};
 use crate::columns::{ByteColumn, Column, Zeros};
 
 /// Rows after which [`FlowBuilder::is_full`] asks for a [`FlowBuilder::finish`], unless said otherwise.
@@ -184,6 +184,7 @@ pub struct FlowBuilder {
     pub(crate) sources: Arc<StringArray>,
     pub(crate) no_labels: Arc<StringArray>,
     pub(crate) zeros: Zeros,
+    pub(crate) constants: Constants,
     refused: u64,
 }
 
@@ -212,17 +213,20 @@ impl FlowBuilder {
             sources: Arc::new(Source::ALL.map(|s| Some(s.as_str())).into_iter().collect()),
             no_labels: Arc::new(StringArray::new_null(0)),
             zeros: Zeros::default(),
+            constants: Constants::default(),
             refused: 0,
         }
     }
 
     /// The site that all rows of the next batches belong to; `None` is the main site.
     pub fn set_site(&mut self, site: Option<&str>) {
+        self.constants.forget(FlowField::Site);
         self.site = site.map(|name| Arc::new(StringArray::from(vec![name])));
     }
 
     /// The replay that all rows of the next batches come from; `None` is live traffic.
     pub fn set_replay(&mut self, name: Option<&str>) {
+        self.constants.forget(FlowField::Replay);
         self.replay = name.map(|name| Arc::new(StringArray::from(vec![name])));
     }
 
@@ -385,6 +389,28 @@ mod tests {
         assert_eq!(row_json(&batch, 1).get("rev_bytes"), None);
         assert_eq!(row_json(&batch, 2)["received"], Micros(6).to_string());
         assert!(flows.is_empty());
+    }
+
+    #[test]
+    fn constants_follow_what_changes_between_batches() {
+        let mut flows = FlowBuilder::new();
+        let mut batch = |site: Option<&str>, rows: &[(u8, u32)]| {
+            flows.set_site(site);
+            for (host, rate) in rows {
+                let origin = Origin { exporter: Ip::v4([192, 0, 2, *host]), domain: *rate, ..origin(0) };
+                flows.row(&origin, *rate, &FlowRow::default());
+            }
+            let batch = flows.finish(Micros(0));
+            let cell = |row, name: &str| row_json(&batch, row).get(name).map(ToString::to_string).unwrap_or_default();
+            (0..batch.num_rows())
+                .map(|row| ["site", "exporter", "domain", "sampling_rate"].map(|name| cell(row, name)).join(" "))
+                .collect::<Vec<_>>()
+        };
+        let expected = |site: &str, host: u8, rate: u32| format!(r#"{site} "192.0.2.{host}" {rate} {rate}"#);
+        assert_eq!(batch(None, &[(1, 5); 3]), [(); 3].map(|()| expected("", 1, 5)));
+        assert_eq!(batch(Some("a"), &[(1, 5)]), [expected("\"a\"", 1, 5)]);
+        assert_eq!(batch(Some("b"), &[(2, 6); 5]), [(); 5].map(|()| expected("\"b\"", 2, 6)));
+        assert_eq!(batch(None, &[(1, 5), (2, 6)]), [expected("", 1, 5), expected("", 2, 6)]);
     }
 
     #[test]

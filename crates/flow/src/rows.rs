@@ -37,20 +37,22 @@ pub(crate) fn be_uint(bytes: &[u8]) -> u64 {
 pub(crate) struct Fixed<'a> {
     bytes: &'a [u8],
     stride: usize,
+    /// Kept, because a division for every column would show.
+    rows: usize,
 }
 
 impl<'a> Fixed<'a> {
     /// As many whole records of `stride` (at least 1) bytes as there are.
     pub(crate) fn new(bytes: &'a [u8], stride: usize, rows_max: usize) -> Self {
         let rows = (bytes.len() / stride).min(rows_max);
-        Self { bytes: &bytes[..rows * stride], stride }
+        Self { bytes: &bytes[..rows * stride], stride, rows }
     }
 }
 
 impl Rows for Fixed<'_> {
     #[inline]
     fn len(self) -> usize {
-        self.bytes.len() / self.stride
+        self.rows
     }
 
     #[inline]
@@ -58,7 +60,7 @@ impl Rows for Fixed<'_> {
         let offset = place.offset as usize;
         self.bytes
             .chunks_exact(self.stride)
-            .map(move |record| record.get(offset..).and_then(|b| b.first_chunk()).copied().unwrap_or([0; W]))
+            .map(move |record| record.get(offset..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; W]))
     }
 
     #[inline]

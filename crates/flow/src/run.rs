@@ -111,7 +111,8 @@ fn address<R: Rows>(column: &mut Column<[u8; 16]>, step: &Step, rows: R, base: u
 /// An IPv4 address as this product writes it (RFC 4291 section 2.5.5.2).
 #[inline]
 pub(crate) fn mapped(b: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]]
+    // As one number, so that it is written with two stores instead of four.
+    ((u128::from(u32::from_le_bytes(b)) << 96) | (0xffff << 80)).to_le_bytes()
 }
 
 /// An unsigned integer that takes the largest value it has where a wider one does not fit.

@@ -52,7 +52,9 @@ impl Header {
 /// wrap for flows of up to 24.8 days; an uptime slightly after the export is taken as such.
 #[inline]
 pub(crate) fn of_uptime(export: i64, uptime_now: u32, uptime: u32) -> i64 {
-    export.saturating_sub(i64::from(uptime_now.wrapping_sub(uptime) as i32) * 1000)
+    // Export times are near the time of receipt, and a step back is at most 24.8 days: nothing can overflow that is not
+    // clamped afterwards.
+    export.wrapping_sub(i64::from(uptime_now.wrapping_sub(uptime) as i32) * 1000)
 }
 
 /// Unix microseconds of an NTP timestamp; seconds that lie before 1970 are of the era that begins in 2036.
