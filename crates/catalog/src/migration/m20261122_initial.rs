@@ -12,7 +12,7 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in accounts().into_iter().chain(detection()).chain(records()) {
+        for table in accounts().into_iter().chain(credentials()).chain(detection()).chain(records()) {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -88,6 +88,16 @@ fn accounts() -> Vec<TableCreateStatement> {
     );
     let memberships =
         table("memberships", vec![uuid("user_id"), uuid("tenant_id"), text("role"), big_integer("created")]);
+    let memberships = keyed(memberships, &["user_id", "tenant_id"]);
+    vec![
+        tenants,
+        owned_by(users, ("users", "home_tenant"), "tenants"),
+        owned_by(owned_by(memberships, ("memberships", "user_id"), "users"), ("memberships", "tenant_id"), "tenants"),
+    ]
+}
+
+/// What people and programs sign in with.
+fn credentials() -> Vec<TableCreateStatement> {
     let sessions = table(
         "sessions",
         vec![
@@ -127,11 +137,7 @@ fn accounts() -> Vec<TableCreateStatement> {
             big_integer_null("used"),
         ],
     );
-    let memberships = keyed(memberships, &["user_id", "tenant_id"]);
     vec![
-        tenants,
-        owned_by(users, ("users", "home_tenant"), "tenants"),
-        owned_by(owned_by(memberships, ("memberships", "user_id"), "users"), ("memberships", "tenant_id"), "tenants"),
         owned_by(sessions, ("sessions", "user_id"), "users"),
         owned_by(owned_by(api_keys, ("api_keys", "user_id"), "users"), ("api_keys", "tenant_id"), "tenants"),
         setup_tokens,

@@ -114,6 +114,11 @@ const ALL: &[Area] = &[
         },
     },
     Area {
+        name: "lake",
+        about: "storing flows and asking for them",
+        how: How::Lines { package: "guardian-lake", name: "lake" },
+    },
+    Area {
         name: "spine",
         about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
         how: How::Whole(spine::run),
@@ -187,7 +192,8 @@ fn measure(area: &Area) -> Result<Vec<Value>> {
 /// Runs a benchmark of a package in the one profile.
 fn benchmark(package: &str, name: &str, options: &[&str], mut each: impl FnMut(String)) -> Result<()> {
     let mut command = cargo::command();
-    command.args(["bench", "--profile", "dev", "--package", package, "--bench", name, "--"]).args(options);
+    // `--workspace` for its features: a build for one package alone would compile the dependencies another time.
+    command.args(["bench", "--profile", "dev", "--workspace", "--bench", name, "--"]).args(options);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cargo does not start")?;
     let output = child.stdout.take().context("the benchmark has no output")?;
     for line in BufReader::new(output).lines() {
