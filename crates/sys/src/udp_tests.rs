@@ -88,8 +88,10 @@ fn a_group_shares_its_port_and_nobody_else_gets_it() {
     let error = UdpReceiver::bind_group(address, 1, &UdpOptions::default()).unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains("ss -lunp"), "{error}");
-    for i in 0..64u8 {
-        UdpSender::connect(address, None).unwrap().send_batch(&[&[i, 0], &[i, 1], &[i, 2]]).unwrap();
+    // All are kept open: a closed one gives its port back, and the next could be taken for the same peer.
+    let senders: Vec<_> = (0..64).map(|_| UdpSender::connect(address, None).unwrap()).collect();
+    for (i, sender) in (0u8..).zip(&senders) {
+        sender.send_batch(&[&[i, 0], &[i, 1], &[i, 2]]).unwrap();
     }
     let mut busy = 0;
     let mut total = 0;
