@@ -11,6 +11,8 @@ use crate::{install, say};
 
 /// Where Debian puts the server's programs.
 const LIBRARY: &str = "/usr/lib/postgresql";
+/// Whom the server runs as when we are root: the account of its package.
+const ACCOUNT: &str = "postgres";
 
 /// A running cluster; dropping it stops it and removes its files.
 #[derive(Debug)]
@@ -26,15 +28,15 @@ impl Cluster {
         let programs = if let Some(found) = programs() {
             found
         } else {
-            install::apt(&["postgresql"], "the catalog's tests")?;
+            install::apt(&["postgresql"], "the catalog's tests", || programs().is_some())?;
             programs().context("PostgreSQL was installed, yet initdb is not found")?
         };
         let directory = std::env::temp_dir().join(format!("guardian-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&directory).context("no temporary directory for PostgreSQL")?;
         if install::is_root() {
-            // The server refuses to run as root; it runs as the account of its package.
-            let owned = Command::new("chown").arg("postgres:").arg(&directory).status()?;
-            ensure!(owned.success(), "there is no account `postgres` to run the server as");
+            // The server refuses to run as root; it runs as another.
+            let owned = Command::new("chown").arg(format!("{ACCOUNT}:")).arg(&directory).status()?;
+            ensure!(owned.success(), "there is no account `{ACCOUNT}` to run the server as");
         }
         // The port is free now; nobody else on a test machine is likely to take it within the second.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -78,7 +80,7 @@ impl Cluster {
         let program = self.programs.join(name);
         let mut command = if install::is_root() {
             let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(&program);
+            command.args(["-u", ACCOUNT, "--"]).arg(&program);
             command
         } else {
             Command::new(&program)

@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         slips.push("house rules");
     }
     if !install::has("cc") {
-        install::apt(&["gcc", "libc6-dev"], "crates with C code (SQLite, zstd)")?;
+        install::apt(&["gcc", "libc6-dev"], "crates with C code (SQLite, zstd)", || install::has("cc"))?;
     }
     let cluster = if options.no_postgres {
         None

@@ -108,7 +108,7 @@ fn tools() -> Result<()> {
         return Ok(());
     }
     say::step("System packages");
-    install::apt(&["gcc", "libc6-dev"], "the C parts of SQLite and zstd")
+    install::apt(&["gcc", "libc6-dev"], "the C parts of SQLite and zstd", || install::has("cc"))
 }
 
 /// Lets the replays run out and counts alerts until everything expected was seen. Returns whether it was.
