@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -11,8 +11,9 @@ use crate::{install, say};
 
 /// Where Debian puts the server's programs.
 const LIBRARY: &str = "/usr/lib/postgresql";
-/// Whom the server runs as when we are root: the account of its package.
-const ACCOUNT: &str = "postgres";
+/// Whom the server runs as when we are root, as it refuses to be root: the account of its package, or, where the
+/// package could not make it, one that every Unix has.
+const ACCOUNTS: [&str; 2] = ["postgres", "nobody"];
 
 /// A running cluster; dropping it stops it and removes its files.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Cluster {
     directory: PathBuf,
     programs: PathBuf,
     port: u16,
+    /// Whom the programs run as; ourselves when we are not root.
+    account: Option<&'static str>,
 }
 
 impl Cluster {
@@ -33,14 +36,14 @@ impl Cluster {
         };
         let directory = std::env::temp_dir().join(format!("guardian-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&directory).context("no temporary directory for PostgreSQL")?;
-        if install::is_root() {
-            // The server refuses to run as root; it runs as another.
-            let owned = Command::new("chown").arg(format!("{ACCOUNT}:")).arg(&directory).status()?;
-            ensure!(owned.success(), "there is no account `{ACCOUNT}` to run the server as");
+        let account = install::is_root().then(account).transpose()?;
+        if let Some(account) = account {
+            let owned = Command::new("chown").arg(account).arg(&directory).status()?;
+            ensure!(owned.success(), "cannot give {} to {account}", directory.display());
         }
         // The port is free now; nobody else on a test machine is likely to take it within the second.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let cluster = Self { directory, programs, port };
+        let cluster = Self { directory, programs, port, account };
         cluster.init()?;
         Ok(cluster)
     }
@@ -78,9 +81,9 @@ impl Cluster {
     /// Runs one of the server's programs, as its account when we are root.
     fn program(&self, name: &str, arguments: &[&str]) -> Result<()> {
         let program = self.programs.join(name);
-        let mut command = if install::is_root() {
+        let mut command = if let Some(account) = self.account {
             let mut command = Command::new("runuser");
-            command.args(["-u", ACCOUNT, "--"]).arg(&program);
+            command.args(["-u", account, "--"]).arg(&program);
             command
         } else {
             Command::new(&program)
@@ -93,7 +96,7 @@ impl Cluster {
             .current_dir(&self.directory)
             .env_remove("PGHOST")
             .env_remove("PGPORT")
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .status()
@@ -119,6 +122,15 @@ impl Drop for Cluster {
             say::note(&format!("could not remove {}: {error}", self.directory.display()));
         }
     }
+}
+
+/// The first of the accounts that exists.
+fn account() -> Result<&'static str> {
+    let exists = |name: &&str| {
+        let asked = Command::new("id").arg(name).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    ACCOUNTS.into_iter().find(exists).context("PostgreSQL refuses to run as root, and there is no account `nobody`")
 }
 
 /// Newest installed version's programs.
