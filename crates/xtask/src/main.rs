@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod child;
 mod dist;
+mod fuzz;
 mod install;
 mod lint;
 mod postgres;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Options),
     /// Run clippy over the workspace (a second build of the dependencies)
     Lint(lint::Options),
+    /// Fuzz the decoders of untrusted input, each for ten minutes
+    Fuzz(fuzz::Options),
     /// Check the house rules
     Tidy(tidy::Options),
     /// Send flows to a loopback address (part of `bench spine`)
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Lint(options) => lint::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Tidy(options) => tidy::command(&options),
         Command::GenerateLoad(options) => bench::generator::run(&options),
         Command::Dist(options) => dist::run(&options),

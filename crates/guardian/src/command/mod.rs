@@ -10,6 +10,7 @@ mod query;
 mod replay;
 mod rules;
 mod serve;
+mod trust;
 mod user;
 mod version;
 
@@ -86,6 +87,7 @@ enum Command {
     Rules(rules::Rules),
     User(user::User),
     Demo(demo::Demo),
+    Trust(trust::Trust),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
     Docs(docs::Docs),
@@ -105,6 +107,7 @@ impl Cli {
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Demo(c) => c.run(global),
+            Command::Trust(c) => c.run(global),
             Command::Config(c) => c.run(global),
             Command::Completions(c) => c.run(),
             Command::Docs(c) => c.run(),

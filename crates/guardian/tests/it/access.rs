@@ -1,28 +1,10 @@
-//! Who may do what: set-up, sign-in, roles, refusals, the live stream.
+//! Who may do what: set-up, sign-in, roles, refusals.
 
-use std::time::Duration;
-
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::{App, capture, text};
-
-fn client(app: &App) -> Client {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let pem = std::fs::read(app.data.join("tls/ca.pem")).unwrap();
-    let authority = reqwest::Certificate::from_pem(&pem).unwrap();
-    Client::builder().tls_certs_only([authority]).timeout(Duration::from_secs(30)).build().unwrap()
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-async fn problem(response: reqwest::Response) -> (StatusCode, Value) {
-    let status = response.status();
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
-    (status, response.json().await.unwrap())
-}
+use crate::http::{block_on, client, problem};
 
 #[test]
 fn first_run_set_up_works_once_and_sessions_hold() {

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longest wait for anything; only reached when something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `guardian serve`.
-pub struct App {
-    pub data: PathBuf,
+pub(crate) struct App {
+    pub(crate) data: PathBuf,
     child: Option<Child>,
     // Removed with the struct.
     _dir: Option<tempfile::TempDir>,
 }
 
 /// The command `guardian` with a data directory.
-pub fn guardian(data: &Path) -> Command {
+pub(crate) fn guardian(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_guardian"));
     command.arg("--data").arg(data).env_remove("GUARDIAN_CONFIG").env("NO_COLOR", "1");
     command
@@ -28,19 +28,29 @@ pub fn guardian(data: &Path) -> Command {
 
 impl App {
     /// A fresh one.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A fresh one, with more arguments after `serve`.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut app = Self { data: dir.path().join("data"), child: None, _dir: Some(dir) };
-        app.spawn();
+        app.spawn_with(arguments);
         app
     }
 
     /// Starts the program again on the same data.
-    pub fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
+        self.spawn_with(&[]);
+    }
+
+    fn spawn_with(&mut self, arguments: &[&str]) {
         std::fs::remove_file(self.data.join("run/server.json")).ok();
         let listeners = r#"[{"address": "127.0.0.1:0"}]"#;
         let mut child = guardian(&self.data)
             .args(["--set", "server.address=127.0.0.1:0", "--set", &format!("collect.listeners={listeners}"), "serve"])
+            .args(arguments)
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -67,27 +77,27 @@ impl App {
     }
 
     /// Base URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.run_file()["url"].as_str().unwrap().to_owned()
     }
 
     /// Key of the local operator.
-    pub fn operator_key(&self) -> String {
+    pub(crate) fn operator_key(&self) -> String {
         std::fs::read_to_string(self.data.join("run/operator.key")).unwrap().trim().to_owned()
     }
 
     /// UDP address for flows.
-    pub fn flows(&self) -> SocketAddr {
+    pub(crate) fn flows(&self) -> SocketAddr {
         self.run_file()["flows"][0].as_str().unwrap().parse().unwrap()
     }
 
     /// Runs a command against it.
-    pub fn cli(&self, args: &[&str]) -> Output {
+    pub(crate) fn cli(&self, args: &[&str]) -> Output {
         guardian(&self.data).args(args).output().unwrap()
     }
 
     /// Runs a command with text on its standard input.
-    pub fn cli_with(&self, args: &[&str], input: &str) -> Output {
+    pub(crate) fn cli_with(&self, args: &[&str], input: &str) -> Output {
         let mut child = guardian(&self.data)
             .args(args)
             .stdin(Stdio::piped())
@@ -100,20 +110,20 @@ impl App {
     }
 
     /// Runs a command that must succeed and answers its output as JSON.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.cli(&[args, &["--output", "json"]].concat());
         assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {}", text(&output.stdout)))
     }
 
     /// A number that a query answers.
-    pub fn number(&self, sql: &str) -> u64 {
+    pub(crate) fn number(&self, sql: &str) -> u64 {
         let rows = self.json(&["query", sql]);
         rows[0].as_object().unwrap().values().next().unwrap().as_u64().unwrap()
     }
 
     /// Waits until `ready` answers something.
-    pub fn wait<T>(&self, what: &str, mut ready: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) fn wait<T>(&self, what: &str, mut ready: impl FnMut(&Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
             if let Some(value) = ready(self) {
@@ -125,13 +135,17 @@ impl App {
     }
 
     /// Alerts as the command line lists them.
-    pub fn alerts(&self) -> Vec<Value> {
+    pub(crate) fn alerts(&self) -> Vec<Value> {
         self.json(&["alerts", "-n", "500"]).as_array().unwrap().clone()
     }
 
-    /// Sends datagrams to the flow listener.
-    pub fn send(&self, datagrams: impl IntoIterator<Item = Vec<u8>>) {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    /// Sends datagrams to the flow listener, each time from another port.
+    pub(crate) fn send(&self, datagrams: impl IntoIterator<Item = Vec<u8>>) {
+        self.send_from(&UdpSocket::bind("127.0.0.1:0").unwrap(), datagrams);
+    }
+
+    /// Sends datagrams to the flow listener from a socket: one exporter process.
+    pub(crate) fn send_from(&self, socket: &UdpSocket, datagrams: impl IntoIterator<Item = Vec<u8>>) {
         let to = self.flows();
         for datagram in datagrams {
             socket.send_to(&datagram, to).unwrap();
@@ -139,14 +153,14 @@ impl App {
     }
 
     /// Kills it as a power failure would.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Stops it as an operator would; answers whether it ended well.
-    pub fn stop(&mut self) -> bool {
+    pub(crate) fn stop(&mut self) -> bool {
         let mut child = self.child.take().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM)
             .unwrap();
@@ -164,12 +178,12 @@ impl Drop for App {
 }
 
 /// Bytes of an output as text.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A capture that the project ships.
-pub fn capture(name: &str) -> String {
+pub(crate) fn capture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures").join(name);
     path.to_str().unwrap().to_owned()
 }

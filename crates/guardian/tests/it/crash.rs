@@ -3,38 +3,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-
-/// Records in one datagram.
-const RECORDS: usize = 30;
-
-/// A NetFlow v5 datagram whose records carry their own numbers as source addresses and sizes.
-fn netflow5(sequence: u32) -> Vec<u8> {
-    let mut datagram = Vec::with_capacity(24 + RECORDS * 48);
-    let now = jiff::Timestamp::now().as_second() as u32;
-    datagram.extend_from_slice(&5_u16.to_be_bytes());
-    datagram.extend_from_slice(&(RECORDS as u16).to_be_bytes());
-    datagram.extend_from_slice(&60_000_u32.to_be_bytes());
-    datagram.extend_from_slice(&now.to_be_bytes());
-    datagram.extend_from_slice(&0_u32.to_be_bytes());
-    datagram.extend_from_slice(&(sequence * RECORDS as u32).to_be_bytes());
-    datagram.extend_from_slice(&[0; 4]);
-    for record in 0..RECORDS as u32 {
-        let number = sequence * RECORDS as u32 + record;
-        let mut bytes = [0; 48];
-        bytes[..4].copy_from_slice(&(0x0a00_0000 | (number & 0x00ff_ffff)).to_be_bytes());
-        bytes[4..8].copy_from_slice(&[192, 0, 2, 1]);
-        bytes[16..20].copy_from_slice(&1_u32.to_be_bytes());
-        bytes[20..24].copy_from_slice(&(number + 1).to_be_bytes());
-        bytes[24..28].copy_from_slice(&59_000_u32.to_be_bytes());
-        bytes[28..32].copy_from_slice(&59_500_u32.to_be_bytes());
-        bytes[32..34].copy_from_slice(&40_000_u16.to_be_bytes());
-        bytes[34..36].copy_from_slice(&443_u16.to_be_bytes());
-        bytes[37] = 0x1b;
-        bytes[38] = 6;
-        datagram.extend_from_slice(&bytes);
-    }
-    datagram
-}
+use crate::wire::{RECORDS, netflow5};
 
 #[test]
 fn what_was_durable_is_there_once_after_kills() {

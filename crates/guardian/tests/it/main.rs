@@ -4,6 +4,12 @@
 mod access;
 mod app;
 mod bad_input;
+mod capture;
 mod crash;
+mod exporters;
 mod first_minutes;
+mod http;
+mod live;
 mod reference;
+mod rules;
+mod wire;

@@ -1,0 +1,178 @@
+//! `cargo xtask fuzz`: every decoder of untrusted input against inputs that nobody wrote, starting from what the
+//! recorded captures and the shipped rules hold. Needs a nightly toolchain; cargo-fuzz is installed when missing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+
+use crate::{cargo, say};
+
+/// The targets, in the order in which they are run.
+const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma"];
+/// Longest input that is tried; the decoders' limits are set so that it reaches them.
+const INPUT_BYTES_MAX: u32 = 4_000;
+/// Packets of one capture that make one seed.
+const PACKETS_PER_SEED: usize = 12;
+
+/// Options of `cargo xtask fuzz`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Targets to run instead of all
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS))]
+    target: Vec<String>,
+    /// How long each runs
+    #[arg(long, default_value_t = 600)]
+    seconds: u32,
+    /// Only write the seeds
+    #[arg(long)]
+    seeds: bool,
+}
+
+/// Writes the seeds, builds and runs the targets; what one finds ends the run and stays in `fuzz/artifacts`.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let root = cargo::root();
+    let corpus = root.join("fuzz/corpus");
+    let count = seeds(&root, &corpus)?;
+    say::step(&format!("{count} seeds in {}", corpus.display()));
+    if options.seeds {
+        return Ok(());
+    }
+    if !succeeds(Command::new("cargo").args(["+nightly", "--version"])) {
+        bail!("fuzzing needs a nightly compiler: rustup toolchain install nightly");
+    }
+    if !succeeds(Command::new("cargo").args(["fuzz", "--version"])) {
+        say::step("Installing cargo-fuzz");
+        cargo::run(&["install", "cargo-fuzz", "--locked"])?;
+    }
+    let chosen = |target: &&&str| options.target.is_empty() || options.target.iter().any(|t| t == **target);
+    for target in TARGETS.iter().filter(chosen) {
+        say::step(&format!("{target}: {} s", options.seconds));
+        let status = Command::new("cargo")
+            .current_dir(&root)
+            .args(["+nightly", "fuzz", "run", target, "--"])
+            .args(["-rss_limit_mb=2048", "-timeout=10", "-print_final_stats=1"])
+            .arg(format!("-max_len={INPUT_BYTES_MAX}"))
+            .arg(format!("-max_total_time={}", options.seconds))
+            .status()
+            .context("cargo does not start")?;
+        ensure!(status.success(), "{target} found something: the input is in fuzz/artifacts/{target}");
+    }
+    Ok(())
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// Writes what the targets start from; returns how many files.
+fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
+    for target in TARGETS {
+        fs::create_dir_all(corpus.join(target)).with_context(|| format!("cannot make {}", corpus.display()))?;
+    }
+    let mut count = 0;
+    let mut write = |target: &str, name: &str, bytes: &[u8]| {
+        count += 1;
+        let file = corpus.join(target).join(name);
+        fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))
+    };
+    for file in files(&root.join("captures"), "pcap")? {
+        let name = file.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let packets: Vec<_> = packets(&bytes).take(PACKETS_PER_SEED).collect();
+        let target = match name.rsplit_once('.').map(|(_, export)| export) {
+            None => "packet",
+            Some("sflow") => "sflow",
+            Some(export) if export.starts_with("ipfix") => "ipfix",
+            Some(_) => "netflow",
+        };
+        let one = |(data, wire): &(&[u8], u32)| match target {
+            "packet" => packet(data, *wire),
+            _ => udp_payload(data).map(|payload| datagram(target, payload)).unwrap_or_default(),
+        };
+        let records: Vec<Vec<u8>> = packets.iter().map(one).collect();
+        write(target, &name, &records.concat())?;
+        write(target, &format!("{name}-first"), records.first().map_or(&[], Vec::as_slice))?;
+    }
+    for folder in fs::read_dir(root.join("rules/network"))?.flatten() {
+        for file in files(&folder.path(), "yml")? {
+            let rule = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let name = folder.file_name().to_string_lossy().into_owned();
+            let filter = "src_ip in 10.0.0.0/8 and (dst_port = 22 or bytes > 10MB)";
+            write("sigma", &name, format!("{filter}\n{rule}").as_bytes())?;
+        }
+    }
+    Ok(count)
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == extension));
+    found.sort();
+    Ok(found)
+}
+
+/// One datagram in the form of `fuzz/support/datagrams.rs`; the target of sFlow has no head but the length.
+fn datagram(target: &str, payload: &[u8]) -> Vec<u8> {
+    let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
+    let length = (payload.len() as u16).to_be_bytes();
+    // The low bits of the control byte choose the version: those of v5 and v7 come last in its list.
+    let control = match payload {
+        [0, 5, ..] => 6,
+        [0, 7, ..] => 7,
+        _ => 0,
+    };
+    let head: &[u8] = if target == "sflow" { &[] } else { &[control, 0] };
+    [head, &length, payload].concat()
+}
+
+/// One packet in the form of `fuzz/fuzz_targets/packet.rs`.
+fn packet(data: &[u8], wire_bytes: u32) -> Vec<u8> {
+    let data = &data[..data.len().min(200)];
+    let wire = (wire_bytes.min(u32::from(u16::MAX)) as u16).to_be_bytes();
+    [&[9, 0, 1, wire[0], wire[1], data.len() as u8], data].concat()
+}
+
+/// The packets of a capture as our recordings have it (little-endian, Ethernet) with their lengths on the wire.
+fn packets(capture: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
+    let mut rest = capture.get(24..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (head, tail) = rest.split_first_chunk::<16>()?;
+        let field = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let (held, wire) = (field(8)? as usize, field(12)?);
+        rest = tail.get(held..)?;
+        Some((tail.get(..held)?, wire))
+    })
+}
+
+/// What is in a UDP datagram over IPv4 over Ethernet.
+fn udp_payload(frame: &[u8]) -> Option<&[u8]> {
+    let ip = frame.get(14..)?;
+    let head = usize::from(ip.first()? & 15) * 4;
+    ip.get(head + 8..)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::{TARGETS, seeds};
+    use crate::cargo;
+
+    #[test]
+    fn every_target_has_seeds_of_its_own() {
+        let corpus = std::env::temp_dir().join(format!("guardian-seeds-{}", std::process::id()));
+        let count = seeds(&cargo::root(), &corpus).unwrap();
+        let files = |target: &str| std::fs::read_dir(corpus.join(target)).unwrap().count();
+        assert_eq!(TARGETS.iter().map(|t| files(t)).sum::<usize>(), count);
+        assert!(TARGETS.iter().all(|t| files(t) > 5));
+        assert!(cargo::root().join("fuzz/fuzz_targets").read_dir().unwrap().flatten().all(|f| {
+            let path = f.path();
+            TARGETS.iter().any(|t| path.file_stem().is_some_and(|s| s == *t))
+        }));
+        std::fs::remove_dir_all(corpus).unwrap();
+    }
+}
