@@ -9,15 +9,13 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // A second provider cannot be installed before this line, so the result needs no look.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let cli = command::Cli::parse();
+    let cli = command::Cli::read();
     match cli.run() {
         Ok(code) => code,
         Err(error) => {

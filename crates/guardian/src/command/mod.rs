@@ -30,7 +30,7 @@ config check); 4 the server cannot be reached; 5 not allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
-  guardian replay captures/portscan.pcap           feed recorded traffic
+  guardian replay captures/scan-vertical.pcap      feed recorded traffic
   guardian alerts --follow                         watch what it finds
   guardian query 'SELECT src_ip, sum(bytes) FROM flows GROUP BY 1 ORDER BY 2 DESC LIMIT 10'";
 
@@ -53,7 +53,7 @@ pub(crate) struct Global {
     /// Directory that holds everything Guardian keeps [default: data]
     #[arg(long, short, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) data: Option<PathBuf>,
-    /// Set one configuration value, such as `--set lake.retention_age=30d`; may be repeated
+    /// Set one configuration value, such as `--set lake.keep=30d`; may be repeated
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", help_heading = "Global options")]
     pub(crate) overrides: Vec<String>,
     /// Server to talk to [default: the one running on this machine from the same data directory]
@@ -95,6 +95,13 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line.
+    pub(crate) fn read() -> Self {
+        let mut cli = Self::parse();
+        cli.global.overrides = settings(std::env::args());
+        cli
+    }
+
     /// Runs the command.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let global = &self.global;
@@ -114,6 +121,20 @@ impl Cli {
             Command::Version(c) => c.run(global),
         }
     }
+}
+
+/// Every value of `--set`, before and after the subcommand: clap keeps only those of one place.
+fn settings(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut rest = arguments.into_iter().take_while(|argument| argument != "--");
+    let mut found = Vec::new();
+    while let Some(argument) = rest.next() {
+        if argument == "--set" {
+            found.extend(rest.next());
+        } else if let Some(value) = argument.strip_prefix("--set=") {
+            found.push(value.to_owned());
+        }
+    }
+    found
 }
 
 impl Global {
@@ -137,3 +158,14 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// Exit code of checks that ran and found something wanting.
 pub(crate) const EXIT_WANTING: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::settings;
+
+    #[test]
+    fn settings_count_wherever_they_stand() {
+        let line = "guardian --set a=1 serve --set=b=2 --capture lo --set c=3 -- --set d=4";
+        assert_eq!(settings(line.split(' ').map(str::to_owned)), ["a=1", "b=2", "c=3"]);
+    }
+}

@@ -6,6 +6,7 @@ mod app;
 mod bad_input;
 mod capture;
 mod crash;
+mod enrich;
 mod exporters;
 mod first_minutes;
 mod http;
