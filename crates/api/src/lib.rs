@@ -10,6 +10,7 @@ pub mod auth;
 mod cursor;
 mod error;
 mod extract;
+mod operations;
 mod resources;
 mod state;
 
@@ -47,7 +48,7 @@ struct Document;
 
 /// The OpenAPI 3.1 document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    versioned().split_for_parts().1
+    operations::named(versioned().split_for_parts().1)
 }
 
 fn versioned() -> OpenApiRouter<ApiState> {
@@ -72,7 +73,7 @@ impl MakeRequestId for RequestIds {
 /// Everything that is served.
 pub fn router(state: ApiState) -> Router {
     let (api, document) = versioned().split_for_parts();
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
+    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", operations::named(document));
     let id = HeaderName::from_static("x-request-id");
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))

@@ -23,7 +23,7 @@ const SECONDS: u64 = 60;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(search)).routes(routes!(top))
+    OpenApiRouter::new().routes(routes!(search)).routes(routes!(top)).routes(routes!(histogram))
 }
 
 /// Which flows.
@@ -158,4 +158,112 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
          FROM flows WHERE {condition} GROUP BY \"{column}\" ORDER BY total_{metric} DESC LIMIT {n}"
     );
     Ok(Json(TopList { items: objects(run(&state, &scope, &sql, n, SECONDS).await?) }))
+}
+
+/// Which flows to count over time.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HistogramQuery {
+    /// Filter, as in the search.
+    pub(crate) filter: Option<String>,
+    /// Received at or after this time, RFC 3339; an hour ago by default.
+    pub(crate) from: Option<String>,
+    /// Received before this time, RFC 3339; now by default.
+    pub(crate) to: Option<String>,
+    /// About how many buckets, at most 400; 60 by default.
+    pub(crate) buckets: Option<u64>,
+}
+
+/// Flows over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Histogram {
+    /// Start of the range, RFC 3339.
+    pub(crate) from: String,
+    /// End of the range, RFC 3339.
+    pub(crate) to: String,
+    /// Length of a bucket.
+    pub(crate) step_seconds: u64,
+    /// By time; buckets without flows are left out.
+    pub(crate) buckets: Vec<HistogramBucket>,
+}
+
+/// What was received in one step.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HistogramBucket {
+    /// Its start, RFC 3339.
+    pub(crate) start: String,
+    /// Flows.
+    pub(crate) flows: u64,
+    /// Octets, both directions.
+    pub(crate) bytes: u64,
+}
+
+/// Lengths that a bucket may have, in seconds: those that people read a clock by.
+const STEPS: &[u64] = &[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
+const BUCKETS_MAX: u64 = 400;
+
+/// The shortest step that makes at most `buckets` of the range.
+fn step(range_micros: i64, buckets: u64) -> u64 {
+    let seconds = u64::try_from(range_micros / 1_000_000).unwrap_or_default().max(1);
+    let wanted = seconds.div_ceil(buckets.clamp(1, BUCKETS_MAX));
+    STEPS.iter().copied().find(|step| *step >= wanted).unwrap_or_else(|| wanted.next_multiple_of(86_400))
+}
+
+/// Count flows over time
+#[utoipa::path(get, path = "/flows/histogram", tag = "telemetry", params(HistogramQuery),
+    responses((status = 200, body = Histogram), (status = 422, body = Problem)))]
+async fn histogram(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Query(query): Query<HistogramQuery>,
+) -> ApiResult<Json<Histogram>> {
+    let scope = caller.scope(Permission::FlowsRead).await?;
+    let now = state.clock.now();
+    let time = |name: &str, text: &Option<String>, default: Micros| {
+        text.as_deref().map_or(Ok(default), |t| parse_time(name, t))
+    };
+    let from = time("from", &query.from, now - Micros::HOUR)?;
+    let to = time("to", &query.to, now)?;
+    let step_seconds = step(to - from, query.buckets.unwrap_or(60));
+    let which = FlowQuery {
+        filter: query.filter,
+        from: Some(from.to_string()),
+        to: Some(to.to_string()),
+        ..FlowQuery::default()
+    };
+    let condition = condition(&which, now)?;
+    let sql = format!(
+        "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, count(*) AS total_flows, \
+         sum(bytes + coalesce(rev_bytes, 0)) AS total_bytes FROM flows WHERE {condition} GROUP BY 1 ORDER BY 1"
+    );
+    let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
+    let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let bucket = |row: &Value| HistogramBucket {
+        start: row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        flows: number(row, "total_flows"),
+        bytes: number(row, "total_bytes"),
+    };
+    let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
+    Ok(Json(Histogram {
+        from: from.to_string(),
+        to: to.to_string(),
+        step_seconds,
+        buckets: rows.iter().map(bucket).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use guardian_model::Micros;
+
+    use super::step;
+
+    #[test]
+    fn steps_are_those_of_a_clock() {
+        let hours = |n: i64| Micros::HOUR * n;
+        assert_eq!([1, 6, 24, 24 * 7].map(|n| step(hours(n), 60)), [60, 600, 1_800, 21_600]);
+        assert_eq!(step(0, 60), 1);
+        assert_eq!(step(hours(24 * 365 * 3), 60), 19 * 86_400);
+    }
 }

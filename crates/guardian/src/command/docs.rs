@@ -11,7 +11,7 @@ use super::Cli;
 use crate::config::Config;
 use crate::output;
 
-/// Print a reference page in Markdown, generated from this program.
+/// Print a reference page in Markdown, or the OpenAPI document, generated from this program.
 #[derive(Args, Debug)]
 #[command(hide = true)]
 pub(crate) struct Docs {
@@ -26,6 +26,8 @@ enum Page {
     Configuration,
     /// Every column of every telemetry class
     Fields,
+    /// The OpenAPI document, as JSON
+    Openapi,
 }
 
 impl Docs {
@@ -34,6 +36,7 @@ impl Docs {
             Page::Cli => cli(),
             Page::Configuration => configuration(),
             Page::Fields => fields(),
+            Page::Openapi => guardian_api::openapi().to_pretty_json()?,
         };
         output::line(text.trim_end())?;
         Ok(ExitCode::SUCCESS)

@@ -1,0 +1,54 @@
+//! Names of the operations in the OpenAPI document. Handlers are named for their file (`list`, `detail`), which repeats;
+//! OpenAPI wants each operation's id once, and generated clients depend on it.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{OpenApi, PathItem};
+
+/// What all paths begin with.
+const PREFIX: &str = "/api/v1/";
+
+/// Gives every operation the id that its method and path make: `post_alerts_id_close`.
+pub(crate) fn named(mut document: OpenApi) -> OpenApi {
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(id(method, path));
+            }
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> [(&'static str, &mut Option<Operation>); 5] {
+    [
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ]
+}
+
+fn id(method: &str, path: &str) -> String {
+    let words = path.strip_prefix(PREFIX).unwrap_or(path).split(|c: char| !c.is_ascii_alphanumeric());
+    [method].into_iter().chain(words.filter(|word| !word.is_empty())).collect::<Vec<_>>().join("_")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let mut document = crate::openapi();
+        let mut seen = BTreeSet::new();
+        for item in document.paths.paths.values_mut() {
+            for (_, operation) in super::operations(item) {
+                if let Some(id) = operation.as_ref().and_then(|o| o.operation_id.clone()) {
+                    assert!(seen.insert(id.clone()), "{id} twice");
+                }
+            }
+        }
+        assert!(seen.contains("post_alerts_id_close"), "{seen:?}");
+    }
+}
