@@ -7,6 +7,7 @@
 #![expect(unused_qualifications, reason = "the macros of utoipa write full paths")]
 
 pub mod auth;
+mod console;
 mod cursor;
 mod error;
 mod extract;
@@ -80,9 +81,7 @@ pub fn router(state: ApiState) -> Router {
     };
     api.merge(resources::probes())
         .merge(docs)
-        .fallback(|| async {
-            ApiError::not_found("page; the API is below /api/v1, its documentation at /api/docs").into_response()
-        })
+        .fallback(console::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {

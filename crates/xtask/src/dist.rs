@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
-use crate::{cargo, say};
+use crate::{cargo, say, web};
 
 /// Options of `cargo xtask dist`.
 #[derive(Args)]
@@ -21,6 +21,7 @@ const INCLUDED: &[&str] = &["LICENSE", "README.md", "rules", "docs"];
 /// Builds with the release profile and writes `<target>/dist/guardian-<version>-<arch>-linux.tar.gz` with its checksum.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
+        web::build()?;
         say::step("Release build (thin LTO: about half an hour on two cores when cold)");
         cargo::run(&["build", "--release", "--package", "guardian", "--bin", "guardian"])?;
     }

@@ -13,6 +13,7 @@ mod say;
 mod test;
 mod tidy;
 mod up;
+mod web;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     /// Send flows to a loopback address (part of `bench spine`)
     #[command(hide = true)]
     GenerateLoad(bench::generator::Options),
+    /// Build the console into web/dist; `up`, `test` and `dist` do so by themselves
+    Web,
     /// Build the release archive
     Dist(dist::Options),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Tidy(options) => tidy::command(&options),
         Command::GenerateLoad(options) => bench::generator::run(&options),
+        Command::Web => web::build(),
         Command::Dist(options) => dist::run(&options),
     };
     match result {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use crate::postgres::Cluster;
-use crate::{cargo, install, say, tidy};
+use crate::{cargo, install, say, tidy, web};
 
 /// Options of `cargo xtask test`.
 #[derive(Args)]
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Skip PostgreSQL; the catalog is then tested on SQLite alone
     #[arg(long)]
     no_postgres: bool,
+    /// Skip the console: neither its component tests nor the browser
+    #[arg(long)]
+    no_web: bool,
     /// Passed to the test binaries
     #[arg(last = true)]
     rest: Vec<String>,
@@ -44,6 +47,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !install::has("cc") {
         install::apt(&["gcc", "libc6-dev"], "crates with C code (SQLite, zstd)", || install::has("cc"))?;
     }
+    let console = options.package.is_empty() && !options.no_web;
+    if console {
+        web::build()?;
+        say::step("Console");
+        if let Err(error) = web::unit_tests() {
+            say::failure(&error);
+            slips.push("console");
+        }
+    }
     let cluster = if options.no_postgres {
         None
     } else {
@@ -55,6 +67,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say::step("Tests");
     let totals = run_tests(options, cluster.as_ref())?;
     drop(cluster);
+    if console {
+        say::step("Console in the browser");
+        if let Err(error) = web::browser_tests() {
+            say::failure(&error);
+            slips.push("console in the browser");
+        }
+    }
     say::line("");
     say::step(&format!(
         "{} tests passed, {} failed, {} ignored in {} binaries, {}",

@@ -16,7 +16,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::child::{Interrupt, Service};
-use crate::{cargo, install, say};
+use crate::{cargo, install, say, web};
 
 /// Alerts that may wait to be counted; the follower blocks beyond, and the server notices a slow reader.
 const WAITING_ALERTS_MAX: usize = 10_000;
@@ -51,6 +51,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     tools()?;
     let countries = geography::Download::begin();
     if !options.no_build {
+        if web::has_node() {
+            web::build()?;
+        } else {
+            say::hint("Node.js 20 and npm are not installed: Guardian is built without its console");
+        }
         say::step("Building guardian (the first time takes a while: the SQL engine is large; later it is seconds)");
         let build = Instant::now();
         cargo::build_guardian()?;

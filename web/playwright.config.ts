@@ -1,0 +1,32 @@
+import { defineConfig } from "@playwright/test";
+
+/** Everything that keeps a browser in a closed network quiet. */
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export default defineConfig({
+  testDir: "tests/e2e",
+  outputDir: "test-results",
+  // One server for all: the tests tell one story, in order.
+  workers: 1,
+  fullyParallel: false,
+  timeout: 60_000,
+  expect: { timeout: 20_000 },
+  reporter: [["list"]],
+  globalSetup: "./tests/e2e/server.ts",
+  use: {
+    ignoreHTTPSErrors: true,
+    viewport: { width: 1440, height: 900 },
+    locale: "en-GB",
+    timezoneId: "UTC",
+    trace: "retain-on-failure",
+    launchOptions: { executablePath: process.env.GUARDIAN_CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS },
+  },
+});

@@ -1,0 +1,104 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Keyboard, LogOut } from "lucide-react";
+import { api, must } from "@/api/client";
+import { useFormat } from "@/i18n/format";
+import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
+import { Menu, MenuItem, MenuLabel, MenuLine, MenuPick } from "@/ui/menu";
+import { failed } from "@/ui/toast";
+import { usePreferences, useText } from "./preferences";
+import { useSession } from "./session";
+import { text } from "./strings";
+
+function initials(name: string): string {
+  const words = name.split(/[\s._-]+/).filter(Boolean);
+  return words
+    .slice(0, 2)
+    .map((word) => word[0]?.toUpperCase() ?? "")
+    .join("");
+}
+
+/** Who is signed in, how the console looks, and the way out. */
+export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
+  const t = useText(text);
+  const format = useFormat();
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  const session = useSession();
+  const { preferences, setPreferences } = usePreferences();
+  const signOut = async () => {
+    try {
+      await must(api.DELETE("/api/v1/session"));
+      client.clear();
+      await navigate({ to: "/sign-in" });
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return (
+    <Menu
+      trigger={
+        <button
+          type="button"
+          aria-label={t("account")}
+          className="flex size-8 shrink-0 items-center justify-center rounded-full bg-accent-soft text-xs font-semibold text-accent"
+        >
+          {initials(session.name)}
+        </button>
+      }
+    >
+      <div className="px-2.5 py-1.5 text-sm">
+        <div className="font-semibold text-text">{session.name}</div>
+        <div className="text-xs text-text-3">{format.zone}</div>
+      </div>
+      <MenuLine />
+      <MenuLabel>{t("theme")}</MenuLabel>
+      <MenuPick
+        value={preferences.theme}
+        onChange={(theme) => setPreferences({ theme })}
+        options={[
+          { value: "system", label: t("system") },
+          { value: "dark", label: t("dark") },
+          { value: "light", label: t("light") },
+        ]}
+      />
+      <MenuLabel>{t("density")}</MenuLabel>
+      <MenuPick
+        value={preferences.density}
+        onChange={(density) => setPreferences({ density })}
+        options={[
+          { value: "comfortable", label: t("comfortable") },
+          { value: "compact", label: t("compact") },
+        ]}
+      />
+      <MenuLabel>{t("language")}</MenuLabel>
+      <MenuPick
+        value={preferences.language}
+        onChange={(language) => setPreferences({ language })}
+        options={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
+      />
+      <MenuLabel>{t("times")}</MenuLabel>
+      <MenuPick
+        value={preferences.zone}
+        onChange={(chosen) => setPreferences({ zone: chosen })}
+        options={[
+          { value: "local", label: t("local", { zone }) },
+          { value: "utc", label: t("utc") },
+        ]}
+      />
+      <MenuLine />
+      <MenuItem icon={Keyboard} onSelect={onShortcuts}>
+        {t("shortcuts")}
+      </MenuItem>
+      <MenuItem icon={LogOut} onSelect={() => void signOut()}>
+        {t("signOut")}
+      </MenuItem>
+    </Menu>
+  );
+}
+
+/** Which tenant the console shows; only where there is a choice. */
+export function TenantMenu() {
+  return null;
+}

@@ -1,0 +1,32 @@
+import { BookOpen, Bell, Crosshair, LayoutDashboard, type LucideIcon, Radar, Router as RouterIcon } from "lucide-react";
+import type { PlainKey } from "@/i18n/text";
+import type { text } from "./strings";
+
+/** A page that the navigation and the command palette offer. */
+export interface NavigationItem {
+  to: "/" | "/alerts" | "/hunt" | "/rules" | "/exporters" | "/help";
+  label: PlainKey<typeof text>;
+  icon: LucideIcon;
+  /** Without it, the page is not offered. */
+  permission?: string;
+  /** The second key after `g`. */
+  key?: string;
+  group: "groupWatch" | "groupInvestigate" | "groupManage";
+}
+
+/** In the order they are shown; a page is one line here and one route. */
+export const NAVIGATION: readonly NavigationItem[] = [
+  { to: "/", label: "dashboard", icon: LayoutDashboard, key: "d", group: "groupWatch" },
+  { to: "/alerts", label: "alerts", icon: Bell, permission: "alerts:read", key: "a", group: "groupWatch" },
+  { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
+  { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
+  {
+    to: "/exporters",
+    label: "exporters",
+    icon: RouterIcon,
+    permission: "exporters:read",
+    key: "e",
+    group: "groupManage",
+  },
+  { to: "/help", label: "help", icon: BookOpen, key: "m", group: "groupManage" },
+];

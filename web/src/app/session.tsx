@@ -1,0 +1,42 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useEffect } from "react";
+import { api, must, onProblem, Problem, type Schema } from "@/api/client";
+
+export type Session = Schema<"WhoView">;
+
+const SessionContext = createContext<Session | null>(null);
+
+export const sessionQuery = {
+  queryKey: ["session"],
+  queryFn: () => must(api.GET("/api/v1/session")),
+  staleTime: 60_000,
+  retry: (failures: number, error: unknown) => !(error instanceof Problem) && failures < 5,
+};
+
+export function useSessionQuery() {
+  return useQuery(sessionQuery);
+}
+
+export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
+  const client = useQueryClient();
+  useEffect(
+    () =>
+      onProblem((problem) => {
+        // The session ended elsewhere: the next look at it leads to the sign-in page.
+        if (problem.status === 401) void client.resetQueries({ queryKey: ["session"] });
+      }),
+    [client],
+  );
+  return <SessionContext value={session}>{children}</SessionContext>;
+}
+
+export function useSession(): Session {
+  const session = useContext(SessionContext);
+  if (!session) throw new Error("there is a session on every page behind the sign-in");
+  return session;
+}
+
+/** Whether the person may do this in the tenant. The server decides; the console only leaves out what it would refuse. */
+export function useCan(permission: string): boolean {
+  return useContext(SessionContext)?.permissions.includes(permission) ?? false;
+}

@@ -1,0 +1,102 @@
+import { useMemo } from "react";
+import { usePreferences } from "@/app/preferences";
+import type { Language } from "./text";
+
+const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
+const COUNTS = ["", "k", "M", "G", "T"];
+
+function scaled(value: number, step: number, units: string[], language: Language, space: string): string {
+  let index = 0;
+  let rest = Math.abs(value);
+  while (rest >= step && index < units.length - 1) {
+    rest /= step;
+    index += 1;
+  }
+  const digits = index === 0 ? (Number.isInteger(rest) ? 0 : 1) : rest < 10 ? 1 : 0;
+  const number = new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(Math.sign(value) * rest);
+  const unit = units[index] ?? "";
+  return unit ? `${number}${space}${unit}` : number;
+}
+
+/** Numbers and times as one person reads them. */
+export interface Format {
+  /** Octets, decimal units. */
+  bytes(value: number): string;
+  /** Short: 12.3k. */
+  count(value: number): string;
+  /** Full, grouped. */
+  number(value: number): string;
+  percent(value: number): string;
+  /** Date and time to the second. */
+  time(iso: string | number | Date): string;
+  /** Time alone, to the second. */
+  clock(iso: string | number | Date): string;
+  date(iso: string | number | Date): string;
+  /** "5 minutes ago". */
+  ago(iso: string | number | Date, now?: number): string;
+  /** 90 → "1 min 30 s". */
+  duration(seconds: number): string;
+  /** Name of the zone that times are shown in. */
+  zone: string;
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["year", 31_557_600],
+  ["month", 2_629_800],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+export function format(language: Language, zone: "local" | "utc"): Format {
+  const timeZone = zone === "utc" ? "UTC" : undefined;
+  const locale = language === "en" ? "en-GB" : "de-DE";
+  const day: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "2-digit", timeZone };
+  const second: Intl.DateTimeFormatOptions = {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+    timeZone,
+  };
+  const full = new Intl.DateTimeFormat(locale, { ...day, ...second });
+  const clock = new Intl.DateTimeFormat(locale, second);
+  const date = new Intl.DateTimeFormat(locale, day);
+  const plain = new Intl.NumberFormat(language);
+  const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  const at = (value: string | number | Date) => new Date(value);
+  return {
+    bytes: (value) => scaled(value, 1000, BYTES, language, "\u00a0"),
+    count: (value) => scaled(value, 1000, COUNTS, language, ""),
+    number: (value) => plain.format(value),
+    percent: (value) => percent.format(value),
+    time: (value) => full.format(at(value)),
+    clock: (value) => clock.format(at(value)),
+    date: (value) => date.format(at(value)),
+    ago: (value, now = Date.now()) => {
+      const seconds = (at(value).getTime() - now) / 1000;
+      const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+      return relative.format(Math.trunc(seconds / size), unit);
+    },
+    duration: (value) => {
+      const parts: [number, string][] = [
+        [Math.floor(value / 86_400), "d"],
+        [Math.floor((value % 86_400) / 3_600), "h"],
+        [Math.floor((value % 3_600) / 60), "min"],
+        [Math.floor(value % 60), "s"],
+      ];
+      const first = parts.findIndex(([n]) => n > 0);
+      if (first < 0) return "0 s";
+      const shown = parts.slice(first, first + 2).filter(([n]) => n > 0);
+      return shown.map(([n, unit]) => `${n}\u00a0${unit}`).join(" ");
+    },
+    zone: zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone,
+  };
+}
+
+export function useFormat(): Format {
+  const { language, zone } = usePreferences().preferences;
+  return useMemo(() => format(language, zone), [language, zone]);
+}

@@ -1,0 +1,153 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { ArrowLeft } from "lucide-react";
+import { api, must } from "@/api/client";
+import { useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
+import { useFormat } from "@/i18n/format";
+import { AttackTags } from "@/pages/alerts/columns";
+import type { Alert } from "@/pages/alerts/data";
+import { text } from "@/pages/alerts/strings";
+import { AlertStatus, Badge, SeverityMark } from "@/ui/badge";
+import { Facts, Panel } from "@/ui/panel";
+import { Loaded } from "@/ui/state";
+import { Ago, At } from "@/ui/time";
+import { Evidence } from "./evidence";
+import { Triage } from "./triage";
+
+export default function AlertPage() {
+  const { id } = useParams({ from: "/inside/alerts/$id" });
+  const query = useQuery({
+    queryKey: ["alerts", "one", id],
+    queryFn: () => must(api.GET("/api/v1/alerts/{id}", { params: { path: { id } } })),
+  });
+  return <Loaded query={query}>{(alert) => <Detail alert={alert} />}</Loaded>;
+}
+
+/** `rate_per_minute` → `Rate per minute`. */
+function words(name: string): string {
+  const spaced = name.replaceAll("_", " ");
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+}
+
+function Measures({ measures }: { measures: Record<string, unknown> }) {
+  const format = useFormat();
+  const show = (value: unknown) =>
+    typeof value === "number" ? format.number(value) : typeof value === "string" ? value : JSON.stringify(value);
+  return (
+    <dl className="m-0 grid grid-cols-2 gap-px overflow-hidden rounded-m border border-line bg-line sm:grid-cols-3">
+      {Object.entries(measures).map(([name, value]) => (
+        <div key={name} className="min-w-0 bg-surface px-3 py-2.5">
+          <dt className="truncate text-xs text-text-3">{words(name)}</dt>
+          <dd className="num m-0 mt-0.5 break-words text-base font-semibold">{show(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Detail({ alert }: { alert: Alert }) {
+  const t = useText(text);
+  const format = useFormat();
+  const triage = useCan("alerts:triage");
+  return (
+    <div className="mx-auto max-w-[1400px] px-4 pb-8 md:px-6">
+      <Link
+        to="/alerts"
+        className="mt-4 inline-flex items-center gap-1.5 text-sm text-text-3 no-underline hover:text-text"
+      >
+        <ArrowLeft aria-hidden size={14} /> {t("back")}
+      </Link>
+      <header className="flex flex-wrap items-start gap-x-6 gap-y-3 pb-5 pt-2">
+        <div className="min-w-0 flex-1 basis-80">
+          <h1 className="m-0 text-xl font-semibold tracking-[-0.012em]">{alert.title}</h1>
+          <div className="mt-2 flex flex-wrap items-center gap-x-4 gap-y-1.5">
+            <SeverityMark severity={alert.severity} />
+            <AlertStatus status={alert.status} />
+            <span className="mono text-text-2">{alert.entity}</span>
+            {alert.replay && <Badge tone="medium">{alert.replay}</Badge>}
+            {alert.retro && <Badge tone="low">{t("sourceRetro")}</Badge>}
+          </div>
+        </div>
+        {triage && <Triage alert={alert} />}
+      </header>
+      <div className="grid gap-4 lg:grid-cols-[minmax(0,1fr)_320px]">
+        <div className="flex min-w-0 flex-col gap-4">
+          <Panel title={t("what")}>
+            <p className="m-0 max-w-[75ch] text-base leading-6">{alert.summary}</p>
+          </Panel>
+          {Object.keys(alert.measures).length > 0 && (
+            <Panel title={t("why")}>
+              <Measures measures={alert.measures} />
+            </Panel>
+          )}
+          <Panel
+            title={t("evidence")}
+            flush
+            aside={
+              <span className="text-xs text-text-3">{t("evidenceCount", { n: alert.evidence?.length ?? 0 })}</span>
+            }
+          >
+            <Evidence events={alert.evidence ?? []} />
+          </Panel>
+        </div>
+        <div className="flex min-w-0 flex-col gap-4">
+          {alert.next_steps.length > 0 && (
+            <Panel title={t("next")}>
+              <ol className="m-0 flex list-none flex-col gap-2.5 p-0 text-sm text-text-2">
+                {alert.next_steps.map((step, index) => (
+                  <li key={step} className="flex gap-2.5">
+                    <span className="num flex size-5 shrink-0 items-center justify-center rounded-full border border-line-strong text-2xs text-text-3">
+                      {index + 1}
+                    </span>
+                    <span>{step}</span>
+                  </li>
+                ))}
+              </ol>
+            </Panel>
+          )}
+          <Panel title={t("facts")}>
+            <Facts
+              items={[
+                [
+                  t("entity"),
+                  <span key="e" className="mono">
+                    {alert.entity}
+                  </span>,
+                ],
+                [
+                  t("group"),
+                  alert.group && (
+                    <span key="g" className="mono break-all text-text-2">
+                      {alert.group}
+                    </span>
+                  ),
+                ],
+                [
+                  t("times"),
+                  <span key="n" className="num">
+                    {format.number(alert.count)}
+                  </span>,
+                ],
+                [t("first"), <At key="f" time={alert.first_seen} />],
+                [
+                  t("last"),
+                  <span key="l">
+                    <At time={alert.last_seen} />{" "}
+                    <span className="text-text-3">
+                      (<Ago time={alert.last_seen} />)
+                    </span>
+                  </span>,
+                ],
+                ["ATT&CK", alert.attack.length > 0 && <AttackTags key="a" attack={alert.attack} max={6} />],
+                [t("verdict"), alert.verdict && t(alert.verdict as "benign")],
+                [t("reason"), alert.reason],
+                [t("note"), alert.note],
+              ]}
+            />
+          </Panel>
+        </div>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,136 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { Problem } from "@/api/client";
+import { queryClient } from "@/api/queries";
+import { Broken, NotFound } from "@/app/boundary";
+import { search } from "@/app/search";
+import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
+import { Shell } from "@/app/shell";
+import { alertSearch } from "@/pages/alerts/search";
+import { dashboardSearch } from "@/pages/dashboard/search";
+import { huntSearch } from "@/pages/hunt/search";
+import { ruleSearch, rulesSearch } from "@/pages/rules/search";
+import { Loading } from "@/ui/state";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: search({ to: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/sign-in/page")),
+});
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  component: lazyRouteComponent(() => import("@/pages/setup/page")),
+});
+
+function Private() {
+  const { data: session } = useSessionQuery();
+  if (!session) return null;
+  return (
+    <SessionProvider session={session}>
+      <Shell />
+    </SessionProvider>
+  );
+}
+
+/** Everything behind the sign-in. Whoever is not signed in is led there and back. */
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: "inside",
+  beforeLoad: async ({ location }) => {
+    try {
+      await queryClient.ensureQueryData(sessionQuery);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      const to = location.href === "/" ? undefined : location.href;
+      throw redirect({ to: "/sign-in", search: to ? { to } : {} });
+    }
+  },
+  component: Private,
+});
+
+const home = createRoute({
+  getParentRoute: () => inside,
+  path: "/",
+  validateSearch: dashboardSearch,
+  component: lazyRouteComponent(() => import("@/pages/dashboard/page")),
+});
+const alerts = createRoute({
+  getParentRoute: () => inside,
+  path: "/alerts",
+  validateSearch: alertSearch,
+  component: lazyRouteComponent(() => import("@/pages/alerts/page")),
+});
+const alert = createRoute({
+  getParentRoute: () => inside,
+  path: "/alerts/$id",
+  component: lazyRouteComponent(() => import("@/pages/alert/page")),
+});
+
+const hunt = createRoute({
+  getParentRoute: () => inside,
+  path: "/hunt",
+  validateSearch: huntSearch,
+  component: lazyRouteComponent(() => import("@/pages/hunt/page")),
+});
+const rules = createRoute({
+  getParentRoute: () => inside,
+  path: "/rules",
+  validateSearch: rulesSearch,
+  component: lazyRouteComponent(() => import("@/pages/rules/page")),
+});
+const rule = createRoute({
+  getParentRoute: () => inside,
+  path: "/rules/$id",
+  validateSearch: ruleSearch,
+  component: lazyRouteComponent(() => import("@/pages/rule/page")),
+});
+const exporters = createRoute({
+  getParentRoute: () => inside,
+  path: "/exporters",
+  component: lazyRouteComponent(() => import("@/pages/exporters/page")),
+});
+const helpSearch = search({ q: "text" });
+const help = createRoute({
+  getParentRoute: () => inside,
+  path: "/help",
+  validateSearch: helpSearch,
+  component: lazyRouteComponent(() => import("@/pages/help/page")),
+});
+const helpPage = createRoute({
+  getParentRoute: () => inside,
+  path: "/help/$",
+  validateSearch: helpSearch,
+  component: lazyRouteComponent(() => import("@/pages/help/page")),
+});
+
+/** Every page, once. */
+const tree = root.addChildren([
+  signIn,
+  setup,
+  inside.addChildren([home, alerts, alert, hunt, rules, rule, exporters, help, helpPage]),
+]);
+
+export const router = createRouter({
+  routeTree: tree,
+  defaultPreload: "intent",
+  defaultPreloadStaleTime: 0,
+  defaultPendingComponent: () => <Loading rows={8} />,
+  defaultErrorComponent: Broken,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

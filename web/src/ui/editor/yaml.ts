@@ -1,0 +1,2 @@
+import { yaml } from "@codemirror/lang-yaml";
+export const yamlLanguage = yaml();

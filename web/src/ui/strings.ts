@@ -1,0 +1,43 @@
+import { catalogue } from "@/i18n/text";
+
+/** Texts of the components that pages are made of. */
+export const text = catalogue({
+  close: ["Close", "Schließen"],
+  cancel: ["Cancel", "Abbrechen"],
+  retry: ["Try again", "Erneut versuchen"],
+  failed: ["This could not be loaded", "Das konnte nicht geladen werden"],
+  offline: [
+    "The server does not answer. Check the connection; this page tries again by itself.",
+    "Der Server antwortet nicht. Bitte Verbindung prüfen; diese Seite versucht es selbst erneut.",
+  ],
+  loading: ["Loading", "Wird geladen"],
+  forbidden: ["Your role does not allow this", "Ihre Rolle erlaubt das nicht"],
+  forbiddenHint: [
+    "An administrator of this tenant can give you the permission.",
+    "Ein Administrator dieses Mandanten kann Ihnen die Berechtigung geben.",
+  ],
+  critical: ["Critical", "Kritisch"],
+  high: ["High", "Hoch"],
+  medium: ["Medium", "Mittel"],
+  low: ["Low", "Niedrig"],
+  informational: ["Info", "Info"],
+  statusNew: ["New", "Neu"],
+  statusAcknowledged: ["Acknowledged", "In Arbeit"],
+  statusClosed: ["Closed", "Geschlossen"],
+  columns: ["Columns", "Spalten"],
+  export: ["Export", "Exportieren"],
+  exportCsv: ["CSV, all rows", "CSV, alle Zeilen"],
+  exportJson: ["JSON, all rows", "JSON, alle Zeilen"],
+  exporting: ["Exporting: {rows} rows so far", "Export läuft: bisher {rows} Zeilen"],
+  exported: ["{rows} {rows|row|rows} exported", "{rows} {rows|Zeile|Zeilen} exportiert"],
+  selectAll: ["Select all", "Alle auswählen"],
+  selectRow: ["Select row", "Zeile auswählen"],
+  sortedUp: ["ascending", "aufsteigend"],
+  sortedDown: ["descending", "absteigend"],
+  loadingMore: ["Loading more…", "Weitere werden geladen …"],
+  rows: ["{n} {n|row|rows}", "{n} {n|Zeile|Zeilen}"],
+  copy: ["Copy", "Kopieren"],
+  copied: ["Copied", "Kopiert"],
+  dismiss: ["Dismiss", "Ausblenden"],
+  undo: ["Undo", "Rückgängig"],
+});

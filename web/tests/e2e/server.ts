@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+/** How long the server may take to become ready; a slow machine with a cold disk included. */
+const READY_MS = 60_000;
+
+export const ROOT = resolve(import.meta.dirname, "../../..");
+const PROGRAM = process.env.GUARDIAN_PROGRAM ?? join(ROOT, "target/debug/guardian");
+
+/** Runs one command of the program on the test's data directory. */
+export function guardian(...args: string[]): string {
+  const data = process.env.GUARDIAN_E2E_DATA ?? "";
+  const run = spawnSync(PROGRAM, ["--data", data, ...args], { encoding: "utf8" });
+  if (run.status !== 0) throw new Error(`guardian ${args.join(" ")}: ${run.stderr}`);
+  return run.stdout;
+}
+
+/** Waits for the line that tells the address. */
+function ready(server: ChildProcess): Promise<string> {
+  return new Promise((found, failed) => {
+    let said = "";
+    const timer = setTimeout(() => failed(new Error(`the server is not ready: ${said}`)), READY_MS);
+    server.stderr?.on("data", (part: Buffer) => {
+      said += part.toString();
+      const url = /Guardian is ready at (\S+)/.exec(said)?.[1];
+      if (!url || !said.includes("watch alerts with")) return;
+      clearTimeout(timer);
+      found(url);
+    });
+    server.on("exit", (code) => failed(new Error(`the server ended with ${code}: ${said}`)));
+  });
+}
+
+/** Starts the real program on an empty data directory, on ports of the system's choice. */
+export default async function start(): Promise<() => Promise<void>> {
+  const data = mkdtempSync(join(tmpdir(), "guardian-e2e-"));
+  const settings = ["server.address=127.0.0.1:0", "collect.listeners=[]"];
+  const args = ["serve", "--data", data, ...settings.flatMap((setting) => ["--set", setting])];
+  const server = spawn(PROGRAM, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const url = await ready(server);
+  process.env.GUARDIAN_E2E_URL = url;
+  process.env.GUARDIAN_E2E_DATA = data;
+  process.env.GUARDIAN_E2E_TOKEN = readFileSync(join(data, "setup-token"), "utf8").trim();
+  return async () => {
+    const ended = new Promise((done) => server.once("exit", done));
+    server.kill("SIGTERM");
+    await ended;
+    rmSync(data, { recursive: true, force: true });
+  };
+}
