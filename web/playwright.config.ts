@@ -27,6 +27,6 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "UTC",
     trace: "retain-on-failure",
-    launchOptions: { executablePath: process.env.GUARDIAN_CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS },
+    launchOptions: { executablePath: process.env.E2E_CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS },
   },
 });

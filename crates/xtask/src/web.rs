@@ -81,7 +81,7 @@ pub(crate) fn browser_tests() -> Result<()> {
     ensure!(program.is_file(), "{} is not built", program.display());
     npm(
         &["run", "e2e", "--silent"],
-        &[("GUARDIAN_PROGRAM", program.as_path()), ("GUARDIAN_CHROMIUM", browser.as_path())],
+        &[("E2E_PROGRAM", program.as_path()), ("E2E_CHROMIUM", browser.as_path())],
     )
 }
 

@@ -2,14 +2,14 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
 import { guardian, ROOT } from "./server";
 
-const url = () => process.env.GUARDIAN_E2E_URL ?? "";
+const url = () => process.env.E2E_URL ?? "";
 const PASSWORD = "correct horse battery staple";
 
 test("the first administrator is made, alerts arrive live, and one is closed", async ({ page }) => {
   await page.goto(url());
   await expect(page).toHaveURL(/\/setup$/);
   expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
-  await page.getByLabel("Set-up token").fill(process.env.GUARDIAN_E2E_TOKEN ?? "");
+  await page.getByLabel("Set-up token").fill(process.env.E2E_TOKEN ?? "");
   await page.getByLabel("Name", { exact: true }).fill("alice");
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByLabel("Password again").fill(PASSWORD);

@@ -7,11 +7,11 @@ import { join, resolve } from "node:path";
 const READY_MS = 60_000;
 
 export const ROOT = resolve(import.meta.dirname, "../../..");
-const PROGRAM = process.env.GUARDIAN_PROGRAM ?? join(ROOT, "target/debug/guardian");
+const PROGRAM = process.env.E2E_PROGRAM ?? join(ROOT, "target/debug/guardian");
 
 /** Runs one command of the program on the test's data directory. */
 export function guardian(...args: string[]): string {
-  const data = process.env.GUARDIAN_E2E_DATA ?? "";
+  const data = process.env.E2E_DATA ?? "";
   const run = spawnSync(PROGRAM, ["--data", data, ...args], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`guardian ${args.join(" ")}: ${run.stderr}`);
   return run.stdout;
@@ -40,9 +40,9 @@ export default async function start(): Promise<() => Promise<void>> {
   const args = ["serve", "--data", data, ...settings.flatMap((setting) => ["--set", setting])];
   const server = spawn(PROGRAM, args, { stdio: ["ignore", "ignore", "pipe"] });
   const url = await ready(server);
-  process.env.GUARDIAN_E2E_URL = url;
-  process.env.GUARDIAN_E2E_DATA = data;
-  process.env.GUARDIAN_E2E_TOKEN = readFileSync(join(data, "setup-token"), "utf8").trim();
+  process.env.E2E_URL = url;
+  process.env.E2E_DATA = data;
+  process.env.E2E_TOKEN = readFileSync(join(data, "setup-token"), "utf8").trim();
   return async () => {
     const ended = new Promise((done) => server.once("exit", done));
     server.kill("SIGTERM");
