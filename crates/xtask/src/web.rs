@@ -95,7 +95,7 @@ fn chromium() -> Result<PathBuf> {
     if let Some(found) = find() {
         return Ok(found);
     }
-    install::apt(&["chromium"], "the console's browser tests")?;
+    install::apt(&["chromium"], "the console's browser tests", || find().is_some())?;
     find().context("chromium was installed but is not on the path")
 }
 
