@@ -52,8 +52,6 @@ impl Cursors {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::Cursors;
 
     #[test]

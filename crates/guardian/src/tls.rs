@@ -159,8 +159,6 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use guardian_kit::clock::SystemClock;
 
     use super::{TlsConfig, server};

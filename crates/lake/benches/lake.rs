@@ -38,7 +38,7 @@ fn main() {
     }
     last.unwrap().wait().unwrap();
     let stats = lake.stats();
-    report("lake/append_cpu", nanos(cpu_time() - cpu, rows), "ns/flow");
+    report("lake/append_cpu", nanos(cpu_time().saturating_sub(cpu), rows), "ns/flow");
     report("lake/append", rows as f64 / started.elapsed().as_secs_f64(), "flows/s");
     report("lake/wal_bytes", stats.wal_bytes as f64 / rows as f64, "bytes/flow");
     report("lake/hot_bytes", stats.hot_bytes as f64 / rows as f64, "bytes/flow");
@@ -51,7 +51,7 @@ fn main() {
 
     let (cpu, started) = (cpu_time(), Instant::now());
     lake.flush().unwrap();
-    report("lake/flush_cpu", nanos(cpu_time() - cpu, rows), "ns/flow");
+    report("lake/flush_cpu", nanos(cpu_time().saturating_sub(cpu), rows), "ns/flow");
     report("lake/flush", rows as f64 / started.elapsed().as_secs_f64(), "flows/s");
     report("lake/file_bytes", lake.stats().file_bytes as f64 / rows as f64, "bytes/flow");
     queries(&lake, "cold");
@@ -143,26 +143,25 @@ fn flows(batch: usize, now: Micros) -> Batch {
     let columns = FlowField::ALL.iter().map(|field| -> ArrayRef {
         match field {
             FlowField::Batch => Arc::new(UInt64Array::from_value(0, rows)),
-            FlowField::Row => Arc::new(UInt32Array::from_value(0, rows)),
+            FlowField::Row | FlowField::Domain => Arc::new(UInt32Array::from_value(0, rows)),
             FlowField::Received => time(&received),
             FlowField::Start => time(&|n| (received(n) - 1_000_000 - duration(n)) / 1_000 * 1_000),
             FlowField::End => time(&|n| (received(n) - 1_000_000) / 1_000 * 1_000),
             FlowField::Source => label(&|_| "netflow9"),
             FlowField::Exporter => ip(&|n| [192, 0, 2, (n / 30 % 4) as u8]),
-            FlowField::Domain => Arc::new(UInt32Array::from_value(0, rows)),
             FlowField::SrcIp => ip(&inside),
             FlowField::DstIp => ip(&outside),
             FlowField::SrcPort => {
-                Arc::new(UInt16Array::from_iter_values(ids.iter().map(|n| 32_768 + (mix(n ^ 11) % 28_000) as u16)))
+                Arc::new(UInt16Array::from_iter_values(ids.iter().map(|n| 32_768 + (mix(n ^ 0x0b) % 28_000) as u16)))
             }
             FlowField::DstPort => Arc::new(UInt16Array::from_iter_values(ids.iter().map(|n| {
-                [443, 443, 443, 80, 53, 53, 22, 123, 8_080, (mix(*n) >> 40) as u16][(mix(n ^ 13) % 10) as usize]
+                [443, 443, 443, 80, 53, 53, 22, 123, 8_080, (mix(*n) >> 40) as u16][(mix(n ^ 0x0d) % 10) as usize]
             }))),
             FlowField::Protocol => Arc::new(UInt8Array::from_iter_values(
-                ids.iter().map(|n| if mix(n ^ 15).is_multiple_of(4) { 17 } else { 6 }),
+                ids.iter().map(|n| if mix(n ^ 0x0f).is_multiple_of(4) { 17 } else { 6 }),
             )),
             FlowField::TcpFlags => Arc::new(UInt16Array::from_iter_values(
-                ids.iter().map(|n| [2, 18, 27, 27, 27][(mix(n ^ 17) % 5) as usize]),
+                ids.iter().map(|n| [2, 18, 27, 27, 27][(mix(n ^ 0x11) % 5) as usize]),
             )),
             FlowField::Bytes | FlowField::RawBytes => numbers(&bytes),
             FlowField::Packets | FlowField::RawPackets => numbers(&packets),
@@ -171,7 +170,7 @@ fn flows(batch: usize, now: Micros) -> Batch {
             FlowField::InputIf => Arc::new(UInt32Array::from_iter_values(ids.iter().map(|n| 1 + (n % 4) as u32))),
             FlowField::OutputIf => Arc::new(UInt32Array::from_iter_values(ids.iter().map(|n| 5 + (n % 2) as u32))),
             FlowField::SrcCountry => label(&|_| "NZ"),
-            FlowField::DstCountry => label(&|n| ["US", "US", "DE", "NL", "IE", "SG"][(mix(n ^ 19) % 6) as usize]),
+            FlowField::DstCountry => label(&|n| ["US", "US", "DE", "NL", "IE", "SG"][(mix(n ^ 0x13) % 6) as usize]),
             FlowField::Direction => label(&|n| if n.is_multiple_of(3) { "inbound" } else { "outbound" }),
             other => new_null_array(FLOW.schema().field(other.index()).data_type(), rows),
         }

@@ -183,20 +183,21 @@ fn every_cut_and_every_flipped_byte_is_survived() {
     }
 }
 
+/// Fails when so many bytes were read.
+struct Broken(usize);
+impl Read for Broken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(buffer.len().min(1000)).ok_or(io::ErrorKind::TimedOut)?;
+        Ok(buffer.len().min(1000))
+    }
+}
+
 #[test]
 fn packets_larger_than_the_buffer_are_read_and_failures_told() {
     let packets = [(T, vec![0x45; 1 << 20]), (T, vec![0x60; 3 << 20]), (T, vec![0x45; 10])];
     let (all, error, _) = read(&pcap(false, false, 101, &packets));
     assert!(error.is_none(), "{error:?}");
     assert_eq!(all.iter().map(|(_, _, data, _)| data.len()).collect::<Vec<_>>(), [1 << 20, 3 << 20, 10]);
-
-    struct Broken(usize);
-    impl Read for Broken {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0 = self.0.checked_sub(buffer.len().min(1000)).ok_or(io::ErrorKind::TimedOut)?;
-            Ok(buffer.len().min(1000))
-        }
-    }
     let file = pcap(false, false, 1, &vec![(T, frame(53, &[0; 1000])); 100]);
     let mut reader = CaptureReader::new(file.as_slice().chain(Broken(0))).expect("a capture");
     let mut packets = 0;

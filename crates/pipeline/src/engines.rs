@@ -33,19 +33,19 @@ struct TenantEngine {
 pub(crate) struct Engines {
     config: DetectConfig,
     rules: Arc<ArcSwap<TenantRules>>,
-    engines: HashMap<TenantId, TenantEngine>,
+    of_tenants: HashMap<TenantId, TenantEngine>,
 }
 
 impl Engines {
     pub(crate) fn new(config: DetectConfig, rules: Arc<ArcSwap<TenantRules>>) -> Self {
-        Self { config, rules, engines: HashMap::new() }
+        Self { config, rules, of_tenants: HashMap::new() }
     }
 
     /// Detects on a batch, with the rules that hold now.
     pub(crate) fn process(&mut self, id: u64, batch: &Batch) -> Output {
         let all = self.rules.load();
         let rules = all.of(batch.tenant);
-        let own = self.engines.entry(batch.tenant).or_insert_with(|| TenantEngine {
+        let own = self.of_tenants.entry(batch.tenant).or_insert_with(|| TenantEngine {
             rules: Arc::clone(rules),
             engine: Engine::new(self.config.clone(), Arc::clone(rules)),
         });
@@ -67,7 +67,7 @@ impl Engines {
 
     /// Forgets open alerts and detector state of a replay that was removed.
     pub(crate) fn forget_replay(&mut self, tenant: TenantId, replay: &str) {
-        if let Some(own) = self.engines.get_mut(&tenant) {
+        if let Some(own) = self.of_tenants.get_mut(&tenant) {
             own.engine.forget_replay(tenant, replay);
         }
     }
@@ -79,7 +79,7 @@ impl Engines {
 
     fn all(&mut self, mut step: impl FnMut(&mut Engine) -> Output) -> Output {
         let mut all = Output::default();
-        for own in self.engines.values_mut() {
+        for own in self.of_tenants.values_mut() {
             let Output { findings, updates } = step(&mut own.engine);
             all.findings.extend(findings);
             all.updates.extend(updates);
@@ -89,13 +89,13 @@ impl Engines {
 
     /// What each rule of each tenant did.
     pub(crate) fn stats(&self) -> Vec<(TenantId, Vec<RuleStats>)> {
-        self.engines.iter().map(|(tenant, own)| (*tenant, own.engine.stats().rules)).collect()
+        self.of_tenants.iter().map(|(tenant, own)| (*tenant, own.engine.stats().rules)).collect()
     }
 
     /// All engines' states: tenant (16 bytes), length (u64, little-endian), state; repeated.
     pub(crate) fn snapshot(&self) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        for (tenant, own) in &self.engines {
+        for (tenant, own) in &self.of_tenants {
             let state = own.engine.snapshot().map_err(|e| e.to_string())?;
             bytes.extend_from_slice(tenant.0.as_bytes());
             bytes.extend_from_slice(&(state.len() as u64).to_le_bytes());
@@ -107,7 +107,7 @@ impl Engines {
     /// Takes the states back; an error names the first that cannot be used, and then none is.
     pub(crate) fn restore(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         let rules = self.rules.load();
-        let mut engines = HashMap::new();
+        let mut of_tenants = HashMap::new();
         while !bytes.is_empty() {
             let torn = || "the saved state is torn".to_owned();
             let (tenant, rest) = bytes.split_at_checked(16).ok_or_else(torn)?;
@@ -118,10 +118,10 @@ impl Engines {
             let own = Arc::clone(rules.of(tenant));
             let mut engine = Engine::new(self.config.clone(), Arc::clone(&own));
             engine.restore(state).map_err(|e| e.to_string())?;
-            engines.insert(tenant, TenantEngine { rules: own, engine });
+            of_tenants.insert(tenant, TenantEngine { rules: own, engine });
             bytes = rest;
         }
-        self.engines = engines;
+        self.of_tenants = of_tenants;
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ impl LiveCapture {
         let drops =
             of("guardian_capture_kernel_drops_total", "Packets that the kernel dropped because the ring was full.");
         let mut counted = 0;
-        let mut meter = Meter::new(self.meter.clone());
+        let mut meter = Meter::new(self.meter);
         let mut builder = FlowBuilder::new();
         let mut swept = self.clock.monotonic();
         while !self.shutdown.is_triggered() {

@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
             if now.saturating_sub(self.emitted) >= LINGER {
                 self.emit();
             }
-            std::thread::sleep((due - now).min(NAP));
+            std::thread::sleep(due.saturating_sub(now).min(NAP));
         }
     }
 

@@ -82,8 +82,6 @@ fn blake(number: u64, bytes: &[u8]) -> blake3::Hash {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::StateDir;
 
     #[test]

@@ -119,7 +119,7 @@ impl DecodeWorker {
             let index = usize::from(datagram.lane);
             let lane = &mut self.lanes[index];
             lane.decoder.decode(datagram.peer, datagram.received, bytes, &mut lane.builder);
-            if lane.builder.len() > 0 && lane.oldest.is_none() {
+            if !lane.builder.is_empty() && lane.oldest.is_none() {
                 lane.oldest = Some(now);
             }
             if lane.builder.len() >= self.batch_rows {
@@ -139,7 +139,7 @@ impl DecodeWorker {
     fn emit(&mut self, index: usize) {
         let lane = &mut self.lanes[index];
         lane.oldest = None;
-        if lane.builder.len() == 0 {
+        if lane.builder.is_empty() {
             return;
         }
         let received = self.clock.now();

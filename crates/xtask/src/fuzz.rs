@@ -157,8 +157,6 @@ fn udp_payload(frame: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::{TARGETS, seeds};
     use crate::cargo;
 

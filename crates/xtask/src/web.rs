@@ -36,7 +36,7 @@ fn node_major() -> Option<u32> {
 pub(crate) fn build() -> Result<()> {
     ensure!(has_node(), "the console needs Node.js {NODE_MAJOR_MIN} or newer and npm (https://nodejs.org)");
     let mark = cargo::target_dir().join("console-inputs");
-    let inputs = fingerprint()?;
+    let inputs = fingerprint();
     let built = folder().join("dist").join("index.html").is_file();
     if built && std::fs::read_to_string(&mark).is_ok_and(|before| before == inputs) {
         return Ok(());
@@ -79,10 +79,7 @@ pub(crate) fn browser_tests() -> Result<()> {
     let browser = chromium()?;
     let program = cargo::guardian();
     ensure!(program.is_file(), "{} is not built", program.display());
-    npm(
-        &["run", "e2e", "--silent"],
-        &[("E2E_PROGRAM", program.as_path()), ("E2E_CHROMIUM", browser.as_path())],
-    )
+    npm(&["run", "e2e", "--silent"], &[("E2E_PROGRAM", program.as_path()), ("E2E_CHROMIUM", browser.as_path())])
 }
 
 /// Path of Chromium, installed when missing.
@@ -111,7 +108,7 @@ fn npm(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<()> {
 }
 
 /// Names and contents of everything that the built console is made of.
-fn fingerprint() -> Result<String> {
+fn fingerprint() -> String {
     let output = Command::new("git")
         .arg("-C")
         .arg(cargo::root())
@@ -121,7 +118,7 @@ fn fingerprint() -> Result<String> {
     let listed = match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         // Without git, as in a release archive, every run builds.
-        _ => return Ok(format!("unknown {:?}", Instant::now())),
+        _ => return format!("unknown {:?}", Instant::now()),
     };
     let mut names: Vec<&str> = listed.split('\0').filter(|name| !name.is_empty()).collect();
     names.sort_unstable();
@@ -131,5 +128,5 @@ fn fingerprint() -> Result<String> {
         // A file that is deleted but still known to git counts by its name alone.
         std::fs::read(cargo::root().join(name)).unwrap_or_default().hash(&mut hasher);
     }
-    Ok(format!("{:016x}", hasher.finish()))
+    format!("{:016x}", hasher.finish())
 }

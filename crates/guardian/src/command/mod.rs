@@ -118,7 +118,7 @@ impl Cli {
             Command::Config(c) => c.run(global),
             Command::Completions(c) => c.run(),
             Command::Docs(c) => c.run(),
-            Command::Version(c) => c.run(global),
+            Command::Version(_) => version::Version::run(global),
         }
     }
 }

@@ -74,7 +74,7 @@ impl Trust {
         }
         let say = |text: String| {
             if global.output == Format::Table {
-                output::note(&text)
+                output::note(&text);
             }
         };
         if self.browsers {
@@ -173,8 +173,6 @@ fn browser(database: &Path, authority: &Path, fingerprint: &str, remove: bool) -
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::place;
 
     #[test]

@@ -14,7 +14,7 @@ use crate::output::{self, Format, Table};
 pub(crate) struct Version {}
 
 impl Version {
-    pub(crate) fn run(self, global: &Global) -> Result<ExitCode> {
+    pub(crate) fn run(global: &Global) -> Result<ExitCode> {
         let version = env!("CARGO_PKG_VERSION");
         if global.output == Format::Table {
             output::line(&format!("guardian {version}"))?;

@@ -56,7 +56,7 @@ fn followers_are_told_what_happened_why_and_what_to_do() {
     // second replay under another name makes sure of one that is not.
     let mut notes = BufReader::new(follower.stderr.take().unwrap()).lines();
     assert!(notes.next().unwrap().unwrap().contains("following"));
-    let (told, heard) = std::sync::mpsc::channel();
+    let (told, heard) = std::sync::mpsc::sync_channel(10_000);
     let output = follower.stdout.take().unwrap();
     std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|l| told.send(l)));
     let mut story = Vec::new();

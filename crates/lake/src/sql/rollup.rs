@@ -52,7 +52,7 @@ pub(crate) fn rewrite(plan: LogicalPlan, table: &Arc<RollupTable>) -> Result<Tra
 /// One aggregate over roll-ups with the same output as the given one over flows.
 fn replace(aggregate: &Aggregate, table: &Arc<RollupTable>) -> Result<Option<LogicalPlan>> {
     let Some(input) = input_of(&aggregate.input, table)? else { return Ok(None) };
-    if !aggregate.group_expr.iter().all(|e| whole_minutes(e)) {
+    if !aggregate.group_expr.iter().all(whole_minutes) {
         return Ok(None);
     }
     // Counting everything needs no roll-up: the number of rows is known.
@@ -110,7 +110,7 @@ fn input_of(plan: &LogicalPlan, table: &Arc<RollupTable>) -> Result<Option<Logic
             None => None,
         },
         LogicalPlan::TableScan(TableScan { table_name, filters, fetch: None, .. })
-            if table_name.table() == FLOW.name && filters.iter().all(|f| filters_whole_minutes(f)) =>
+            if table_name.table() == FLOW.name && filters.iter().all(filters_whole_minutes) =>
         {
             let source = provider_as_source(Arc::clone(table) as Arc<dyn TableProvider>);
             Some(LogicalPlanBuilder::scan(table_name.clone(), source, None)?.build()?)

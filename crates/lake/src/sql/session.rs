@@ -274,7 +274,7 @@ impl Job {
         let result = self.run_once(to, &mut ready).await;
         let result = match result {
             // Nothing was returned yet: when a damaged file was the reason, it is set aside and the rest answers.
-            Err(error) if self.may_be_damage(&error) && self.quarantine().await => {
+            Err(error) if may_be_damage(&error) && self.quarantine().await => {
                 if self.stats.lock().rows == 0 {
                     self.run_once(to, &mut ready).await
                 } else {
@@ -380,11 +380,6 @@ impl Job {
         Ok((context, Arc::new(rollup)))
     }
 
-    /// Whether reading a damaged file may be the reason.
-    fn may_be_damage(&self, error: &LakeError) -> bool {
-        matches!(error, LakeError::Query(_))
-    }
-
     /// Checks the files of this query; true when one was set aside.
     async fn quarantine(&self) -> bool {
         let (store, scope) = (Arc::clone(&self.store), self.scope.clone());
@@ -394,4 +389,9 @@ impl Job {
         };
         matches!(tokio::task::spawn_blocking(check).await, Ok(Ok(count)) if count > 0)
     }
+}
+
+/// Whether reading a damaged file may be the reason.
+fn may_be_damage(error: &LakeError) -> bool {
+    matches!(error, LakeError::Query(_))
 }

@@ -94,6 +94,9 @@ struct Pace {
 /// No hold on the log was ever asked for.
 const NO_HOLD: u64 = u64::MAX;
 
+/// Something that the writing thread does in each round.
+type Step = fn(&Store, &Writing) -> Result<(), LakeError>;
+
 impl Store {
     pub(crate) fn writing(&self) -> Result<&Writing, LakeError> {
         self.writing.as_ref().ok_or(LakeError::OpenedReadOnly)
@@ -146,7 +149,7 @@ impl Store {
         }
         drop(accepted);
         if id >= writing.reserved.load(Ordering::Acquire) {
-            self.reserve(writing, id)?;
+            Self::reserve(writing, id)?;
         }
         if urgent {
             writing.wake();
@@ -183,7 +186,7 @@ impl Store {
         Ok(())
     }
 
-    fn reserve(&self, writing: &Writing, id: u64) -> Result<(), LakeError> {
+    fn reserve(writing: &Writing, id: u64) -> Result<(), LakeError> {
         let mut manifest = writing.manifest.lock();
         if id + RESERVE / 2 >= writing.reserved.load(Ordering::Acquire) {
             let reserved = id + RESERVE;
@@ -228,7 +231,7 @@ impl Store {
             self.counters.flush_errors.inc(1);
             tracing::error!(%error, "cannot write Parquet files; rows stay in memory and in the log");
         }
-        let steps: [(&str, fn(&Self, &Writing) -> Result<(), LakeError>); 4] = [
+        let steps: [(&str, Step); 4] = [
             ("trim the log", |s, w| s.trim_wal(w)),
             ("apply retention", |s, w| s.retain(w)),
             ("merge files", |s, w| s.compact_step(w)),
@@ -240,7 +243,7 @@ impl Store {
             }
         }
         let next = writing.wal.next_id();
-        if let Err(error) = self.reserve(writing, next) {
+        if let Err(error) = Self::reserve(writing, next) {
             tracing::error!(%error, "cannot reserve ids");
         }
         true

@@ -126,13 +126,12 @@ impl Rollup {
         let exporters = exporter.value_data().as_chunks::<16>().0;
         let (mut last_minute, mut last_exporter) = ((i64::MIN, 0), (&[0; 16], None));
         let (mut last_key, mut last_group) = (u128::MAX, 0);
-        for row in 0..rows.num_rows() {
+        for (row, exporter) in exporters.iter().enumerate() {
             let minute = Micros(received.value(row)).floor(Micros::MINUTE).0;
             if minute != last_minute.0 {
                 let Some(number) = number_of(&mut self.minutes, &minute) else { return Ok(None) };
                 last_minute = (minute, number);
             }
-            let exporter = &exporters[row];
             if last_exporter.1.is_none() || exporter != last_exporter.0 {
                 let Some(number) = number_of(&mut self.exporters, exporter) else { return Ok(None) };
                 last_exporter = (exporter, Some(number));

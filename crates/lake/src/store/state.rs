@@ -217,7 +217,9 @@ impl State {
         if files.is_empty() {
             self.files.remove(&key);
         }
-        old.iter().for_each(|f| f.doom());
+        for file in old {
+            file.doom();
+        }
     }
 
     /// Swaps batches in memory for others, after rows were deleted.

@@ -286,8 +286,7 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        loop {
-            let Some(mut batch) = self.take(None) else { break };
+        while let Some(mut batch) = self.take(None) {
             // Everything of one commit stays in memory until it is durable, so that a failed sync can be repeated
             // in a new segment: after a failed fsync the kernel may have dropped the pages.
             let mut written = 0;
@@ -295,7 +294,7 @@ impl Writer {
             loop {
                 self.write_from(&mut batch, &mut written);
                 if written < batch.len() {
-                    return self.give_up();
+                    return Self::give_up();
                 }
                 match self.take(Some(deadline)) {
                     Some(more) => batch.extend(more),
@@ -303,7 +302,7 @@ impl Writer {
                 }
             }
             if !self.sync(&mut batch) {
-                return self.give_up();
+                return Self::give_up();
             }
             self.publish(&batch);
         }
@@ -438,7 +437,7 @@ impl Writer {
     }
 
     /// The log was closed while the disk failed: what was not durable is lost and was never acknowledged.
-    fn give_up(&self) {
+    fn give_up() {
         tracing::error!("the log was closed before everything accepted was durable");
     }
 }

@@ -60,12 +60,12 @@ fn killed_at_any_instant_nothing_is_lost_or_doubled() {
             .spawn()
             .unwrap();
         let reader = BufReader::new(child.stdout.take().unwrap());
-        let (seen, first_durable) = std::sync::mpsc::channel();
+        let (seen, first_durable) = std::sync::mpsc::sync_channel(1);
         let acknowledged = std::thread::spawn(move || {
             let lines = reader.lines().map_while(Result::ok);
             let durable = lines.filter_map(|l| l.strip_prefix("durable ").and_then(|n| n.parse().ok()));
             // Nobody listens in the rounds that end during the start.
-            durable.inspect(|_| seen.send(()).unwrap_or_default()).collect::<Vec<u32>>()
+            durable.inspect(|_| seen.try_send(()).unwrap_or_default()).collect::<Vec<u32>>()
         });
         // Some die while they start, most while they work.
         if round % 4 != 0 {

@@ -79,7 +79,6 @@ pub(crate) fn flows_at(tenant: TenantId, first: u32, count: u32, base: i64, repl
                     FlowField::End => time(-1_000_000),
                     FlowField::Source => label(&|_| Some("netflow9".into())),
                     FlowField::Exporter => ip(|n| Ip::v4([192, 0, 2, (n % 3) as u8])),
-                    FlowField::Domain => Arc::new(UInt32Array::from_value(1, rows)),
                     FlowField::SrcIp => ip(|n| Ip::v4([10, 0, (n >> 8) as u8, n as u8])),
                     FlowField::DstIp => ip(|n| {
                         if n % 7 == 0 { "2001:db8::7".parse().unwrap() } else { Ip::v4([203, 0, 113, (n % 20) as u8]) }
@@ -103,7 +102,7 @@ pub(crate) fn flows_at(tenant: TenantId, first: u32, count: u32, base: i64, repl
                     FlowField::RevBytes => {
                         Arc::new(numbers.iter().map(|n| (n % 2 == 0).then_some(u64::from(*n))).collect::<UInt64Array>())
                     }
-                    FlowField::SamplingRate => Arc::new(UInt32Array::from_value(1, rows)),
+                    FlowField::Domain | FlowField::SamplingRate => Arc::new(UInt32Array::from_value(1, rows)),
                     FlowField::SrcAs => Arc::new(UInt32Array::from(numbers.clone())),
                     FlowField::Direction => {
                         label(&|n| (n % 5 != 0).then(|| ["inbound", "outbound"][(n % 2) as usize].into()))

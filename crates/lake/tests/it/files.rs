@@ -169,7 +169,7 @@ fn a_snapshot_is_consistent_while_files_change() {
     let appending = {
         let lake = lake.clone();
         std::thread::spawn(move || {
-            (0..150).for_each(|i| drop(lake.append(&flows(tenant(1), i * 500, 500), None).unwrap()))
+            (0..150).for_each(|i| drop(lake.append(&flows(tenant(1), i * 500, 500), None).unwrap()));
         })
     };
     let mut last = 0;
