@@ -47,11 +47,31 @@ impl Caller {
 
     /// The tenant that the request is about, if the caller may do this there. A refusal is audited.
     pub async fn tenant(&self, permission: Permission) -> ApiResult<TenantId> {
-        match self.identity.authorise(&self.principal, permission, self.tenant, &self.origin).await {
-            Ok(()) => Ok(self.tenant),
+        self.within(self.tenant, permission).await?;
+        Ok(self.tenant)
+    }
+
+    /// As [`Caller::tenant`], for what is sensitive: a session must have proved itself lately.
+    pub async fn sensitive(&self, permission: Permission) -> ApiResult<TenantId> {
+        let tenant = self.tenant(permission).await?;
+        self.identity.require_recent(&self.principal)?;
+        Ok(tenant)
+    }
+
+    /// Whether the caller may do this in `tenant`, whichever tenant the request is about. A refusal is audited.
+    pub async fn within(&self, tenant: TenantId, permission: Permission) -> ApiResult<()> {
+        match self.identity.authorise(&self.principal, permission, tenant, &self.origin).await {
+            Ok(()) => Ok(()),
             Err(Refusal::NoSuchTenant) => Err(ApiError::not_found("tenant")),
             Err(refusal @ Refusal::Missing(_)) => Err(ApiError::forbidden(refusal.to_string())),
         }
+    }
+
+    /// Whether the caller may do this to the installation itself, which is a matter of its own tenant. A refusal is
+    /// audited.
+    pub async fn installation(&self, permission: Permission) -> ApiResult<()> {
+        let verdict = self.identity.authorise(&self.principal, permission, TenantId::DEFAULT, &self.origin).await;
+        verdict.map_err(|_| ApiError::forbidden(Refusal::Missing(permission).to_string()))
     }
 
     /// For the audit trail.
@@ -94,6 +114,10 @@ impl From<IdentityError> for ApiError {
             IdentityError::NotSignedIn => Self::unauthenticated(text),
             IdentityError::Locked { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "locked", text),
             IdentityError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text),
+            IdentityError::Forbidden(_) => Self::forbidden(text),
+            IdentityError::StepUp => Self::new(StatusCode::FORBIDDEN, "step-up-required", text),
+            IdentityError::LastAdmin => Self::new(StatusCode::CONFLICT, "last-admin", text),
+            IdentityError::BadLink => Self::new(StatusCode::NOT_FOUND, "bad-link", text),
             IdentityError::BadSetupToken => Self::new(StatusCode::FORBIDDEN, "bad-setup-token", text),
             IdentityError::WeakPassword(_) | IdentityError::Invalid(_) => Self::invalid(text),
             IdentityError::Catalog(error) => return error.into(),

@@ -26,6 +26,10 @@ pub struct Problem {
     /// The single issues, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issues: Vec<serde_json::Value>,
+    /// The thing as it is now, where somebody else changed it meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub current: Option<serde_json::Value>,
 }
 
 /// An error on its way to the client.
@@ -45,6 +49,7 @@ impl ApiError {
             detail: detail.into(),
             retry_after: None,
             issues: Vec::new(),
+            current: None,
         }))
     }
 
@@ -89,6 +94,14 @@ impl ApiError {
         self
     }
 
+    /// Somebody else changed the thing since the caller looked; `current` is what it is now.
+    pub fn version_conflict(current: &impl Serialize) -> Self {
+        let detail = "somebody changed it meanwhile; `current` is what it is now";
+        let mut error = Self::new(StatusCode::CONFLICT, "version-conflict", detail);
+        error.0.current = serde_json::to_value(current).ok();
+        error
+    }
+
     /// Adds the single issues.
     pub fn with_issues(mut self, issues: Vec<serde_json::Value>) -> Self {
         self.0.issues = issues;
@@ -101,6 +114,7 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::NotFound(what) => Self::not_found(what),
             CatalogError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            CatalogError::VersionConflict { current } => Self::version_conflict(&current),
             CatalogError::Invalid(detail) => Self::invalid(detail),
             CatalogError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the catalog is busy; try again").retry_after(1)

@@ -122,6 +122,7 @@ pub(crate) fn link(
                 subject_id: draft.id,
                 before: json(draft.before),
                 after: json(draft.after),
+                scheme: 1,
             };
             row.hash = hash(&row).to_vec();
             head.audit_head.clone_from(&row.hash);

@@ -40,10 +40,16 @@ text_enum! {
         Setting = "setting",
         /// A tenant.
         Tenant = "tenant",
+        /// A named set of permissions.
+        Role = "role",
+        /// An invitation or a link to set a password.
+        Invitation = "invitation",
         /// Replayed data.
         Replay = "replay",
         /// Telemetry that somebody asked for; audit only.
         Telemetry = "telemetry",
+        /// The audit trail itself; audit only.
+        Audit = "audit",
         /// The installation itself; audit only.
         Installation = "installation",
     }

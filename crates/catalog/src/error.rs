@@ -41,6 +41,12 @@ pub enum CatalogError {
     /// The change does not go with the present state.
     #[error("{0}")]
     Conflict(String),
+    /// Somebody else changed the thing since the caller looked.
+    #[error("it was changed meanwhile")]
+    VersionConflict {
+        /// The thing as it is now.
+        current: serde_json::Value,
+    },
     /// A value is outside what the catalog takes.
     #[error("{0}")]
     Invalid(String),

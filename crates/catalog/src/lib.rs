@@ -22,7 +22,10 @@ mod credentials;
 mod entity;
 mod error;
 mod exporters;
+mod links;
 mod migration;
+mod preferences;
+mod roles;
 mod rules;
 mod scoped;
 mod settings;
@@ -32,7 +35,10 @@ mod tenants;
 mod text;
 mod tx;
 
-pub use accounts::{Credentials, Membership, NewUser, User, user_name};
+pub use accounts::{
+    Credentials, Membership, NewUser, USER_PAGE_MAX, User, UserChange, UserCursor, UserFilter, UserPage, UserRow,
+    UserSort, UserStatus, user_name,
+};
 pub use actor::{Actor, ActorKind};
 pub use alerts::{
     ALERT_PAGE_MAX, Alert, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFilter, AlertPage, AlertSort,
@@ -41,13 +47,19 @@ pub use alerts::{
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
-pub use credentials::{API_KEYS_PER_TENANT_MAX, ApiKey, NewApiKey, SESSIONS_PER_USER_MAX, Session};
+pub use credentials::{
+    API_KEYS_PER_TENANT_MAX, ApiKey, ApiKeyChange, FACTORS_PER_USER_MAX, FAMILIES_PER_USER_MAX, FactorKind, NewApiKey,
+    Refresh, SESSIONS_PER_USER_MAX, SecondFactor, Session, TokenFamily,
+};
 pub use error::CatalogError;
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use links::{AccessLink, LINKS_PER_TENANT_MAX, LinkKind, NewLink};
+pub use preferences::{PREFERENCES_BYTES_MAX, Preferences};
+pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use scoped::Scoped;
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;
-pub use tenants::Tenant;
+pub use tenants::{TENANTS_MAX, Tenant, TenantChange};
 pub use tx::Tx;

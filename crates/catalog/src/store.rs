@@ -153,6 +153,8 @@ pub(crate) fn tenant_row(id: TenantId, slug: &str, name: &str, now: Micros) -> t
         log_floor: Set(0),
         audit_seq: Set(0),
         audit_head: Set(audit::genesis(id).to_vec()),
+        disabled: Set(false),
+        version: Set(1),
     }
 }
 

@@ -4,13 +4,10 @@
 use guardian_model::{Scope, TenantId};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait, QueryOrder};
-use serde_json::json;
 
 use crate::entity::{state_blob, tenant};
-use crate::store::tenant_row;
 use crate::text::clean;
-use crate::tx::{Audit, Change};
-use crate::{Action, Actor, Catalog, CatalogError, Scoped, Subject, Tenant, Tx};
+use crate::{Actor, Catalog, CatalogError, Scoped, Tenant, Tx};
 
 /// The catalog without a scope.
 pub struct System<'a> {
@@ -55,34 +52,6 @@ impl<'a> System<'a> {
     /// tenant's accounts.
     pub async fn begin(&self, tenant: TenantId, actor: Actor) -> Result<Tx, CatalogError> {
         Tx::begin(self.catalog, self.everything().await?, tenant, actor).await
-    }
-
-    /// Makes a tenant. `slug` is its short name: 1 to 40 lower-case letters, digits and dashes.
-    pub async fn create_tenant(&self, actor: Actor, slug: &str, name: &str) -> Result<Tenant, CatalogError> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if slug.is_empty() || slug.len() > 40 || !slug.chars().all(fits) {
-            return Err(CatalogError::Invalid(
-                "a tenant's short name is 1 to 40 lower-case letters, digits and dashes".into(),
-            ));
-        }
-        let mut tx = self.begin(TenantId::DEFAULT, actor).await?;
-        let row = tenant_row(TenantId(tx.new_id()), slug, &clean(name, 200), tx.now());
-        let made = Tenant {
-            id: TenantId(row.id.clone().unwrap()),
-            slug: slug.to_owned(),
-            name: clean(name, 200),
-            created: tx.now(),
-        };
-        let (conn, _) = tx.record(Change {
-            subject: Subject::Tenant,
-            id: made.id.to_string(),
-            action: Action::Created,
-            payload: json!(made),
-            audit: Audit::Entry { action: "tenant.create", before: json!(null), after: json!(made) },
-        });
-        tenant::Entity::insert(row).exec_without_returning(conn).await?;
-        tx.commit().await?;
-        Ok(made)
     }
 
     /// Keeps `data` under `name`, replacing what was there.

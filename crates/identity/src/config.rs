@@ -16,6 +16,8 @@ pub struct IdentityConfig {
     pub setup_token: Duration,
     /// Longest life of an API key; a key must expire.
     pub api_key_max: Duration,
+    /// How long after proving themselves somebody may do what is sensitive without being asked again.
+    pub step_up: Duration,
 }
 
 impl Default for IdentityConfig {
@@ -25,6 +27,7 @@ impl Default for IdentityConfig {
             session_max: Duration::days(7),
             setup_token: Duration::secs(30 * 60),
             api_key_max: Duration::days(366),
+            step_up: Duration::secs(10 * 60),
         }
     }
 }

@@ -33,6 +33,18 @@ pub enum IdentityError {
     /// The request asks for something that cannot be given; the text says what.
     #[error("{0}")]
     Invalid(String),
+    /// The caller may not do this to that account, or with that sort of credential; the text says why.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The caller has to prove who they are once more, because what they ask for is sensitive.
+    #[error("prove who you are once more (POST /api/v1/session/proof), then try again")]
+    StepUp,
+    /// Without this account nobody could administer the tenant.
+    #[error("this is the tenant's last administrator: make another one first")]
+    LastAdmin,
+    /// The link is unknown, used, taken back or expired.
+    #[error("this link is not valid any more: ask for a new one")]
+    BadLink,
     /// A file of the data directory could not be written or read.
     #[error("cannot use {path}: {source}")]
     File {

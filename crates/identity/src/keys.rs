@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use guardian_catalog::{ApiKey, NewApiKey, Subject};
+use guardian_catalog::{ApiKey, ApiKeyChange, NewApiKey, Subject};
 use guardian_model::{Micros, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::files;
-use crate::service::permissions;
+use crate::roles::permissions;
 use crate::sign_in::TOUCH_EVERY;
 use crate::{Identity, IdentityError, Origin, Permission, PermissionSet, Principal, PrincipalKind, secret};
 
@@ -27,6 +27,19 @@ pub struct MadeApiKey {
     pub text: Zeroizing<String>,
     /// What is kept of it.
     pub key: ApiKey,
+}
+
+/// What to change of an API key; absent fields stay.
+#[derive(Clone, Debug, Default)]
+pub struct KeyChange {
+    /// The version that the caller saw.
+    pub version: i32,
+    /// What it is for.
+    pub name: Option<String>,
+    /// What it is limited to.
+    pub allowed: Option<Vec<Permission>>,
+    /// Until when.
+    pub expires: Option<Micros>,
 }
 
 impl Identity {
@@ -65,16 +78,7 @@ impl Identity {
         if name.trim().is_empty() {
             return invalid("an API key needs a name");
         }
-        let now = self.inner.clock.now();
-        if expires <= now || expires - now > self.inner.config.api_key_max.as_micros() {
-            return invalid("an API key expires in the future, and not later than the configuration allows");
-        }
-        if allowed.is_empty() {
-            return invalid("an API key needs at least one permission");
-        }
-        if let Some(missing) = allowed.iter().find(|p| !maker.permissions(tenant).contains(**p)) {
-            return Err(IdentityError::Invalid(format!("you cannot give {missing}, which you do not hold")));
-        }
+        self.check_key(maker, tenant, Some(allowed), Some(expires))?;
         let (public_id, secret_text) = (secret::public_id()?, secret::token()?);
         let text = Zeroizing::new(format!("{API_KEY_PREFIX}{public_id}_{}", secret_text.as_str()));
         let mut tx = self.begin(tenant, maker.actor(origin)).await?;
@@ -90,6 +94,52 @@ impl Identity {
             .await?;
         tx.commit().await?;
         Ok(MadeApiKey { text, key })
+    }
+
+    /// Changes an API key of `tenant`. The caller has authorised it; nobody gives a key what they do not hold.
+    pub async fn change_api_key(
+        &self,
+        principal: &Principal,
+        tenant: TenantId,
+        id: Uuid,
+        change: &KeyChange,
+        origin: &Origin,
+    ) -> Result<ApiKey, IdentityError> {
+        if change.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(IdentityError::Invalid("an API key needs a name".into()));
+        }
+        self.check_key(principal, tenant, change.allowed.as_deref(), change.expires)?;
+        let catalog = ApiKeyChange {
+            name: change.name.clone(),
+            scopes: change.allowed.as_ref().map(|all| all.iter().map(|p| p.name().to_owned()).collect()),
+            expires: change.expires,
+        };
+        let mut tx = self.begin(tenant, principal.actor(origin)).await?;
+        let key = tx.update_api_key(id, change.version, &catalog).await?;
+        tx.commit().await?;
+        Ok(key)
+    }
+
+    fn check_key(
+        &self,
+        maker: &Principal,
+        tenant: TenantId,
+        allowed: Option<&[Permission]>,
+        expires: Option<Micros>,
+    ) -> Result<(), IdentityError> {
+        let invalid = |text: &str| Err(IdentityError::Invalid(text.to_owned()));
+        let now = self.inner.clock.now();
+        if expires.is_some_and(|at| at <= now || at - now > self.inner.config.api_key_max.as_micros()) {
+            return invalid("an API key expires in the future, and not later than the configuration allows");
+        }
+        if allowed.is_some_and(<[Permission]>::is_empty) {
+            return invalid("an API key needs at least one permission");
+        }
+        let missing = allowed.into_iter().flatten().find(|p| !maker.permissions(tenant).contains(**p));
+        if let Some(missing) = missing {
+            return Err(IdentityError::Invalid(format!("you cannot give {missing}, which you do not hold")));
+        }
+        Ok(())
     }
 
     /// Revokes an API key of `tenant`. The caller has authorised it.

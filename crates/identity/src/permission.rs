@@ -19,6 +19,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// What it is for, in a sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Admin => "Runs the installation: everything.",
+            Self::Operator => "Works with alerts, rules and data; does not manage accounts.",
+            Self::Viewer => "Looks.",
+        }
+    }
+
     /// All roles, mightiest first.
     pub const ALL: &'static [Self] = &[Self::Admin, Self::Operator, Self::Viewer];
 
@@ -97,6 +106,8 @@ permissions! {
     AuditRead = "audit:read", "Read and verify the audit trail.", [Admin];
     UsersRead = "users:read", "See accounts, roles and sessions.", [Admin, Operator];
     UsersManage = "users:manage", "Add, change, disable and delete accounts and give roles.", [Admin];
+    RolesManage = "roles:manage", "Make, change and delete the tenant's own roles.", [Admin];
+    TenantsManage = "tenants:manage", "Make, change and delete tenants; it counts in the installation's own tenant alone.", [Admin];
     KeysManage = "keys:manage", "Make and revoke API keys.", [Admin];
     SettingsRead = "settings:read", "See settings.", [Admin, Operator, Viewer];
     SettingsWrite = "settings:write", "Change settings.", [Admin];
@@ -141,6 +152,11 @@ impl PermissionSet {
     /// Whether it holds `permission`.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u8) != 0
+    }
+
+    /// Whether it holds everything that `other` holds.
+    pub fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
     }
 
     /// What both sets hold.
@@ -194,6 +210,8 @@ mod tests {
             "audit:read      admin",
             "users:read      admin operator",
             "users:manage    admin",
+            "roles:manage    admin",
+            "tenants:manage  admin",
             "keys:manage     admin",
             "settings:read   admin operator viewer",
             "settings:write  admin",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use guardian_catalog::{Actor, ActorKind};
-use guardian_model::{Ip, Scope, TenantId, UserId};
+use guardian_model::{Ip, Micros, Scope, TenantId, UserId};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -48,7 +48,10 @@ pub struct Principal {
     pub name: String,
     /// The tenant whose audit trail tells of what belongs to no other.
     pub home: TenantId,
+    /// When they last proved who they are, in a session.
+    pub proved: Option<Micros>,
     permissions: BTreeMap<TenantId, PermissionSet>,
+    roles: BTreeMap<TenantId, String>,
 }
 
 /// Why something is not allowed.
@@ -70,7 +73,25 @@ impl Principal {
         home: TenantId,
         permissions: BTreeMap<TenantId, PermissionSet>,
     ) -> Self {
-        Self { kind, user, name, home, permissions }
+        Self { kind, user, name, home, proved: None, permissions, roles: BTreeMap::new() }
+    }
+
+    pub(crate) fn with_roles(mut self, roles: BTreeMap<TenantId, String>) -> Self {
+        self.roles = roles;
+        self
+    }
+
+    /// The session, if it is one.
+    pub fn session(&self) -> Option<Uuid> {
+        match self.kind {
+            PrincipalKind::Session { session } => Some(session),
+            PrincipalKind::ApiKey { .. } | PrincipalKind::LocalOperator => None,
+        }
+    }
+
+    /// Their role in `tenant`, by name; keys and the local operator have none.
+    pub fn role(&self, tenant: TenantId) -> Option<&str> {
+        self.roles.get(&tenant).map(String::as_str)
     }
 
     /// The tenants they may see anything of.

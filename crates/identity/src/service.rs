@@ -2,20 +2,19 @@
 //! somebody is and whether they may. Signing in and out is in [`crate::sign_in`], keys in [`crate::keys`], set-up in
 //! [`crate::setup`], accounts in [`crate::accounts`].
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use guardian_catalog::{Catalog, Credentials, Subject, Tx};
+use guardian_catalog::{Catalog, Subject, Tx};
 use guardian_kit::clock::Clock;
-use guardian_model::{Ip, Scope, TenantId};
+use guardian_model::{Ip, Micros, Scope, TenantId};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use crate::limiter::{Limiter, NOTED};
 use crate::password::Hasher;
 use crate::{
-    IdentityConfig, IdentityError, OperatorKey, Origin, Permission, PermissionSet, Principal, Refusal, Role, authorise,
+    IdentityConfig, IdentityError, OperatorKey, Origin, Permission, Principal, PrincipalKind, Refusal, authorise,
 };
 
 /// Says who somebody is and what they may do. Cheap to clone.
@@ -80,6 +79,27 @@ impl Identity {
         verdict
     }
 
+    /// Whether `principal` proved who they are recently enough for what is sensitive. Keys and the local operator did
+    /// with the request itself.
+    pub fn require_recent(&self, principal: &Principal) -> Result<(), IdentityError> {
+        let session = matches!(principal.kind, PrincipalKind::Session { .. });
+        let until = self.proved_until(principal);
+        if session && until.is_none_or(|until| self.inner.clock.now() >= until) {
+            return Err(IdentityError::StepUp);
+        }
+        Ok(())
+    }
+
+    /// Until when [`Identity::require_recent`] lets `principal` through.
+    pub fn proved_until(&self, principal: &Principal) -> Option<Micros> {
+        principal.proved.map(|proved| proved + self.inner.config.step_up.as_micros())
+    }
+
+    /// How long a session may go unused, in seconds.
+    pub fn session_idle_secs(&self) -> u64 {
+        self.inner.config.session_idle.get().as_secs()
+    }
+
     /// How many keys the limiter of failed attempts forgot early, because too many failed at once.
     pub fn attempts_forgotten(&self) -> u64 {
         self.inner.limiter.forgotten()
@@ -115,10 +135,4 @@ pub(crate) fn address(ip: Option<Ip>) -> [u8; 16] {
         bytes[8..].fill(0);
     }
     bytes
-}
-
-/// What an account may do, by tenant. A role that this program does not know allows nothing.
-pub(crate) fn permissions(credentials: &Credentials) -> BTreeMap<TenantId, PermissionSet> {
-    let role = |text: &str| text.parse::<Role>().map(Role::permissions).unwrap_or_default();
-    credentials.memberships.iter().map(|m| (m.tenant, role(&m.role))).collect()
 }

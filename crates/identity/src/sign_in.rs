@@ -8,7 +8,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::limiter::{ACCOUNT, ADDRESS, PAIR};
-use crate::service::{address, permissions};
+use crate::roles::{permissions, role_names};
+use crate::service::address;
 use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, check_password, secret};
 
 /// How often a session's last use is written down, in microseconds.
@@ -44,7 +45,7 @@ impl Identity {
         if matches!(verified, Err(IdentityError::Busy)) {
             self.forgive(&attempts, false);
         }
-        if let Some(credentials) = known.filter(|c| !c.user.disabled && matches!(verified, Ok(true))) {
+        if let Some(credentials) = known.filter(|c| may_sign_in(c) && matches!(verified, Ok(true))) {
             self.forgive(&attempts, true);
             return self.open_session(credentials, origin).await;
         }
@@ -62,39 +63,51 @@ impl Identity {
         if now >= session.expires || now - session.last_seen >= self.inner.config.session_idle.as_micros() {
             return Err(IdentityError::NotSignedIn);
         }
-        let credentials = system.credentials(session.user).await?.filter(|c| !c.user.disabled);
+        let credentials = system.credentials(session.user).await?.filter(may_sign_in);
         let credentials = credentials.ok_or(IdentityError::NotSignedIn)?;
         if now - session.last_seen >= TOUCH_EVERY {
             system.touch_session(session.id).await?;
         }
-        Ok(principal(&credentials, session.id))
+        Ok(principal(&credentials, &session))
     }
 
     /// Ends the principal's own session.
     pub async fn sign_out(&self, principal: &Principal, origin: &Origin) -> Result<(), IdentityError> {
-        let (PrincipalKind::Session { session }, Some(user)) = (principal.kind, principal.user) else {
-            return Err(IdentityError::Invalid("only a session can be signed out of".into()));
-        };
-        self.end_session(principal, user, session, origin).await
+        let (_, session) = own_session(principal)?;
+        self.end_own_session(principal, session, origin).await
     }
 
-    /// Ends a session of an account at home in the principal's home tenant. The caller has authorised it, or it is the
-    /// principal's own.
-    pub async fn end_session(
+    /// The sessions of the principal's own account, last used first.
+    pub async fn own_sessions(&self, principal: &Principal) -> Result<Vec<Session>, IdentityError> {
+        let (user, _) = own_session(principal)?;
+        Ok(self.inner.catalog.system().sessions_of(user).await?)
+    }
+
+    /// Ends one of the principal's own sessions.
+    pub async fn end_own_session(
         &self,
         principal: &Principal,
-        user: UserId,
         session: Uuid,
         origin: &Origin,
     ) -> Result<(), IdentityError> {
+        let (user, _) = own_session(principal)?;
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         tx.close_session(user, session).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Changes the principal's own password, which ends all of their sessions. The old password is asked for, and
-    /// failing it counts as failing to sign in.
+    /// Ends all of the principal's own sessions but this one, and their tokens. Returns how many sessions ended.
+    pub async fn end_other_sessions(&self, principal: &Principal, origin: &Origin) -> Result<u64, IdentityError> {
+        let (user, session) = own_session(principal)?;
+        let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
+        let ended = tx.close_sessions(user, Some(session)).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Changes the principal's own password, which ends their other sessions and their tokens. The old password is asked
+    /// for, and failing it counts as failing to sign in.
     pub async fn change_password(
         &self,
         principal: &Principal,
@@ -102,26 +115,48 @@ impl Identity {
         new: &str,
         origin: &Origin,
     ) -> Result<(), IdentityError> {
-        let Some(user) = principal.user.filter(|_| matches!(principal.kind, PrincipalKind::Session { .. })) else {
-            return Err(IdentityError::Invalid("only somebody who signed in can change their password".into()));
-        };
+        let (user, session) = own_session(principal)?;
+        check_password(new, &principal.name)?;
+        let known = self.verify_own(user, old, origin).await?;
+        let hash = self.inner.hasher.hash(new).await?;
+        let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
+        tx.set_password(user, hash, Some(session)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Notes that the holder of a session proved their password once more, which opens what is sensitive for a while.
+    /// Answers the principal as it is then.
+    pub async fn prove(
+        &self,
+        principal: &Principal,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<Principal, IdentityError> {
+        let (user, session) = own_session(principal)?;
+        let known = self.verify_own(user, password, origin).await?;
+        let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
+        let session = tx.prove_session(user, session, false, None).await?;
+        tx.commit().await?;
+        let mut proved = principal.clone();
+        proved.proved = Some(session.proved);
+        Ok(proved)
+    }
+
+    /// The account, if this is its password. Failing counts as failing to sign in.
+    async fn verify_own(&self, user: UserId, password: &str, origin: &Origin) -> Result<Credentials, IdentityError> {
         let ip = address(origin.ip);
         let known = self.inner.catalog.system().credentials(user).await?.ok_or(IdentityError::NotSignedIn)?;
         let name = known.user.name.clone();
-        check_password(new, &name)?;
         let attempts: [(_, &[&[u8]]); 2] = [(&PAIR, &[name.as_bytes(), &ip]), (&ACCOUNT, &[name.as_bytes()])];
         let waited = self.inner.limiter.attempt(&attempts, self.inner.clock.monotonic());
         waited.map_err(|retry_after| IdentityError::Locked { retry_after })?;
-        if !self.inner.hasher.verify(old, known.password_hash.as_deref()).await? {
+        if !self.inner.hasher.verify(password, known.password_hash.as_deref()).await? {
             self.note_failure("session.failed", &name, origin).await?;
             return Err(IdentityError::BadCredentials);
         }
         self.forgive(&attempts, true);
-        let hash = self.inner.hasher.hash(new).await?;
-        let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
-        tx.set_password(user, hash).await?;
-        tx.commit().await?;
-        Ok(())
+        Ok(known)
     }
 
     /// Takes attempts back; `proved` lets the account start anew, never the address.
@@ -144,7 +179,7 @@ impl Identity {
         let hash = secret::hash("session", &token);
         let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref()).await?;
         tx.commit().await?;
-        let principal = principal(&credentials, session.id);
+        let principal = principal(&credentials, &session);
         Ok(SignedIn { token, session, principal })
     }
 
@@ -165,14 +200,30 @@ impl Identity {
     }
 }
 
-fn principal(credentials: &Credentials, session: Uuid) -> Principal {
+/// The account and session of a principal who signed in; keys and the local operator have neither.
+pub(crate) fn own_session(principal: &Principal) -> Result<(UserId, Uuid), IdentityError> {
+    match (principal.kind, principal.user) {
+        (PrincipalKind::Session { session }, Some(user)) => Ok((user, session)),
+        _ => Err(IdentityError::Forbidden("this is for people who signed in, not for keys of programs".into())),
+    }
+}
+
+pub(crate) fn may_sign_in(credentials: &Credentials) -> bool {
+    !credentials.user.disabled && !credentials.user.pending
+}
+
+fn principal(credentials: &Credentials, session: &Session) -> Principal {
     let user = &credentials.user;
-    let kind = PrincipalKind::Session { session };
-    Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions(credentials))
+    let kind = PrincipalKind::Session { session: session.id };
+    let permissions = permissions(credentials);
+    let mut principal = Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions)
+        .with_roles(role_names(credentials));
+    principal.proved = Some(session.proved);
+    principal
 }
 
 /// The account as the audit trail names it before there is a session.
-fn user_actor(credentials: &Credentials, origin: &Origin) -> Actor {
+pub(crate) fn user_actor(credentials: &Credentials, origin: &Origin) -> Actor {
     Actor {
         kind: guardian_catalog::ActorKind::User,
         id: Some(credentials.user.id.to_string()),

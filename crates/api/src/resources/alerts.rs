@@ -237,7 +237,7 @@ pub(crate) struct AlertList {
 /// List alerts
 ///
 /// Newest first unless asked otherwise. Pages neither repeat nor skip alerts, however many come in meanwhile.
-#[utoipa::path(get, path = "/alerts", tag = "alerts", params(ListQuery),
+#[utoipa::path(get, path = "/alerts", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(ListQuery),
     responses((status = 200, body = AlertList), (status = 422, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem)))]
 async fn list(
     State(state): State<ApiState>,
@@ -275,7 +275,7 @@ pub(crate) struct AlertCountsView {
 }
 
 /// Count alerts by severity and status
-#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", params(ListQuery),
+#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(ListQuery),
     responses((status = 200, body = AlertCountsView), (status = 422, body = Problem)))]
 async fn counts(
     State(state): State<ApiState>,
@@ -292,7 +292,7 @@ async fn counts(
 }
 
 /// Show one alert with the events behind it
-#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", params(("id" = String, Path, description = "Alert id")),
+#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem)))]
 async fn detail(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {
     let scope = caller.scope(Permission::AlertsRead).await?;
@@ -313,7 +313,7 @@ pub(crate) struct Acknowledge {
 }
 
 /// Acknowledge an alert: somebody is looking
-#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", request_body = Acknowledge,
+#[utoipa::path(post, path = "/alerts/{id}/acknowledge", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = Acknowledge,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn acknowledge(
@@ -337,7 +337,7 @@ pub(crate) struct Close {
 }
 
 /// Close an alert with a verdict and a reason
-#[utoipa::path(post, path = "/alerts/{id}/close", tag = "alerts", request_body = Close,
+#[utoipa::path(post, path = "/alerts/{id}/close", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = Close,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn close(
@@ -351,7 +351,7 @@ async fn close(
 }
 
 /// Reopen a closed alert
-#[utoipa::path(post, path = "/alerts/{id}/reopen", tag = "alerts",
+#[utoipa::path(post, path = "/alerts/{id}/reopen", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))),
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn reopen(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {

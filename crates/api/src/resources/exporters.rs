@@ -48,7 +48,7 @@ pub(crate) struct ExporterList {
 }
 
 /// List exporters with their state and loss counters
-#[utoipa::path(get, path = "/exporters", tag = "exporters",
+#[utoipa::path(get, path = "/exporters", tag = "exporters", extensions(("x-permission" = json!("exporters:read"))),
     responses((status = 200, body = ExporterList), (status = 401, body = Problem), (status = 403, body = Problem)))]
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<ExporterList>> {
     let scope = caller.scope(Permission::ExportersRead).await?;

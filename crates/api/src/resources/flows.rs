@@ -78,7 +78,7 @@ fn condition(query: &FlowQuery, now: Micros) -> ApiResult<String> {
 }
 
 /// Search flows with a filter
-#[utoipa::path(get, path = "/flows", tag = "telemetry", params(FlowQuery),
+#[utoipa::path(get, path = "/flows", tag = "telemetry", extensions(("x-permission" = json!("flows:read"))), params(FlowQuery),
     responses((status = 200, body = FlowList), (status = 422, body = Problem)))]
 async fn search(
     State(state): State<ApiState>,
@@ -136,7 +136,7 @@ pub(crate) struct TopList {
 }
 
 /// Rank flows by a column
-#[utoipa::path(get, path = "/flows/top", tag = "telemetry", params(TopQuery),
+#[utoipa::path(get, path = "/flows/top", tag = "telemetry", extensions(("x-permission" = json!("flows:read"))), params(TopQuery),
     responses((status = 200, body = TopList), (status = 422, body = Problem)))]
 async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<TopQuery>) -> ApiResult<Json<TopList>> {
     let scope = caller.scope(Permission::FlowsRead).await?;

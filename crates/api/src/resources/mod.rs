@@ -1,14 +1,20 @@
 //! The resources of the API: one file each, and the one list of them.
 
 mod alerts;
+mod api_keys;
 mod exporters;
 mod flows;
+mod invitations;
+mod profile;
 pub(crate) mod query;
 mod replays;
+mod roles;
 mod rules;
+mod security;
 mod session;
 mod stream;
 mod system;
+mod tenants;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +24,13 @@ use crate::state::ApiState;
 /// The routes of every resource below `/api/v1`, in the order of the documentation.
 pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
+    profile::routes,
     users::routes,
+    invitations::routes,
+    roles::routes,
+    tenants::routes,
+    security::routes,
+    api_keys::routes,
     alerts::routes,
     flows::routes,
     query::routes,

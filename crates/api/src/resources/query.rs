@@ -87,7 +87,7 @@ pub struct QueryStatsView {
 /// Ask in SQL
 ///
 /// One SELECT (WITH and EXPLAIN are fine) over the tables `flows` and `findings` of the caller's tenants.
-#[utoipa::path(post, path = "/query", tag = "telemetry", request_body = QueryRequest,
+#[utoipa::path(post, path = "/query", tag = "telemetry", extensions(("x-permission" = json!("flows:sql"))), request_body = QueryRequest,
     responses((status = 200, body = QueryAnswer), (status = 422, body = Problem), (status = 403, body = Problem)))]
 async fn query(
     State(state): State<ApiState>,

@@ -47,7 +47,7 @@ fn recorded() -> String {
 ///
 /// The body is a capture file, pcap or pcapng, of packets or of flow exports. All that comes of it carries the name as
 /// its tag and never triggers a response.
-#[utoipa::path(post, path = "/replays", tag = "replays", params(StartQuery),
+#[utoipa::path(post, path = "/replays", tag = "replays", extensions(("x-permission" = json!("replay:run"))), params(StartQuery),
     request_body(content = Vec<u8>, content_type = "application/vnd.tcpdump.pcap"),
     responses((status = 201, body = ReplayView), (status = 422, body = Problem), (status = 413, body = Problem)))]
 async fn start(
@@ -111,14 +111,14 @@ pub(crate) struct ReplayList {
 }
 
 /// List replays
-#[utoipa::path(get, path = "/replays", tag = "replays", responses((status = 200, body = ReplayList)))]
+#[utoipa::path(get, path = "/replays", tag = "replays", extensions(("x-permission" = json!("replay:run"))), responses((status = 200, body = ReplayList)))]
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<ReplayList>> {
     let scope = caller.scope(Permission::ReplayRun).await?;
     Ok(Json(ReplayList { items: state.replays.list(scope.tenants()) }))
 }
 
 /// Show how far a replay is
-#[utoipa::path(get, path = "/replays/{id}", tag = "replays", params(("id" = String, Path, description = "Replay id")),
+#[utoipa::path(get, path = "/replays/{id}", tag = "replays", extensions(("x-permission" = json!("replay:run"))), params(("id" = String, Path, description = "Replay id")),
     responses((status = 200, body = ReplayView), (status = 404, body = Problem)))]
 async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<ReplayView>> {
     let scope = caller.scope(Permission::ReplayRun).await?;
@@ -126,7 +126,7 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<Strin
 }
 
 /// End a replay early; what it fed stays until it is cleared
-#[utoipa::path(delete, path = "/replays/{id}", tag = "replays", params(("id" = String, Path, description = "Replay id")),
+#[utoipa::path(delete, path = "/replays/{id}", tag = "replays", extensions(("x-permission" = json!("replay:run"))), params(("id" = String, Path, description = "Replay id")),
     responses((status = 204), (status = 404, body = Problem)))]
 async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
     let scope = caller.scope(Permission::ReplayRun).await?;
@@ -155,7 +155,7 @@ pub(crate) struct Cleared {
 }
 
 /// Remove replayed flows, findings and alerts; live data stays
-#[utoipa::path(delete, path = "/replays", tag = "replays", params(ClearQuery),
+#[utoipa::path(delete, path = "/replays", tag = "replays", extensions(("x-permission" = json!("replay:clear"))), params(ClearQuery),
     responses((status = 200, body = Cleared), (status = 403, body = Problem)))]
 async fn clear(
     State(state): State<ApiState>,

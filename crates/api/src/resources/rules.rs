@@ -107,7 +107,7 @@ fn work(state: &ApiState, tenant: TenantId) -> HashMap<String, (u64, u64)> {
 }
 
 /// List the rules with what each did
-#[utoipa::path(get, path = "/rules", tag = "rules", responses((status = 200, body = RuleList), (status = 403, body = Problem)))]
+#[utoipa::path(get, path = "/rules", tag = "rules", extensions(("x-permission" = json!("rules:read"))), responses((status = 200, body = RuleList), (status = 403, body = Problem)))]
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<RuleList>> {
     let tenant = caller.tenant(Permission::RulesRead).await?;
     let scope = guardian_model::Scope::of(tenant);
@@ -118,7 +118,7 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<R
 }
 
 /// Show one rule with its text
-#[utoipa::path(get, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Sigma id")),
+#[utoipa::path(get, path = "/rules/{id}", tag = "rules", extensions(("x-permission" = json!("rules:read"))), params(("id" = String, Path, description = "Sigma id")),
     responses((status = 200, body = RuleView), (status = 404, body = Problem)))]
 async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<RuleView>> {
     let tenant = caller.tenant(Permission::RulesRead).await?;
@@ -185,7 +185,7 @@ fn check(source: &str) -> (Validation, RuleSet) {
 }
 
 /// Check a rule text without storing it
-#[utoipa::path(post, path = "/rules/validate", tag = "rules", request_body = RuleText,
+#[utoipa::path(post, path = "/rules/validate", tag = "rules", extensions(("x-permission" = json!("rules:read"))), request_body = RuleText,
     responses((status = 200, body = Validation), (status = 403, body = Problem)))]
 async fn validate(caller: Caller, Json(body): Json<RuleText>) -> ApiResult<Json<Validation>> {
     caller.tenant(Permission::RulesRead).await?;
@@ -193,7 +193,7 @@ async fn validate(caller: Caller, Json(body): Json<RuleText>) -> ApiResult<Json<
 }
 
 /// Store a rule: a new one, or a new version of a known one; it runs from the next batch on
-#[utoipa::path(post, path = "/rules", tag = "rules", request_body = RuleText,
+#[utoipa::path(post, path = "/rules", tag = "rules", extensions(("x-permission" = json!("rules:write"))), request_body = RuleText,
     responses((status = 201, body = RuleView), (status = 422, body = Problem), (status = 403, body = Problem)))]
 async fn upload(
     State(state): State<ApiState>,
@@ -226,7 +226,7 @@ async fn upload(
 }
 
 /// Delete a custom rule; its alerts stay
-#[utoipa::path(delete, path = "/rules/{id}", tag = "rules", params(("id" = String, Path, description = "Sigma id")),
+#[utoipa::path(delete, path = "/rules/{id}", tag = "rules", extensions(("x-permission" = json!("rules:write"))), params(("id" = String, Path, description = "Sigma id")),
     responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
     let tenant = caller.tenant(Permission::RulesWrite).await?;
@@ -239,14 +239,14 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<St
 }
 
 /// Let a rule run
-#[utoipa::path(post, path = "/rules/{id}/enable", tag = "rules", params(("id" = String, Path, description = "Sigma id")),
+#[utoipa::path(post, path = "/rules/{id}/enable", tag = "rules", extensions(("x-permission" = json!("rules:write"))), params(("id" = String, Path, description = "Sigma id")),
     responses((status = 200, body = RuleView), (status = 404, body = Problem)))]
 async fn enable(state: State<ApiState>, caller: Caller, id: Path<String>) -> ApiResult<Json<RuleView>> {
     switch(state, caller, id, true).await
 }
 
 /// Stop a rule; it keeps its versions and alerts
-#[utoipa::path(post, path = "/rules/{id}/disable", tag = "rules", params(("id" = String, Path, description = "Sigma id")),
+#[utoipa::path(post, path = "/rules/{id}/disable", tag = "rules", extensions(("x-permission" = json!("rules:write"))), params(("id" = String, Path, description = "Sigma id")),
     responses((status = 200, body = RuleView), (status = 404, body = Problem)))]
 async fn disable(state: State<ApiState>, caller: Caller, id: Path<String>) -> ApiResult<Json<RuleView>> {
     switch(state, caller, id, false).await
@@ -295,7 +295,7 @@ pub(crate) struct TestAnswer {
 /// Test a rule against history: what would it have found?
 ///
 /// The same engine as live, over the stored rows in the order of receipt; nothing is stored or alerted.
-#[utoipa::path(post, path = "/rules/test", tag = "rules", request_body = TestRequest,
+#[utoipa::path(post, path = "/rules/test", tag = "rules", extensions(("x-permission" = json!("rules:test"))), request_body = TestRequest,
     responses((status = 200, body = TestAnswer), (status = 422, body = Problem), (status = 403, body = Problem)))]
 async fn test(
     State(state): State<ApiState>,

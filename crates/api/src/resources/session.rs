@@ -1,10 +1,11 @@
 //! First-run set-up, signing in and out, and who one is.
 
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use guardian_identity::{IdentityError, Origin, Permission, Principal, PrincipalKind, SignedIn};
+use guardian_identity::{Origin, Permission, Principal, PrincipalKind, SignedIn};
+use guardian_model::TenantId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,10 +22,14 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(sign_in, who, sign_out))
         .routes(routes!(setup_state, setup))
         .routes(routes!(change_password))
+        .routes(routes!(prove))
+        .routes(routes!(sessions, end_others))
+        .routes(routes!(end_one))
+        .routes(routes!(offer))
 }
 
 /// Where a request without a session came from, refused when another site made a browser send it.
-pub(crate) struct Visitor(Origin, bool);
+pub(crate) struct Visitor(pub(crate) Origin, bool);
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = ApiError;
@@ -53,23 +58,118 @@ pub(crate) struct SignIn {
     pub(crate) password: String,
 }
 
-/// Who the caller is.
+/// A tenant that the caller may work in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OwnTenant {
+    /// Id.
+    pub(crate) id: String,
+    /// Short name.
+    pub(crate) slug: String,
+    /// Name for people.
+    pub(crate) name: String,
+    /// The caller's role there; keys and the local operator have none.
+    pub(crate) role: Option<String>,
+    /// What the caller may do there.
+    pub(crate) permissions: Vec<String>,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionRow {
+    /// Id, no secret.
+    pub(crate) id: String,
+    /// Whether it is the one that asks.
+    pub(crate) current: bool,
+    /// Since when, RFC 3339.
+    pub(crate) created: String,
+    /// Last use, to the minute, RFC 3339.
+    pub(crate) last_seen: String,
+    /// When it ends at the latest, RFC 3339.
+    pub(crate) expires: String,
+    /// What the browser calls itself.
+    pub(crate) user_agent: Option<String>,
+    /// Where it was made from.
+    pub(crate) ip: Option<String>,
+}
+
+impl SessionRow {
+    pub(crate) fn new(session: guardian_catalog::Session, current: Option<uuid::Uuid>) -> Self {
+        Self {
+            current: current == Some(session.id),
+            id: session.id.to_string(),
+            created: session.created.to_string(),
+            last_seen: session.last_seen.to_string(),
+            expires: session.expires.to_string(),
+            user_agent: session.user_agent,
+            ip: session.ip.map(|ip| ip.to_string()),
+        }
+    }
+}
+
+/// Sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionList {
+    /// Last used first.
+    pub(crate) items: Vec<SessionRow>,
+}
+
+/// Who the caller is and what they may do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WhoView {
     /// session, api_key or local_operator.
     pub(crate) kind: &'static str,
     /// Name.
     pub(crate) name: String,
-    /// User id; null for keys of programs and the local operator.
+    /// User id; null for the local operator.
     pub(crate) user: Option<String>,
+    /// Name for people.
+    pub(crate) display_name: String,
     /// The tenant that requests are about, unless they name another.
     pub(crate) tenant: String,
+    /// The caller's role there.
+    pub(crate) role: Option<String>,
+    /// `active`.
+    pub(crate) state: &'static str,
     /// What the caller may do there.
     pub(crate) permissions: Vec<String>,
+    /// The tenants that the caller may work in.
+    pub(crate) tenants: Vec<OwnTenant>,
+    /// Until when sensitive actions are open without proving oneself again, RFC 3339.
+    pub(crate) proved_until: Option<String>,
+    /// Seconds that a session may go unused.
+    pub(crate) idle_seconds: u64,
+    /// The session; null for keys and the local operator.
+    pub(crate) session: Option<SessionRow>,
+    /// What the person set for themselves.
+    pub(crate) preferences: PreferencesView,
 }
 
-fn view(principal: &Principal, tenant: guardian_model::TenantId) -> WhoView {
-    WhoView {
+/// What a person set for themselves.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct PreferencesView {
+    /// Grows with every change; 0 while nothing was ever set.
+    pub(crate) version: i32,
+    /// A JSON object.
+    #[schema(value_type = Object)]
+    pub(crate) value: serde_json::Value,
+}
+
+/// What is told of a caller.
+pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: TenantId) -> ApiResult<WhoView> {
+    let names = |tenant| principal.permissions(tenant).iter().map(|p: Permission| p.name().to_owned()).collect();
+    let tenants = state.catalog.scoped(&principal.scope()).tenant_list().await?;
+    let signed_in = principal.session();
+    let (mut display_name, mut preferences) =
+        (principal.name.clone(), PreferencesView { version: 0, value: serde_json::json!({}) });
+    let mut session = None;
+    if let (Some(id), Some(user)) = (signed_in, principal.user) {
+        display_name = state.identity.profile(principal).await?.display_name;
+        let held = state.identity.preferences(user).await?;
+        preferences = PreferencesView { version: held.version, value: held.value };
+        let all = state.identity.own_sessions(principal).await?;
+        session = all.into_iter().find(|s| s.id == id).map(|s| SessionRow::new(s, signed_in));
+    }
+    Ok(WhoView {
         kind: match principal.kind {
             PrincipalKind::Session { .. } => "session",
             PrincipalKind::ApiKey { .. } => "api_key",
@@ -77,9 +177,26 @@ fn view(principal: &Principal, tenant: guardian_model::TenantId) -> WhoView {
         },
         name: principal.name.clone(),
         user: principal.user.map(|u| u.to_string()),
+        display_name,
         tenant: tenant.to_string(),
-        permissions: principal.permissions(tenant).iter().map(|p: Permission| p.name().to_owned()).collect(),
-    }
+        role: principal.role(tenant).map(str::to_owned),
+        state: "active",
+        permissions: names(tenant),
+        tenants: tenants
+            .into_iter()
+            .map(|t| OwnTenant {
+                id: t.id.to_string(),
+                slug: t.slug,
+                name: t.name,
+                role: principal.role(t.id).map(str::to_owned),
+                permissions: names(t.id),
+            })
+            .collect(),
+        proved_until: state.identity.proved_until(principal).map(|t| t.to_string()),
+        idle_seconds: state.identity.session_idle_secs(),
+        session,
+        preferences,
+    })
 }
 
 fn cookie(value: &str, more: &str) -> ApiResult<HeaderValue> {
@@ -87,29 +204,31 @@ fn cookie(value: &str, more: &str) -> ApiResult<HeaderValue> {
     HeaderValue::from_str(&text).map_err(ApiError::internal)
 }
 
-fn signed_in(signed_in: &SignedIn) -> ApiResult<Response> {
-    let who = view(&signed_in.principal, signed_in.principal.home);
+/// The answer to whoever just signed in: who they are, and the cookie.
+pub(crate) async fn signed_in(state: &ApiState, signed_in: &SignedIn) -> ApiResult<Response> {
+    let who = view(state, &signed_in.principal, signed_in.principal.home).await?;
     Ok(([(header::SET_COOKIE, cookie(&signed_in.token, "")?)], Json(who)).into_response())
 }
 
 /// Sign in with name and password
 ///
 /// Answers with the session cookie. Failures are limited by account and address; `Retry-After` says when to try again.
-#[utoipa::path(post, path = "/session", tag = "session", request_body = SignIn, security(()),
+#[utoipa::path(post, path = "/session", tag = "session", extensions(("x-permission" = json!("public"))), request_body = SignIn, security(()),
     responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
 async fn sign_in(State(state): State<ApiState>, visitor: Visitor, Json(body): Json<SignIn>) -> ApiResult<Response> {
-    signed_in(&state.identity.sign_in(&body.name, &body.password, &visitor.0).await?)
+    let done = state.identity.sign_in(&body.name, &body.password, &visitor.0).await?;
+    signed_in(&state, &done).await
 }
 
 /// Who the caller is and what they may do
-#[utoipa::path(get, path = "/session", tag = "session",
+#[utoipa::path(get, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))),
     responses((status = 200, body = WhoView), (status = 401, body = Problem)))]
-async fn who(caller: Caller) -> Json<WhoView> {
-    Json(view(caller.principal(), caller.current_tenant()))
+async fn who(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<WhoView>> {
+    Ok(Json(view(&state, caller.principal(), caller.current_tenant()).await?))
 }
 
 /// Sign out: end this session
-#[utoipa::path(delete, path = "/session", tag = "session", responses((status = 204), (status = 401, body = Problem)))]
+#[utoipa::path(delete, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))), responses((status = 204), (status = 401, body = Problem)))]
 async fn sign_out(State(state): State<ApiState>, caller: Caller) -> ApiResult<Response> {
     state.identity.sign_out(caller.principal(), caller.origin()).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", "; Max-Age=0")?)]).into_response())
@@ -127,8 +246,8 @@ pub(crate) struct ChangePassword {
     pub(crate) new: String,
 }
 
-/// Change one's own password; ends all of one's sessions
-#[utoipa::path(put, path = "/session/password", tag = "session", request_body = ChangePassword,
+/// Change one's own password; ends one's other sessions and tokens
+#[utoipa::path(put, path = "/session/password", tag = "session", extensions(("x-permission" = json!("session"))), request_body = ChangePassword,
     responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem)))]
 async fn change_password(
     State(state): State<ApiState>,
@@ -139,6 +258,82 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Proof of who one is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proof {
+    /// The present password.
+    #[schema(format = Password)]
+    pub(crate) password: String,
+}
+
+/// Prove who one is once more
+///
+/// Opens what is sensitive for ten minutes: operations that otherwise answer `step-up-required`.
+#[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof,
+    extensions(("x-permission" = json!("session"))),
+    responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
+async fn prove(State(state): State<ApiState>, caller: Caller, Json(body): Json<Proof>) -> ApiResult<Json<WhoView>> {
+    let proved = state.identity.prove(caller.principal(), &body.password, caller.origin()).await?;
+    Ok(Json(view(&state, &proved, caller.current_tenant()).await?))
+}
+
+/// The caller's own sessions
+#[utoipa::path(get, path = "/session/sessions", tag = "session", extensions(("x-permission" = json!("session"))),
+    responses((status = 200, body = SessionList), (status = 403, body = Problem)))]
+async fn sessions(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<SessionList>> {
+    let current = caller.principal().session();
+    let items = state.identity.own_sessions(caller.principal()).await?;
+    Ok(Json(SessionList { items: items.into_iter().map(|s| SessionRow::new(s, current)).collect() }))
+}
+
+/// How many sessions ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ended {
+    /// Sessions.
+    pub(crate) ended: u64,
+}
+
+/// End all of one's other sessions, and one's tokens
+#[utoipa::path(delete, path = "/session/sessions", tag = "session", extensions(("x-permission" = json!("session"))),
+    responses((status = 200, body = Ended), (status = 403, body = Problem)))]
+async fn end_others(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Ended>> {
+    let ended = state.identity.end_other_sessions(caller.principal(), caller.origin()).await?;
+    Ok(Json(Ended { ended }))
+}
+
+/// End one of one's own sessions
+#[utoipa::path(delete, path = "/session/sessions/{id}", tag = "session",
+    extensions(("x-permission" = json!("session"))), params(("id" = String, Path, description = "Session id")),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn end_one(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
+    let id = id.parse().map_err(|_| ApiError::not_found("session"))?;
+    state.identity.end_own_session(caller.principal(), id, caller.origin()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the sign-in page offers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignInOffer {
+    /// Whether the first administrator is still to be made, and may be from where the caller is.
+    pub(crate) setup_needed: bool,
+    /// Whether strangers may register themselves.
+    pub(crate) self_registration: bool,
+    /// How one may sign in.
+    pub(crate) methods: Vec<&'static str>,
+}
+
+/// What the sign-in page offers
+#[utoipa::path(get, path = "/sign-in", tag = "session", security(()), extensions(("x-permission" = json!("public"))),
+    responses((status = 200, body = SignInOffer)))]
+async fn offer(State(state): State<ApiState>, visitor: Visitor) -> ApiResult<Json<SignInOffer>> {
+    Ok(Json(SignInOffer {
+        setup_needed: visitor.1 && state.identity.needs_setup().await?,
+        self_registration: state.identity.self_registration().await?,
+        methods: vec!["password"],
+    }))
+}
+
 /// Whether first-run set-up is open.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SetupState {
@@ -147,7 +342,7 @@ pub(crate) struct SetupState {
 }
 
 /// Whether first-run set-up is open
-#[utoipa::path(get, path = "/setup", tag = "session", security(()), responses((status = 200, body = SetupState)))]
+#[utoipa::path(get, path = "/setup", tag = "session", extensions(("x-permission" = json!("public"))), security(()), responses((status = 200, body = SetupState)))]
 async fn setup_state(State(state): State<ApiState>, visitor: Visitor) -> ApiResult<Json<SetupState>> {
     // Strangers from afar learn nothing.
     let needed = visitor.1 && state.identity.needs_setup().await?;
@@ -173,7 +368,7 @@ pub(crate) struct Setup {
 /// Make the first administrator
 ///
 /// From this machine only, with the single-use token of the terminal; answers with a session.
-#[utoipa::path(post, path = "/setup", tag = "session", request_body = Setup, security(()),
+#[utoipa::path(post, path = "/setup", tag = "session", extensions(("x-permission" = json!("public"))), request_body = Setup, security(()),
     responses((status = 200, body = WhoView), (status = 403, body = Problem), (status = 422, body = Problem)))]
 async fn setup(State(state): State<ApiState>, visitor: Visitor, Json(body): Json<Setup>) -> ApiResult<Response> {
     if !visitor.1 {
@@ -183,9 +378,5 @@ async fn setup(State(state): State<ApiState>, visitor: Visitor, Json(body): Json
     }
     let done =
         state.identity.redeem_setup(&body.token, &body.name, &body.display_name, &body.password, &visitor.0).await;
-    match done {
-        Ok(done) => signed_in(&done),
-        Err(IdentityError::BadSetupToken) => Err(IdentityError::BadSetupToken.into()),
-        Err(error) => Err(error.into()),
-    }
+    signed_in(&state, &done?).await
 }

@@ -74,7 +74,7 @@ impl Topics {
 /// `news`: whether it is new or its count reached another power of ten), `change`, `kpis`, `resync` (the asked
 /// position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
 /// when connecting again: nothing is missed or told twice.
-#[utoipa::path(get, path = "/stream", tag = "live", params(StreamQuery),
+#[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
     responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
 async fn stream(
     State(state): State<ApiState>,

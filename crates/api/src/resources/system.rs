@@ -28,14 +28,14 @@ pub(crate) fn probes() -> Router<ApiState> {
 }
 
 /// Figures of the last second
-#[utoipa::path(get, path = "/kpis", tag = "system", responses((status = 200, body = Kpis), (status = 403, body = Problem)))]
+#[utoipa::path(get, path = "/kpis", tag = "system", extensions(("x-permission" = json!("status:read"))), responses((status = 200, body = Kpis), (status = 403, body = Problem)))]
 async fn kpis(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Kpis>> {
     caller.scope(Permission::StatusRead).await?;
     Ok(Json(state.kpis.borrow().clone()))
 }
 
 /// State of the telemetry store: rows, bytes, files, lag, corruption
-#[utoipa::path(get, path = "/storage", tag = "system",
+#[utoipa::path(get, path = "/storage", tag = "system", extensions(("x-permission" = json!("status:read"))),
     responses((status = 200, body = Object, content_type = "application/json"), (status = 403, body = Problem)))]
 async fn storage(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Value>> {
     caller.scope(Permission::StatusRead).await?;
@@ -72,7 +72,7 @@ pub(crate) struct TableColumn {
 }
 
 /// Tables and columns that SQL and filters know
-#[utoipa::path(get, path = "/tables", tag = "telemetry", responses((status = 200, body = Vec<TableView>)))]
+#[utoipa::path(get, path = "/tables", tag = "telemetry", extensions(("x-permission" = json!("flows:read"))), responses((status = 200, body = Vec<TableView>)))]
 async fn tables(caller: Caller) -> ApiResult<Json<Vec<TableView>>> {
     caller.scope(Permission::FlowsRead).await?;
     let column = |f: &'static guardian_model::Field| TableColumn {

@@ -22,6 +22,7 @@ pub struct Model {
     pub subject_id: String,
     pub before: Option<String>,
     pub after: Option<String>,
+    pub scheme: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,20 +4,28 @@
 
 use sea_orm::EntityTrait;
 
+pub(crate) mod access_link;
 pub(crate) mod alert;
 pub(crate) mod alert_evidence;
 pub(crate) mod api_key;
 pub(crate) mod audit;
+pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
 pub(crate) mod exporter;
 pub(crate) mod membership;
+pub(crate) mod preference;
+pub(crate) mod recovery_code;
+pub(crate) mod refresh_token;
+pub(crate) mod role;
 pub(crate) mod rule;
 pub(crate) mod rule_version;
+pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod setup_token;
 pub(crate) mod state_blob;
 pub(crate) mod tenant;
+pub(crate) mod token_family;
 pub(crate) mod user;
 
 /// A table whose rows belong to a tenant. [`crate::Scoped`] reads through this alone, so that the tenant filter cannot
@@ -37,4 +45,16 @@ macro_rules! tenant_owned {
     )*};
 }
 
-tenant_owned!(alert, api_key, audit, change_log, exporter, membership, rule, setting);
+tenant_owned!(
+    access_link,
+    alert,
+    api_key,
+    audit,
+    audit_checkpoint,
+    change_log,
+    exporter,
+    membership,
+    role,
+    rule,
+    setting
+);

@@ -14,6 +14,8 @@ pub struct Model {
     pub expires: i64,
     pub user_agent: Option<String>,
     pub ip: Option<String>,
+    pub proved: i64,
+    pub factor_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,8 @@ pub struct Model {
     pub log_floor: i64,
     pub audit_seq: i64,
     pub audit_head: Vec<u8>,
+    pub disabled: bool,
+    pub version: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,8 @@ pub struct Model {
     pub updated: i64,
     pub password_changed: Option<i64>,
     pub last_sign_in: Option<i64>,
+    pub version: i32,
+    pub pending: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,6 +1,8 @@
 //! Accounts, sessions, keys and the set-up token.
 
-use guardian_catalog::{Actor, AuditFilter, CatalogError, NewApiKey, NewUser, SESSIONS_PER_USER_MAX, user_name};
+use guardian_catalog::{
+    Actor, ApiKeyChange, AuditFilter, CatalogError, NewApiKey, NewUser, SESSIONS_PER_USER_MAX, UserChange, user_name,
+};
 use guardian_model::{Micros, UserId};
 
 use crate::support::{Db, HOME, START, home};
@@ -43,13 +45,24 @@ pub(crate) async fn accounts_come_and_go(db: &Db) {
     tx.commit().await.unwrap();
     assert!(system.session(&[1; 32]).await.unwrap().is_some());
     let mut tx = db.begin(HOME).await;
-    tx.disable_user(ann, true).await.unwrap();
+    let off = UserChange { disabled: Some(true), ..UserChange::default() };
+    let stale = tx.update_user(ann, 7, &off).await;
+    assert!(matches!(stale, Err(CatalogError::VersionConflict { current }) if current["version"] == 1));
+    assert_eq!(tx.update_user(ann, 1, &off).await.unwrap().version, 2);
     tx.commit().await.unwrap();
     assert!(system.session(&[1; 32]).await.unwrap().is_none(), "disabling ends sessions");
     let found = system.credentials(ann).await.unwrap().unwrap();
     assert!(found.user.disabled && found.memberships[0].role == "operator");
     let mut tx = db.begin(HOME).await;
-    assert_eq!(tx.rename_user(ann, "Ann", None).await.unwrap().email, None);
+    let renamed = UserChange {
+        name: Some("Ann".into()),
+        display_name: Some(" Ann K. ".into()),
+        email: Some(None),
+        disabled: None,
+    };
+    let renamed = tx.update_user(ann, 2, &renamed).await.unwrap();
+    assert_eq!((renamed.name.as_str(), renamed.display_name.as_str(), renamed.email), ("ann", "Ann K.", None));
+    assert_eq!(tx.update_user(ann, 3, &UserChange::default()).await.unwrap().version, 3, "nothing to change");
     tx.delete_user(ann).await.unwrap();
     tx.commit().await.unwrap();
     assert!(system.credentials(ann).await.unwrap().is_none());
@@ -64,7 +77,7 @@ pub(crate) async fn accounts_come_and_go(db: &Db) {
             "membership.set",
             "session.open",
             "user.disable",
-            "user.rename",
+            "user.update",
             "user.delete"
         ]
     );
@@ -86,7 +99,7 @@ pub(crate) async fn sessions_end(db: &Db) {
     assert!(system.session(&[2; 32]).await.unwrap().is_none(), "the one longest unused went");
     assert_eq!(sessions[0].ip, Some("192.0.2.7".parse().unwrap()));
     let mut tx = db.begin(HOME).await;
-    tx.set_password(ann, "new".into()).await.unwrap();
+    tx.set_password(ann, "new".into(), None).await.unwrap();
     tx.open_session(ann, vec![100; 32], START + 10 * Micros::HOUR, None).await.unwrap();
     tx.open_session(ann, vec![101; 32], START + 10 * Micros::HOUR, None).await.unwrap();
     tx.commit().await.unwrap();
@@ -118,6 +131,9 @@ pub(crate) async fn keys_are_revoked_for_good(db: &Db) {
     assert_eq!((found.last_used, found.scopes.as_slice(), hash), (Some(START), new.scopes.as_slice(), vec![1, 2, 3]));
     assert!(system.api_key("abd").await.unwrap().is_none());
     let mut tx = db.begin(HOME).await;
+    let narrower = ApiKeyChange { scopes: Some(vec![]), ..ApiKeyChange::default() };
+    assert!(matches!(tx.update_api_key(key.id, 9, &narrower).await, Err(CatalogError::VersionConflict { .. })));
+    assert_eq!(tx.update_api_key(key.id, 1, &narrower).await.unwrap().scopes, Vec::<String>::new());
     assert_eq!(tx.revoke_api_key(key.id).await.unwrap().revoked, Some(START));
     db.clock.advance(1);
     assert_eq!(tx.revoke_api_key(key.id).await.unwrap().revoked, Some(START), "once");

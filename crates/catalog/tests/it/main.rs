@@ -2,6 +2,7 @@
 //! a database; with `GUARDIAN_TEST_REQUIRE_POSTGRES=1` its absence is a failure.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod access;
 mod accounts;
 mod alerts;
 mod logs;
@@ -55,6 +56,12 @@ on_both![
     logs::the_audit_trail_lists_what_is_asked_for,
     tenancy::nothing_of_another_tenant_is_read,
     tenancy::nothing_of_another_tenant_is_changed,
+    access::roles_are_renamed_with_their_members,
+    access::links_work_once,
+    access::lists_of_people_page_and_search,
+    access::tenants_come_and_go,
+    access::preferences_and_factors_have_versions,
+    access::a_reused_refresh_token_ends_its_family,
     accounts::accounts_come_and_go,
     accounts::sessions_end,
     accounts::keys_are_revoked_for_good,

@@ -1,8 +1,9 @@
 //! Tenants never see or change each other's data, whichever function is asked.
 
 use guardian_catalog::{
-    Actor, AlertChange, AlertFilter, AlertSort, AuditFilter, CatalogError, ExporterSeen, ExporterState, NewApiKey,
-    NewUser, RuleDraft, RuleOrigin, User,
+    Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, ExporterSeen, ExporterState,
+    FactorKind, LinkKind, NewApiKey, NewLink, NewUser, RoleDraft, RuleDraft, RuleOrigin, TenantChange, User,
+    UserChange,
 };
 use guardian_model::{AlertId, Scope, TenantId};
 use serde_json::json;
@@ -16,6 +17,7 @@ struct Full {
     alert: AlertId,
     key: Uuid,
     session: Uuid,
+    link: Uuid,
 }
 
 /// A tenant with one of everything.
@@ -48,8 +50,19 @@ async fn fill(db: &Db, slug: &str) -> Full {
     };
     let key = tx.create_api_key(&key).await.unwrap().id;
     let session = tx.open_session(user.id, slug.into(), START + 9, None).await.unwrap().id;
+    tx.create_role(&role()).await.unwrap();
+    let link = NewLink {
+        kind: LinkKind::Invitation,
+        token_hash: slug.into(),
+        user: None,
+        role: Some("helpdesk".into()),
+        name: None,
+        email: None,
+        expires: START + 9,
+    };
+    let link = tx.create_link(&link).await.unwrap().id;
     tx.commit().await.unwrap();
-    Full { tenant, user, alert, key, session }
+    Full { tenant, user, alert, key, session, link }
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -59,6 +72,15 @@ fn new_user(name: &str) -> NewUser {
         email: None,
         password_hash: Some("$argon2id$x".into()),
         role: "admin".into(),
+    }
+}
+
+fn role() -> RoleDraft {
+    RoleDraft {
+        name: "helpdesk".into(),
+        description: String::new(),
+        permissions: vec!["users:read".into()],
+        mfa_required: false,
     }
 }
 
@@ -91,13 +113,15 @@ async fn visible(db: &Db, scope: &Scope) -> Vec<(&'static str, usize)> {
         ("exporters", s.exporters().await.unwrap().len()),
         ("users", s.users().await.unwrap().len()),
         ("keys", s.api_keys().await.unwrap().len()),
+        ("roles", s.roles().await.unwrap().len()),
+        ("links", s.links().await.unwrap().len()),
         ("tenants", s.tenant_list().await.unwrap().len()),
     ]
 }
 
 pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     let (ours, theirs) = (fill(db, "ours").await, fill(db, "theirs").await);
-    let one = [2, 2, 1, 1, 1, 1, 1, 1];
+    let one = [2, 2, 1, 1, 1, 1, 1, 1, 1, 1];
     for (scope, times) in [
         (Scope::of(ours.tenant), 1),
         (Scope::of(theirs.tenant), 1),
@@ -125,6 +149,9 @@ pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     refused("setting_versions", s.setting_versions(them, "k", 9).await);
     refused("user", s.user(theirs.user.id).await);
     refused("sessions", s.sessions(theirs.user.id).await);
+    refused("api_key", s.api_key(theirs.key).await);
+    refused("user_named", s.user_named("user-theirs").await);
+    refused("role_members", s.role_members(them).await);
     refused("audit", s.audit(them, &AuditFilter::default(), None, 9).await);
     refused("verify_audit", s.verify_audit(them).await);
     refused("changes_since", s.changes_since(them, 0, 9).await);
@@ -150,9 +177,22 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     assert_eq!(tx.change_alerts(&all, i64::MAX, &AlertChange::Acknowledge).await.unwrap(), 0);
     refused("assign", tx.change_alert(ours.alert, &AlertChange::Assign(Some(theirs.user.id))).await);
     refused("set_membership", tx.set_membership(theirs.user.id, Some("viewer")).await);
-    refused("set_password", tx.set_password(theirs.user.id, "x".into()).await);
-    refused("disable_user", tx.disable_user(theirs.user.id, true).await);
-    refused("rename_user", tx.rename_user(theirs.user.id, "x", None).await);
+    refused("set_password", tx.set_password(theirs.user.id, "x".into(), None).await);
+    refused("update_user", tx.update_user(theirs.user.id, 1, &UserChange::default()).await);
+    refused("approve_user", tx.approve_user(theirs.user.id, "viewer").await);
+    refused("close_sessions", tx.close_sessions(theirs.user.id, None).await);
+    refused("prove_session", tx.prove_session(theirs.user.id, theirs.session, true, None).await);
+    refused("update_api_key", tx.update_api_key(theirs.key, 1, &ApiKeyChange::default()).await);
+    tx.delete_role("helpdesk").await.unwrap();
+    refused("revoke_link", tx.revoke_link(theirs.link).await);
+    refused("use_link", tx.use_link(theirs.link).await);
+    refused("put_preferences", tx.put_preferences(theirs.user.id, 0, json!({})).await);
+    refused("add_factor", tx.add_factor(theirs.user.id, FactorKind::Totp, "t", "s".into()).await);
+    refused("reset_factors", tx.reset_factors(theirs.user.id).await);
+    refused("begin_family", tx.begin_family(theirs.user.id, vec![7], START, false, None).await);
+    refused("create_tenant", tx.create_tenant("third", "Third").await);
+    refused("update_tenant", tx.update_tenant(theirs.tenant, 1, &TenantChange::default()).await);
+    refused("delete_tenant", tx.delete_tenant(theirs.tenant).await);
     refused("delete_user", tx.delete_user(theirs.user.id).await);
     refused("open_session", tx.open_session(theirs.user.id, vec![9], START, None).await);
     refused("close_session", tx.close_session(theirs.user.id, theirs.session).await);
@@ -166,12 +206,14 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     assert_eq!(s.latest_seq(theirs.tenant).await.unwrap(), before, "nothing happened there");
     assert_eq!(s.alert_counts(&AlertFilter::default()).await.unwrap().total, 2);
     assert!(s.rule(theirs.tenant, "r1").await.unwrap().rule.enabled);
+    assert_eq!(s.roles().await.unwrap().len(), 1, "their role of the same name stays");
+    assert_eq!(s.links().await.unwrap().len(), 1);
 
     // A provider, whose scope holds both, lends an account; the home tenant stays its owner.
     let both = Scope::of_all([ours.tenant, theirs.tenant]);
     let mut tx = db.catalog.scoped(&both).begin(theirs.tenant, Actor::system("test")).await.unwrap();
     assert!(tx.set_membership(ours.user.id, Some("viewer")).await.unwrap());
-    refused("set_password", tx.set_password(ours.user.id, "x".into()).await);
+    refused("set_password", tx.set_password(ours.user.id, "x".into(), None).await);
     tx.commit().await.unwrap();
     assert_eq!(s.users().await.unwrap().len(), 2);
     let (_, roles) = s.user(ours.user.id).await.unwrap();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use guardian_catalog::{Actor, Catalog};
-use guardian_identity::{Identity, IdentityConfig, NewAccount, Role};
+use guardian_catalog::Catalog;
+use guardian_identity::{Identity, IdentityConfig, IdentityError, NewAccount, Origin, Principal};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::metrics::Metrics;
 use guardian_lake::Lake;
@@ -42,23 +42,23 @@ fn identity<T>(config: &Config, work: impl AsyncFnOnce(Identity, Catalog) -> Res
     })
 }
 
-fn operator() -> Actor {
+async fn operator(identity: &Identity) -> Result<Principal, IdentityError> {
     let name = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|u| u.name);
-    Actor::local_operator(&name.unwrap_or_else(|| "unknown".to_owned()))
+    identity.local_operator(&name.unwrap_or_else(|| "unknown".to_owned())).await
 }
 
 /// Adds a user.
 pub(crate) fn add_user(config: &Config, name: &str, role: &str, password: &str) -> Result<()> {
-    let role = role.parse::<Role>().map_err(|e| anyhow!(e))?;
     identity(config, async |identity, _| {
         let new = NewAccount {
             name: name.to_owned(),
             display_name: String::new(),
             email: None,
             password: Some(password.to_owned()),
-            role,
+            role: role.to_owned(),
         };
-        identity.add_user(operator(), TenantId::DEFAULT, &new).await?;
+        let by = operator(&identity).await?;
+        identity.add_user(&by, TenantId::DEFAULT, &new, &Origin::default()).await?;
         Ok(())
     })
 }
@@ -66,7 +66,8 @@ pub(crate) fn add_user(config: &Config, name: &str, role: &str, password: &str) 
 /// Sets a user's password.
 pub(crate) fn reset_user(config: &Config, name: &str, password: &str) -> Result<()> {
     identity(config, async |identity, _| {
-        identity.reset_password(operator(), name, password).await?;
+        let by = operator(&identity).await?;
+        identity.reset_password(&by, name, password, &Origin::default()).await?;
         Ok(())
     })
 }

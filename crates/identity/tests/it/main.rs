@@ -1,11 +1,13 @@
 //! Identity over a real catalog: sign-in, sessions, keys, set-up and the trail they leave.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod people;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use guardian_catalog::{Actor, AuditFilter, Catalog, CatalogConfig, User};
+use guardian_catalog::{Actor, AuditFilter, Catalog, CatalogConfig, User, UserChange};
 use guardian_identity::{
     Identity, IdentityConfig, IdentityError, NewAccount, OperatorKey, Origin, Permission, Principal, PrincipalKind,
     Refusal, Role, SETUP_TOKEN_FILE,
@@ -14,17 +16,17 @@ use guardian_kit::clock::{Clock as _, ManualClock};
 use guardian_model::{Micros, Scope, TenantId};
 use tempfile::TempDir;
 
-const HOME: TenantId = TenantId::DEFAULT;
-const GOOD: &str = "correct horse battery";
+pub(crate) const HOME: TenantId = TenantId::DEFAULT;
+pub(crate) const GOOD: &str = "correct horse battery";
 
-struct House {
-    identity: Identity,
-    clock: Arc<ManualClock>,
+pub(crate) struct House {
+    pub(crate) identity: Identity,
+    pub(crate) clock: Arc<ManualClock>,
     dir: TempDir,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Micros(1_767_225_600_000_000)));
         let catalog = Catalog::connect(&CatalogConfig::default(), dir.path(), clock.clone()).await.unwrap();
@@ -38,19 +40,20 @@ impl House {
         Identity::new(catalog, self.clock.clone(), IdentityConfig::default(), self.dir.path())
     }
 
-    async fn add(&self, name: &str, role: Role) -> User {
+    pub(crate) async fn add(&self, name: &str, role: Role) -> User {
         let new = NewAccount {
             name: name.into(),
             display_name: String::new(),
             email: None,
             password: Some(GOOD.into()),
-            role,
+            role: role.to_string(),
         };
-        self.identity.add_user(Actor::local_operator("root"), HOME, &new).await.unwrap()
+        let root = self.identity.local_operator("root").await.unwrap();
+        self.identity.add_user(&root, HOME, &new, &Origin::default()).await.unwrap()
     }
 
     /// The audit trail's actions, oldest first.
-    async fn trail(&self) -> Vec<String> {
+    pub(crate) async fn trail(&self) -> Vec<String> {
         let scope = Scope::of(HOME);
         let entries = self.identity.catalog().scoped(&scope);
         let entries = entries.audit(HOME, &AuditFilter::default(), None, 500).await.unwrap();
@@ -61,12 +64,12 @@ impl House {
         self.dir.path().join(name)
     }
 
-    fn secs(&self, n: i64) {
+    pub(crate) fn secs(&self, n: i64) {
         self.clock.advance(n * Micros::SECOND);
     }
 }
 
-fn from(ip: &str) -> Origin {
+pub(crate) fn from(ip: &str) -> Origin {
     Origin { ip: Some(ip.parse().unwrap()), user_agent: Some("test".into()), request_id: None }
 }
 
@@ -182,6 +185,7 @@ async fn passwords_change_and_end_sessions() {
     let ann = house.add("ann", Role::Viewer).await;
     let at = from("192.0.2.1");
     let token = house.identity.sign_in("ann", GOOD, &at).await.unwrap().token;
+    let other = house.identity.sign_in("ann", GOOD, &at).await.unwrap().token;
     let principal = house.identity.session(&token).await.unwrap();
     let new = "a new and better one";
     let change = |old: &'static str, new: &'static str| {
@@ -191,14 +195,17 @@ async fn passwords_change_and_end_sessions() {
     assert!(matches!(change("wrong", new).await, Err(IdentityError::BadCredentials)));
     assert!(matches!(change(GOOD, "short").await, Err(IdentityError::WeakPassword(_))));
     change(GOOD, new).await.unwrap();
-    assert!(matches!(house.identity.session(&token).await, Err(IdentityError::NotSignedIn)));
+    house.identity.session(&token).await.unwrap();
+    assert!(matches!(house.identity.session(&other).await, Err(IdentityError::NotSignedIn)), "the others end");
     assert!(house.identity.sign_in("ann", GOOD, &at).await.is_err());
     house.identity.sign_in("ann", new, &at).await.unwrap();
 
-    let root = || Actor::local_operator("root");
-    house.identity.reset_password(root(), "Ann", GOOD).await.unwrap();
-    assert!(matches!(house.identity.reset_password(root(), "zoe", GOOD).await, Err(IdentityError::Invalid(_))));
-    let weak = house.identity.set_password(root(), HOME, ann.id, "ann").await;
+    let root = house.identity.local_operator("root").await.unwrap();
+    house.identity.reset_password(&root, "Ann", GOOD, &at).await.unwrap();
+    assert!(matches!(house.identity.session(&token).await, Err(IdentityError::NotSignedIn)));
+    let nobody = house.identity.reset_password(&root, "zoe", GOOD, &at).await;
+    assert!(matches!(nobody, Err(IdentityError::Invalid(_))));
+    let weak = house.identity.set_password(&root, HOME, ann.id, "ann", &at).await;
     assert!(matches!(weak, Err(IdentityError::WeakPassword(_))));
     house.identity.sign_in("ann", GOOD, &at).await.unwrap();
 }
@@ -212,7 +219,8 @@ async fn disabled_accounts_stay_out() {
     let key = api_key(&house, "ann", &[Permission::AlertsRead], 60).await;
     let scope = Scope::of(HOME);
     let mut tx = house.identity.catalog().scoped(&scope).begin(HOME, Actor::system("test")).await.unwrap();
-    tx.disable_user(ann.id, true).await.unwrap();
+    let off = UserChange { disabled: Some(true), ..UserChange::default() };
+    tx.update_user(ann.id, ann.version, &off).await.unwrap();
     tx.commit().await.unwrap();
     assert!(matches!(house.identity.session(&token).await, Err(IdentityError::NotSignedIn)));
     assert!(matches!(house.identity.bearer(&key, &at).await, Err(IdentityError::NotSignedIn)));
