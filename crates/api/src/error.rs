@@ -23,6 +23,9 @@ pub struct Problem {
     /// Seconds after which trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// The thing as it is now, where somebody else changed it meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<serde_json::Value>,
     /// The single issues, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub issues: Vec<serde_json::Value>,
@@ -44,6 +47,7 @@ impl ApiError {
             status: status.as_u16(),
             detail: detail.into(),
             retry_after: None,
+            current: None,
             issues: Vec::new(),
         }))
     }
@@ -89,6 +93,14 @@ impl ApiError {
         self
     }
 
+    /// Adds the present state to a conflict of versions; other errors stay as they are.
+    pub fn with_current(mut self, current: &impl Serialize) -> Self {
+        if self.0.kind.ends_with("#version-conflict") {
+            self.0.current = serde_json::to_value(current).ok();
+        }
+        self
+    }
+
     /// Adds the single issues.
     pub fn with_issues(mut self, issues: Vec<serde_json::Value>) -> Self {
         self.0.issues = issues;
@@ -101,6 +113,9 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::NotFound(what) => Self::not_found(what),
             CatalogError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            CatalogError::VersionConflict { .. } => {
+                Self::new(StatusCode::CONFLICT, "version-conflict", error.to_string())
+            }
             CatalogError::Invalid(detail) => Self::invalid(detail),
             CatalogError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the catalog is busy; try again").retry_after(1)

@@ -23,6 +23,7 @@ mod entity;
 mod error;
 mod exporters;
 mod migration;
+mod page;
 mod rules;
 mod scoped;
 mod settings;
@@ -35,8 +36,10 @@ mod tx;
 pub use accounts::{Credentials, Membership, NewUser, User, user_name};
 pub use actor::{Actor, ActorKind};
 pub use alerts::{
-    ALERT_PAGE_MAX, Alert, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFilter, AlertPage, AlertSort,
-    AlertStatus, BULK_MAX, EVIDENCE_MAX, ReplayFilter, UpsertOutcome, Upserted, Verdict,
+    ALERT_PAGE_MAX, Alert, AlertBucket, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFacets, AlertFilter,
+    AlertGroup, AlertGrouping, AlertOrder, AlertPage, AlertSort, AlertStatus, BUCKETS_MAX, BULK_MAX, BulkDone,
+    EVIDENCE_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX, Presence, ReplayFilter, SUPPRESSIONS_MAX, Suppression,
+    SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
@@ -44,6 +47,7 @@ pub use config::CatalogConfig;
 pub use credentials::{API_KEYS_PER_TENANT_MAX, ApiKey, NewApiKey, SESSIONS_PER_USER_MAX, Session};
 pub use error::CatalogError;
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use page::PageKey;
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use scoped::Scoped;
 pub use settings::Setting;

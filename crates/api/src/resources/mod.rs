@@ -1,13 +1,17 @@
 //! The resources of the API: one file each, and the one list of them.
 
+mod alert_bulk;
+mod alert_figures;
 mod alerts;
 mod exporters;
 mod flows;
+mod people;
 pub(crate) mod query;
 mod replays;
 mod rules;
 mod session;
 mod stream;
+mod suppressions;
 mod system;
 mod users;
 
@@ -19,7 +23,11 @@ use crate::state::ApiState;
 pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
     users::routes,
+    people::routes,
     alerts::routes,
+    alert_figures::routes,
+    alert_bulk::routes,
+    suppressions::routes,
     flows::routes,
     query::routes,
     rules::routes,

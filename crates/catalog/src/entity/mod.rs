@@ -17,7 +17,9 @@ pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod setup_token;
 pub(crate) mod state_blob;
+pub(crate) mod suppression;
 pub(crate) mod tenant;
+pub(crate) mod undo;
 pub(crate) mod user;
 
 /// A table whose rows belong to a tenant. [`crate::Scoped`] reads through this alone, so that the tenant filter cannot
@@ -37,4 +39,4 @@ macro_rules! tenant_owned {
     )*};
 }
 
-tenant_owned!(alert, api_key, audit, change_log, exporter, membership, rule, setting);
+tenant_owned!(alert, api_key, audit, change_log, exporter, membership, rule, setting, suppression, undo);

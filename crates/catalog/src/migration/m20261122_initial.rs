@@ -6,6 +6,8 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, binary, blob, boolean, integer, pk_uuid, text, text_null, uuid, uuid_null,
 };
 
+use super::build::{index, keyed, owned_by, table};
+
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
@@ -20,40 +22,6 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    for column in columns {
-        table.col(column);
-    }
-    table
-}
-
-fn keyed(mut table: TableCreateStatement, columns: &[&'static str]) -> TableCreateStatement {
-    let mut key = Index::create();
-    for column in columns {
-        key.col(*column);
-    }
-    table.primary_key(&mut key);
-    table
-}
-
-/// A reference whose target's removal removes the row.
-fn owned_by(
-    mut table: TableCreateStatement,
-    from: (&'static str, &'static str),
-    to: &'static str,
-) -> TableCreateStatement {
-    table.foreign_key(
-        ForeignKey::create()
-            .name(format!("fk_{}_{}", from.0, from.1))
-            .from(from.0, from.1)
-            .to(to, "id")
-            .on_delete(ForeignKeyAction::Cascade),
-    );
-    table
 }
 
 fn accounts() -> Vec<TableCreateStatement> {
@@ -281,18 +249,6 @@ fn records() -> Vec<TableCreateStatement> {
         keyed(settings, &["tenant_id", "key", "version"]),
         table("state_blobs", vec![blob_name, blob("data"), big_integer("updated")]),
     ]
-}
-
-fn index(table: &'static str, columns: &[&'static str], unique: bool) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(format!("ix_{table}_{}", columns.join("_"))).table(table);
-    for column in columns {
-        index.col(*column);
-    }
-    if unique {
-        index.unique();
-    }
-    index.take()
 }
 
 fn indexes() -> Vec<IndexCreateStatement> {

@@ -1,7 +1,9 @@
 //! Schema changes, forward only. A released migration is never edited; a change that an older node could not live with
 //! is made in two releases: expand (add what is new, write both), then contract (drop what is old).
 
+mod build;
 mod m20261122_initial;
+mod m20261122_triage;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, EntityTrait, QuerySelect, Statement, TransactionTrait,
@@ -19,7 +21,7 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_initial::Migration)]
+        vec![Box::new(m20261122_initial::Migration), Box::new(m20261122_triage::Migration)]
     }
 }
 
