@@ -102,6 +102,14 @@ impl ApiError {
         error
     }
 
+    /// Adds the present state to a conflict of versions; other errors stay as they are.
+    pub fn with_current(mut self, current: &impl Serialize) -> Self {
+        if self.0.kind.ends_with("#version-conflict") {
+            self.0.current = serde_json::to_value(current).ok();
+        }
+        self
+    }
+
     /// Adds the single issues.
     pub fn with_issues(mut self, issues: Vec<serde_json::Value>) -> Self {
         self.0.issues = issues;
@@ -114,7 +122,9 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::NotFound(what) => Self::not_found(what),
             CatalogError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
-            CatalogError::VersionConflict { current } => Self::version_conflict(&current),
+            CatalogError::VersionConflict { .. } => {
+                Self::new(StatusCode::CONFLICT, "version-conflict", error.to_string())
+            }
             CatalogError::Invalid(detail) => Self::invalid(detail),
             CatalogError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the catalog is busy; try again").retry_after(1)

@@ -52,6 +52,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     operations::named(versioned().split_for_parts().1)
 }
 
+/// The document as text, always the same for the same program.
+pub fn openapi_text() -> Result<String, serde_json::Error> {
+    let mut document = serde_json::to_value(openapi())?;
+    operations::order_extensions(&mut document);
+    serde_json::to_string_pretty(&document)
+}
+
 fn versioned() -> OpenApiRouter<ApiState> {
     let mut document = Document::openapi();
     let schemes = document.components.get_or_insert_default();

@@ -1,6 +1,7 @@
 //! Names of the operations in the OpenAPI document. Handlers are named for their file (`list`, `detail`), which repeats;
 //! OpenAPI wants each operation's id once, and generated clients depend on it.
 
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi, PathItem};
 
@@ -32,6 +33,22 @@ fn operations(item: &mut PathItem) -> [(&'static str, &mut Option<Operation>); 5
 fn id(method: &str, path: &str) -> String {
     let words = path.strip_prefix(PREFIX).unwrap_or(path).split(|c: char| !c.is_ascii_alphanumeric());
     [method].into_iter().chain(words.filter(|word| !word.is_empty())).collect::<Vec<_>>().join("_")
+}
+
+/// Puts the extensions of each object in the order of their names: utoipa keeps them in a hash map, and the same program
+/// must always print the same document.
+pub(crate) fn order_extensions(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let members = std::mem::take(map).into_iter();
+            let (mut extensions, others): (Vec<_>, Vec<_>) = members.partition(|(name, _)| name.starts_with("x-"));
+            extensions.sort_by(|a, b| a.0.cmp(&b.0));
+            map.extend(others.into_iter().chain(extensions));
+            map.values_mut().for_each(order_extensions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(order_extensions),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

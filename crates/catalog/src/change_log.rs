@@ -24,6 +24,8 @@ text_enum! {
     Subject {
         /// An alert.
         Alert = "alert",
+        /// A rule about alerts that need nobody.
+        Suppression = "suppression",
         /// A detection rule.
         Rule = "rule",
         /// A device that sends flows.

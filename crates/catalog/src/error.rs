@@ -41,11 +41,13 @@ pub enum CatalogError {
     /// The change does not go with the present state.
     #[error("{0}")]
     Conflict(String),
-    /// Somebody else changed the thing since the caller looked.
-    #[error("it was changed meanwhile")]
+    /// Somebody changed it since the version that the caller saw.
+    #[error("the {what} was changed meanwhile; it is at version {version}")]
     VersionConflict {
-        /// The thing as it is now.
-        current: serde_json::Value,
+        /// What sort of thing.
+        what: &'static str,
+        /// The version it is at.
+        version: i32,
     },
     /// A value is outside what the catalog takes.
     #[error("{0}")]

@@ -24,6 +24,7 @@ mod error;
 mod exporters;
 mod links;
 mod migration;
+mod page;
 mod preferences;
 mod roles;
 mod rules;
@@ -41,8 +42,10 @@ pub use accounts::{
 };
 pub use actor::{Actor, ActorKind};
 pub use alerts::{
-    ALERT_PAGE_MAX, Alert, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFilter, AlertPage, AlertSort,
-    AlertStatus, BULK_MAX, EVIDENCE_MAX, ReplayFilter, UpsertOutcome, Upserted, Verdict,
+    ALERT_PAGE_MAX, Alert, AlertBucket, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFacets, AlertFilter,
+    AlertGroup, AlertGrouping, AlertOrder, AlertPage, AlertSort, AlertStatus, BUCKETS_MAX, BULK_MAX, BulkDone,
+    EVIDENCE_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX, Presence, ReplayFilter, SUPPRESSIONS_MAX, Suppression,
+    SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
@@ -54,6 +57,7 @@ pub use credentials::{
 pub use error::CatalogError;
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use links::{AccessLink, LINKS_PER_TENANT_MAX, LinkKind, NewLink};
+pub use page::PageKey;
 pub use preferences::{PREFERENCES_BYTES_MAX, Preferences};
 pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};

@@ -46,7 +46,7 @@ impl Tx {
         }
         let old = read(preference::Entity::find_by_id(user.0).one(self.look()).await?)?;
         if old.version != version {
-            return Err(CatalogError::VersionConflict { current: json!(old) });
+            return Err(CatalogError::VersionConflict { what: "preferences", version: old.version });
         }
         let row = preference::ActiveModel {
             user_id: Set(user.0),

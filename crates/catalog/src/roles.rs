@@ -148,7 +148,7 @@ impl Tx {
         draft.check()?;
         let before = self.role(name).await?;
         if before.version != version {
-            return Err(CatalogError::VersionConflict { current: json!(before) });
+            return Err(CatalogError::VersionConflict { what: "role", version: before.version });
         }
         if draft.name != before.name && self.role(&draft.name).await.is_ok() {
             return Err(CatalogError::Conflict(format!("there is already a role `{}`", draft.name)));

@@ -137,7 +137,7 @@ impl Tx {
         let row = tenant::Entity::find_by_id(id.0).one(self.look()).await?;
         let before = Tenant::from(row.ok_or(CatalogError::NotFound("tenant"))?);
         if before.version != version {
-            return Err(CatalogError::VersionConflict { current: json!(before) });
+            return Err(CatalogError::VersionConflict { what: "tenant", version: before.version });
         }
         let mut after = Tenant { version: version + 1, ..before.clone() };
         if let Some(slug) = change.slug.as_deref().filter(|slug| *slug != before.slug) {

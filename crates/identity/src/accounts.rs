@@ -4,7 +4,6 @@
 
 use guardian_catalog::{CatalogError, Credentials, NewUser, Tx, User, UserChange};
 use guardian_model::{Scope, TenantId, UserId};
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::roles::permissions;
@@ -117,7 +116,7 @@ impl Identity {
         let account = change.account != UserChange::default();
         let target = if account { self.manageable(by, tenant, id).await? } else { self.visible(tenant, id).await? };
         if target.user.version != change.version {
-            return Err(CatalogError::VersionConflict { current: json!(target.user) }.into());
+            return Err(CatalogError::VersionConflict { what: "account", version: target.user.version }.into());
         }
         if let Some(role) = &change.role {
             Self::may_change_role(by, tenant, &target)?;

@@ -94,6 +94,7 @@ macro_rules! permissions {
 permissions! {
     AlertsRead = "alerts:read", "See alerts and the events behind them.", [Admin, Operator, Viewer];
     AlertsTriage = "alerts:triage", "Acknowledge, assign, annotate, close and reopen alerts.", [Admin, Operator];
+    AlertsSuppress = "alerts:suppress", "Suppress alerts that need nobody.", [Admin, Operator];
     FlowsRead = "flows:read", "Search flows with typed filters and see top talkers.", [Admin, Operator, Viewer];
     FlowsSql = "flows:sql", "Hunt through telemetry with SQL.", [Admin, Operator];
     RulesRead = "rules:read", "See rules and their versions.", [Admin, Operator, Viewer];
@@ -198,6 +199,7 @@ mod tests {
         let expected = [
             "alerts:read     admin operator viewer",
             "alerts:triage   admin operator",
+            "alerts:suppress admin operator",
             "flows:read      admin operator viewer",
             "flows:sql       admin operator",
             "rules:read      admin operator viewer",

@@ -55,10 +55,9 @@ impl Identity {
         for role in &policy.mfa_roles {
             self.role_permissions(tenant, role).await?;
         }
-        let (held, present) = self.policy(tenant).await?;
+        let (held, _) = self.policy(tenant).await?;
         if held != version {
-            let current = json!({ "version": held, "policy": present });
-            return Err(guardian_catalog::CatalogError::VersionConflict { current }.into());
+            return Err(guardian_catalog::CatalogError::VersionConflict { what: "policy", version: held }.into());
         }
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         let setting = tx.put_setting(POLICY_KEY, &json!(policy), Some(version)).await?;

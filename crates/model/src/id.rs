@@ -41,6 +41,10 @@ id!(
     /// An alert row of the catalog.
     AlertId
 );
+id!(
+    /// An incident row of the catalog.
+    IncidentId
+);
 
 impl TenantId {
     /// The tenant that exists from the first start; installations for one customer never need another.

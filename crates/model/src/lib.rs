@@ -20,7 +20,7 @@ pub use entity::{Entity, EntityKind};
 pub use event::{Batch, EventRef};
 pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef, finding_batch};
 pub use flow::{FLOW, FlowField};
-pub use id::{AlertId, Scope, TenantId, UserId};
+pub use id::{AlertId, IncidentId, Scope, TenantId, UserId};
 pub use ip::Ip;
 pub use severity::Severity;
 pub use time::Micros;

@@ -3,10 +3,10 @@
 use crate::extract::{Json, Query};
 use axum::extract::{Path, State};
 use guardian_catalog::{
-    Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertSort, AlertStatus, ReplayFilter, Verdict,
+    Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertOrder, AlertStatus, Presence, ReplayFilter, Verdict,
 };
 use guardian_identity::Permission;
-use guardian_model::{AlertId, Micros, Severity};
+use guardian_model::{AlertId, Micros, Severity, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -24,11 +24,13 @@ const PAGE_MAX: u64 = 500;
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(counts))
         .routes(routes!(detail))
         .routes(routes!(acknowledge))
         .routes(routes!(close))
         .routes(routes!(reopen))
+        .routes(routes!(assign))
+        .routes(routes!(snooze))
+        .routes(routes!(note))
 }
 
 /// An alert: findings of one rule about one entity in one window.
@@ -81,12 +83,20 @@ pub(crate) struct AlertView {
     pub(crate) note: Option<String>,
     /// User who looks after it.
     pub(crate) assignee: Option<String>,
+    /// Until when nobody wants to see it, RFC 3339.
+    pub(crate) snoozed_until: Option<String>,
+    /// Suppression that closed it when it came.
+    pub(crate) suppressed_by: Option<String>,
+    /// Incident that it belongs to.
+    pub(crate) incident: Option<String>,
     /// Replay it came from; null for live traffic.
     pub(crate) replay: Option<String>,
     /// Whether it was found by looking back.
     pub(crate) retro: bool,
     /// When it came to the catalog, RFC 3339.
     pub(crate) created: String,
+    /// When anything of it last changed, RFC 3339.
+    pub(crate) updated: String,
     /// Number of its last change in the tenant's change log.
     pub(crate) seq: i64,
     /// The events behind it; only when one alert is asked for.
@@ -132,9 +142,13 @@ impl From<Alert> for AlertView {
             reason: alert.reason,
             note: alert.note,
             assignee: alert.assignee.map(|a| a.to_string()),
+            snoozed_until: alert.snoozed_until.map(|t| t.to_string()),
+            suppressed_by: alert.suppressed_by.map(|id| id.to_string()),
+            incident: alert.incident.map(|id| id.to_string()),
             replay: alert.replay,
             retro: alert.retro,
             created: alert.created.to_string(),
+            updated: alert.updated.to_string(),
             seq: alert.seq,
             evidence: None,
         }
@@ -150,20 +164,32 @@ impl From<AlertDetail> for AlertView {
 }
 
 /// Which alerts to list.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListQuery {
-    /// `open` (new or acknowledged), or one of new, acknowledged, closed.
+    /// `open` (new or acknowledged), or any of new, acknowledged, closed, separated by commas.
     pub(crate) status: Option<String>,
+    /// Any of these severities, separated by commas.
+    pub(crate) severity: Option<String>,
     /// At least this severity.
     pub(crate) severity_min: Option<String>,
+    /// Closed with any of these verdicts, separated by commas.
+    pub(crate) verdict: Option<String>,
     /// Of this rule.
     pub(crate) rule: Option<String>,
     /// Whose entity contains this text.
     pub(crate) entity: Option<String>,
     /// With this ATT&CK technique or tactic.
     pub(crate) attack: Option<String>,
+    /// User id of whoever looks after it, `me`, or `none`.
+    pub(crate) assignee: Option<String>,
+    /// Of this incident, or `none`.
+    pub(crate) incident: Option<String>,
+    /// Snoozed ones: `include` (default), `exclude` or `only`.
+    pub(crate) snoozed: Option<String>,
+    /// Those that a suppression closed: `exclude` (default), `include` or `only`.
+    pub(crate) suppressed: Option<String>,
     /// Seen at or after this time, RFC 3339.
     pub(crate) from: Option<String>,
     /// Seen before this time, RFC 3339.
@@ -172,7 +198,8 @@ pub(crate) struct ListQuery {
     pub(crate) replay: Option<String>,
     /// Whose title, summary, entity or group contains this text.
     pub(crate) search: Option<String>,
-    /// `newest` (default), `severity` or `activity`.
+    /// `newest` (default), `severity`, `activity`, `count`, `status`, `title` or `entity`, largest first; a dash before
+    /// it turns the order around.
     pub(crate) sort: Option<String>,
     /// Most alerts to answer with, at most 500.
     pub(crate) limit: Option<u64>,
@@ -181,24 +208,36 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    fn filter(&self) -> ApiResult<AlertFilter> {
+    /// The filter as the catalog takes it; `caller` says who `me` is, and `now` what is snoozed.
+    pub(crate) fn filter(&self, caller: &Caller, now: Micros) -> ApiResult<AlertFilter> {
         let time = |name: &str, text: &Option<String>| text.as_deref().map(|t| parse_time(name, t)).transpose();
         let status = match self.status.as_deref() {
-            None => Vec::new(),
             Some("open") => vec![AlertStatus::New, AlertStatus::Acknowledged],
-            Some(text) => vec![text.parse::<AlertStatus>().map_err(ApiError::invalid)?],
+            other => words(other)?,
         };
+        let (assignee, unassigned) = person(caller, self.assignee.as_deref())?;
+        let without_incident = self.incident.as_deref() == Some("none");
+        let incident = self.incident.as_deref().filter(|_| !without_incident).map(str::parse).transpose();
         Ok(AlertFilter {
             status,
+            severity: words(self.severity.as_deref())?,
             severity_min: self
                 .severity_min
                 .as_deref()
                 .map(str::parse::<Severity>)
                 .transpose()
                 .map_err(ApiError::invalid)?,
+            verdict: words(self.verdict.as_deref())?,
             rule_id: self.rule.clone(),
             entity: self.entity.clone(),
             attack: self.attack.clone(),
+            assignee,
+            unassigned,
+            incident: incident.map_err(|_| ApiError::invalid("`incident`: give the id of an incident, or `none`"))?,
+            without_incident,
+            snoozed: presence("snoozed", self.snoozed.as_deref(), Presence::Include)?,
+            suppressed: presence("suppressed", self.suppressed.as_deref(), Presence::Exclude)?,
+            now,
             from: time("from", &self.from)?,
             to: time("to", &self.to)?,
             replay: match self.replay.as_deref() {
@@ -210,6 +249,39 @@ impl ListQuery {
             search: self.search.clone(),
             ..AlertFilter::default()
         })
+    }
+}
+
+/// The words of a list with commas.
+pub(crate) fn words<T: std::str::FromStr<Err = String>>(text: Option<&str>) -> ApiResult<Vec<T>> {
+    let words = text.into_iter().flat_map(|t| t.split(',')).map(str::trim).filter(|w| !w.is_empty());
+    words.map(|word| word.parse().map_err(ApiError::invalid)).collect()
+}
+
+/// A person of a filter: an account, `me`, or nobody.
+pub(crate) fn person(caller: &Caller, text: Option<&str>) -> ApiResult<(Option<UserId>, bool)> {
+    match text {
+        None | Some("") => Ok((None, false)),
+        Some("none") => Ok((None, true)),
+        Some(text) => Ok((Some(user_id(caller, text)?), false)),
+    }
+}
+
+/// An account by id, or `me`.
+pub(crate) fn user_id(caller: &Caller, text: &str) -> ApiResult<UserId> {
+    if text == "me" {
+        return caller.principal().user.ok_or_else(|| ApiError::invalid("`me` needs an account; this key has none"));
+    }
+    text.parse().map_err(|_| ApiError::invalid(format!("`{text}` is neither a user id nor `me`")))
+}
+
+fn presence(name: &str, text: Option<&str>, default: Presence) -> ApiResult<Presence> {
+    match text {
+        None => Ok(default),
+        Some("include") => Ok(Presence::Include),
+        Some("exclude") => Ok(Presence::Exclude),
+        Some("only") => Ok(Presence::Only),
+        Some(other) => Err(ApiError::invalid(format!("`{name}`: `{other}` is not include, exclude or only"))),
     }
 }
 
@@ -245,50 +317,20 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<AlertList>> {
     let scope = caller.scope(Permission::AlertsRead).await?;
-    let (filter, sort, place) = match &query.cursor {
+    let (filter, order, place) = match &query.cursor {
         Some(text) => {
             let cursor: Cursor = state.cursors.open(text)?;
-            (cursor.filter, cursor.place.sort, Some(cursor.place))
+            (cursor.filter, cursor.place.order, Some(cursor.place))
         }
         None => {
-            let sort = query.sort.as_deref().unwrap_or("newest").parse::<AlertSort>().map_err(ApiError::invalid)?;
-            (query.filter()?, sort, None)
+            let order = query.sort.as_deref().unwrap_or("newest").parse::<AlertOrder>().map_err(ApiError::invalid)?;
+            (query.filter(&caller, state.clock.now())?, order, None)
         }
     };
     let limit = query.limit.unwrap_or(50).clamp(1, PAGE_MAX);
-    let page = state.catalog.scoped(&scope).alerts(&filter, sort, place.as_ref(), limit).await?;
+    let page = state.catalog.scoped(&scope).alerts(&filter, order, place.as_ref(), limit).await?;
     let next_cursor = page.next.map(|place| state.cursors.seal(&Cursor { place, filter })).transpose()?;
     Ok(Json(AlertList { items: page.items.into_iter().map(AlertView::from).collect(), next_cursor }))
-}
-
-/// How many alerts there are.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AlertCountsView {
-    /// All that match.
-    pub(crate) total: u64,
-    /// By severity.
-    #[schema(value_type = Object)]
-    pub(crate) by_severity: Map<String, Value>,
-    /// By status.
-    #[schema(value_type = Object)]
-    pub(crate) by_status: Map<String, Value>,
-}
-
-/// Count alerts by severity and status
-#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(ListQuery),
-    responses((status = 200, body = AlertCountsView), (status = 422, body = Problem)))]
-async fn counts(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Query(query): Query<ListQuery>,
-) -> ApiResult<Json<AlertCountsView>> {
-    let scope = caller.scope(Permission::AlertsRead).await?;
-    let counts = state.catalog.scoped(&scope).alert_counts(&query.filter()?).await?;
-    Ok(Json(AlertCountsView {
-        total: counts.total,
-        by_severity: counts.by_severity.into_iter().map(|(s, n)| (s.to_string(), n.into())).collect(),
-        by_status: counts.by_status.into_iter().map(|(s, n)| (s.as_str().to_owned(), n.into())).collect(),
-    }))
 }
 
 /// Show one alert with the events behind it
@@ -300,7 +342,7 @@ async fn detail(State(state): State<ApiState>, caller: Caller, Path(id): Path<St
     Ok(Json(detail.into()))
 }
 
-fn alert_id(text: &str) -> ApiResult<AlertId> {
+pub(crate) fn alert_id(text: &str) -> ApiResult<AlertId> {
     text.parse().map_err(|_| ApiError::not_found("alert"))
 }
 
@@ -356,6 +398,76 @@ async fn close(
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn reopen(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {
     change(&state, &caller, &id, [AlertChange::Reopen]).await
+}
+
+/// Who is to look after an alert.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Assign {
+    /// User id, `me`, or null for nobody.
+    pub(crate) assignee: Option<String>,
+}
+
+/// Give an alert to somebody, or to nobody
+#[utoipa::path(post, path = "/alerts/{id}/assign", tag = "alerts", request_body = Assign,
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn assign(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<Assign>,
+) -> ApiResult<Json<AlertView>> {
+    let user = body.assignee.as_deref().map(|text| user_id(&caller, text)).transpose()?;
+    change(&state, &caller, &id, [AlertChange::Assign(user)]).await
+}
+
+/// Until when.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Snooze {
+    /// RFC 3339 time in the future; null wakes the alert at once.
+    pub(crate) until: Option<String>,
+    /// What to remember; empty leaves the note as it is.
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
+/// Put an alert aside until a time
+#[utoipa::path(post, path = "/alerts/{id}/snooze", tag = "alerts", request_body = Snooze,
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn snooze(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<Snooze>,
+) -> ApiResult<Json<AlertView>> {
+    let until = body.until.as_deref().map(|t| parse_time("until", t)).transpose()?;
+    let note = (!body.note.is_empty()).then_some(AlertChange::Note(body.note));
+    change(&state, &caller, &id, [AlertChange::Snooze(until)].into_iter().chain(note)).await
+}
+
+/// A note.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    /// The text; empty removes the note.
+    pub(crate) note: String,
+}
+
+/// Replace the note of an alert
+#[utoipa::path(post, path = "/alerts/{id}/note", tag = "alerts", request_body = Note,
+    params(("id" = String, Path, description = "Alert id")),
+    responses((status = 200, body = AlertView), (status = 404, body = Problem)))]
+async fn note(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<Note>,
+) -> ApiResult<Json<AlertView>> {
+    change(&state, &caller, &id, [AlertChange::Note(body.note)]).await
 }
 
 async fn change(

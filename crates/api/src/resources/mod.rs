@@ -1,10 +1,13 @@
 //! The resources of the API: one file each, and the one list of them.
 
+mod alert_bulk;
+mod alert_figures;
 mod alerts;
 mod api_keys;
 mod exporters;
 mod flows;
 mod invitations;
+mod people;
 mod profile;
 pub(crate) mod query;
 mod replays;
@@ -13,6 +16,7 @@ mod rules;
 mod security;
 mod session;
 mod stream;
+mod suppressions;
 mod system;
 mod tenants;
 mod users;
@@ -31,7 +35,11 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     tenants::routes,
     security::routes,
     api_keys::routes,
+    people::routes,
     alerts::routes,
+    alert_figures::routes,
+    alert_bulk::routes,
+    suppressions::routes,
     flows::routes,
     query::routes,
     rules::routes,

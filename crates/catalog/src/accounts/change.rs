@@ -174,7 +174,7 @@ impl Tx {
         let row = self.home_user(id).await?;
         let before = User::from(row);
         if before.version != version {
-            return Err(CatalogError::VersionConflict { current: json!(before) });
+            return Err(CatalogError::VersionConflict { what: "account", version: before.version });
         }
         let mut after = User { updated: self.now(), version: version + 1, ..before.clone() };
         if let Some(name) = &change.name {

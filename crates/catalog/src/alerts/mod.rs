@@ -1,18 +1,32 @@
-//! Alerts: what the detector said ([`upsert`]), what people look at ([`query`]) and what they decide ([`triage`]).
+//! Alerts: what the detector said ([`upsert`]), what people look at ([`query`], [`facets`]) and what they decide
+//! ([`triage`], [`suppress`]), which a bulk change can take back ([`undo`]).
 
+mod facets;
 mod query;
+mod suppress;
 mod triage;
+mod undo;
 mod upsert;
 
-use guardian_model::{AlertId, AlertKey, Entity, EntityKind, EventRef, Micros, RuleRef, Severity, TenantId, UserId};
+use guardian_model::{
+    AlertId, AlertKey, Entity, EntityKind, EventRef, IncidentId, Micros, RuleRef, Severity, TenantId, UserId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::entity::alert;
 use crate::{CatalogError, text_enum};
 
-pub use query::{ALERT_PAGE_MAX, AlertCounts, AlertCursor, AlertFilter, AlertPage, AlertSort, ReplayFilter};
-pub use triage::{AlertChange, BULK_MAX};
+pub use facets::{
+    AlertBucket, AlertFacets, AlertGroup, AlertGrouping, BUCKETS_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX,
+};
+pub use query::{
+    ALERT_PAGE_MAX, AlertCounts, AlertCursor, AlertFilter, AlertOrder, AlertPage, AlertSort, Presence, ReplayFilter,
+};
+pub use suppress::{SUPPRESSIONS_MAX, Suppression, SuppressionDraft};
+pub use triage::{AlertChange, BULK_MAX, BulkDone};
+pub use undo::{UNDO_FOR, Undone};
 pub use upsert::{EVIDENCE_MAX, UpsertOutcome, Upserted};
 
 text_enum! {
@@ -83,6 +97,15 @@ pub struct Alert {
     pub assignee: Option<UserId>,
     /// What people wrote about it.
     pub note: Option<String>,
+    /// Until when nobody wants to see it.
+    #[serde(default)]
+    pub snoozed_until: Option<Micros>,
+    /// The suppression that closed it when it came.
+    #[serde(default)]
+    pub suppressed_by: Option<Uuid>,
+    /// The incident it belongs to.
+    #[serde(default)]
+    pub incident: Option<IncidentId>,
     /// When it first came to the catalog.
     pub created: Micros,
     /// When anything of it last changed.
@@ -115,7 +138,7 @@ mod key_hex {
     }
 }
 
-fn entity_kind(text: &str) -> EntityKind {
+pub(crate) fn entity_kind(text: &str) -> EntityKind {
     use EntityKind::{Domain, Host, Ip, Other, User};
     [Ip, Host, User, Domain].into_iter().find(|kind| kind.as_str() == text).unwrap_or(Other)
 }
@@ -154,6 +177,9 @@ impl TryFrom<alert::Model> for Alert {
             reason: row.reason,
             assignee: row.assignee.map(UserId),
             note: row.note,
+            snoozed_until: row.snoozed_until.map(Micros),
+            suppressed_by: row.suppressed_by,
+            incident: row.incident_id.map(IncidentId),
             created: Micros(row.created),
             updated: Micros(row.updated),
             seq: row.seq,

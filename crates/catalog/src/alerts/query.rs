@@ -1,14 +1,15 @@
 //! Looking at alerts: filters, orders, pages that stay put while new alerts arrive, and counts.
 
-use guardian_model::{AlertId, AlertKey, EventRef, Micros, Scope, Severity, TenantId, UserId};
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use guardian_model::{AlertId, AlertKey, EventRef, IncidentId, Micros, Scope, Severity, TenantId, UserId};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, LikeExpr};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Alert, AlertDetail, AlertStatus};
+use super::{Alert, AlertDetail, AlertStatus, Verdict};
 use crate::entity::{alert, alert_evidence};
+use crate::page::{self, PageKey};
 use crate::text::{clean, contains_pattern};
 use crate::{CatalogError, Scoped, text_enum};
 
@@ -33,24 +34,57 @@ pub enum ReplayFilter {
     Named(String),
 }
 
+/// Whether rows with some property count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// With it and without.
+    #[default]
+    Include,
+    /// Without it only.
+    Exclude,
+    /// With it only.
+    Only,
+}
+
 /// Which alerts; empty fields do not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertFilter {
     /// Of this tenant only; it must be in the scope, or nothing is found.
     pub tenant: Option<TenantId>,
+    /// These alerts only.
+    pub ids: Vec<AlertId>,
     /// In any of these states.
     pub status: Vec<AlertStatus>,
+    /// Closed with any of these verdicts.
+    pub verdict: Vec<Verdict>,
+    /// Of any of these severities.
+    pub severity: Vec<Severity>,
     /// At least this bad.
     pub severity_min: Option<Severity>,
     /// Of the rule with this id.
     pub rule_id: Option<String>,
     /// Whose entity contains this text, whatever its case.
     pub entity: Option<String>,
+    /// About exactly this entity.
+    pub entity_is: Option<String>,
     /// Whose techniques or tactics contain this text, such as `t1046`.
     pub attack: Option<String>,
     /// Assigned to this account.
     pub assignee: Option<UserId>,
+    /// Assigned to nobody.
+    pub unassigned: bool,
+    /// Of this incident.
+    pub incident: Option<IncidentId>,
+    /// Of no incident.
+    pub without_incident: bool,
+    /// Snoozed beyond [`AlertFilter::now`].
+    pub snoozed: Presence,
+    /// What `snoozed` is measured by.
+    pub now: Micros,
+    /// Closed by a suppression.
+    pub suppressed: Presence,
     /// Seen at or after this time.
     pub from: Option<Micros>,
     /// Seen before this time.
@@ -62,7 +96,7 @@ pub struct AlertFilter {
 }
 
 text_enum! {
-    /// The order of a list. The two first never change for an alert, so that pages stay put.
+    /// What a list is ordered by. Newest and severity never change for an alert, so that pages stay put.
     AlertSort {
         /// Newest alert first, by when it came to the catalog.
         Newest = "newest",
@@ -70,18 +104,51 @@ text_enum! {
         Severity = "severity",
         /// Most recent activity first. An alert that grows while somebody turns pages moves to the first page.
         Activity = "activity",
+        /// Most often seen first.
+        Count = "count",
+        /// Closed first, new last.
+        Status = "status",
+        /// By title, from Z to A.
+        Title = "title",
+        /// By entity, from Z to A.
+        Entity = "entity",
+    }
+}
+
+/// An order, possibly turned around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertOrder {
+    /// By what.
+    pub by: AlertSort,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
+impl From<AlertSort> for AlertOrder {
+    fn from(by: AlertSort) -> Self {
+        Self { by, ascending: false }
+    }
+}
+
+impl std::str::FromStr for AlertOrder {
+    type Err = String;
+
+    /// The name of a sort; a dash before it turns it around.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (ascending, word) = text.strip_prefix('-').map_or((false, text), |word| (true, word));
+        Ok(Self { by: word.parse()?, ascending })
     }
 }
 
 /// Where a page ended. The API signs it and hands it to clients as an opaque word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertCursor {
     /// The order it belongs to.
-    pub sort: AlertSort,
+    pub order: AlertOrder,
     /// Alerts that came later than the first page are left out, so that pages neither repeat nor shift.
     pub snapshot: Micros,
-    /// The last alert's sort value: a time or a severity.
-    pub value: i64,
+    /// The last alert's sort value.
+    pub value: PageKey,
     /// The last alert's id.
     pub id: Uuid,
 }
@@ -112,44 +179,30 @@ impl Scoped<'_> {
     pub async fn alerts(
         &self,
         filter: &AlertFilter,
-        sort: AlertSort,
+        order: impl Into<AlertOrder>,
         cursor: Option<&AlertCursor>,
         limit: u64,
     ) -> Result<AlertPage, CatalogError> {
         use alert::Column as C;
-        if cursor.is_some_and(|c| c.sort != sort) {
-            return Err(CatalogError::Invalid(format!("the cursor does not belong to the order `{sort}`")));
+        let order = order.into();
+        if cursor.is_some_and(|c| c.order != order) {
+            return Err(CatalogError::Invalid(format!("the cursor does not belong to the order `{}`", order.by)));
         }
-        let by = match sort {
-            AlertSort::Newest => C::Created,
-            AlertSort::Severity => C::Severity,
-            AlertSort::Activity => C::LastSeen,
-        };
         let snapshot = cursor.map_or_else(|| self.catalog().now(), |c| c.snapshot);
-        let mut query = self.select::<alert::Entity>().filter(condition(filter)).filter(C::Created.lte(snapshot.0));
-        if let Some(after) = cursor {
-            query = query.filter(
-                Condition::any()
-                    .add(by.lt(after.value))
-                    .add(Condition::all().add(by.eq(after.value)).add(C::Id.lt(after.id))),
-            );
-        }
+        let query = self.select::<alert::Entity>().filter(condition(filter)).filter(C::Created.lte(snapshot.0));
+        let place = cursor.map(|c| (&c.value, c.id));
         let limit = limit.clamp(1, ALERT_PAGE_MAX);
-        let query = query.order_by_desc(by).order_by_desc(C::Id).limit(limit + 1);
+        let query = page::by(query, &sorted_by(order.by), C::Id, order.ascending, place).limit(limit + 1);
         let mut rows = query.all(self.conn()).await?;
         let more = rows.len() as u64 > limit;
         rows.truncate(limit as usize);
-        let items = rows.into_iter().map(Alert::try_from).collect::<Result<Vec<_>, _>>()?;
-        let next = items.last().filter(|_| more).map(|last| AlertCursor {
-            sort,
+        let next = rows.last().filter(|_| more).map(|last| AlertCursor {
+            order,
             snapshot,
-            value: match sort {
-                AlertSort::Newest => last.created.0,
-                AlertSort::Severity => i64::from(last.rule.severity.id()),
-                AlertSort::Activity => last.last_seen.0,
-            },
-            id: last.id.0,
+            value: sort_value(last, order.by),
+            id: last.id,
         });
+        let items = rows.into_iter().map(Alert::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(AlertPage { items, next })
     }
 
@@ -229,20 +282,99 @@ impl AlertFilter {
     }
 }
 
+fn lower(column: alert::Column) -> Expr {
+    Expr::expr(Func::lower(Expr::col((alert::Entity, column))))
+}
+
 fn contains(column: alert::Column, text: &str) -> Expr {
     let pattern = contains_pattern(&clean(text, SEARCH_MAX));
-    Expr::expr(Func::lower(Expr::col((alert::Entity, column)))).like(LikeExpr::new(pattern).escape('\\'))
+    lower(column).like(LikeExpr::new(pattern).escape('\\'))
+}
+
+/// What an order sorts by, in SQL; [`sort_value`] is the same of a row.
+fn sorted_by(sort: AlertSort) -> Expr {
+    use alert::Column as C;
+    let column = |c: C| Expr::col((alert::Entity, c));
+    match sort {
+        AlertSort::Newest => column(C::Created),
+        AlertSort::Severity => column(C::Severity),
+        AlertSort::Activity => column(C::LastSeen),
+        AlertSort::Count => column(C::Count),
+        AlertSort::Title => column(C::RuleTitle),
+        AlertSort::Entity => column(C::Entity),
+        AlertSort::Status => AlertStatus::ALL
+            .iter()
+            .fold(CaseStatement::new(), |case, s| case.case(column(C::Status).eq(s.as_str()), Expr::val(*s as i64)))
+            .finally(Expr::val(0_i64))
+            .into(),
+    }
+}
+
+fn sort_value(row: &alert::Model, sort: AlertSort) -> PageKey {
+    match sort {
+        AlertSort::Newest => PageKey::Number(row.created),
+        AlertSort::Severity => PageKey::Number(i64::from(row.severity)),
+        AlertSort::Activity => PageKey::Number(row.last_seen),
+        AlertSort::Count => PageKey::Number(row.count),
+        AlertSort::Title => PageKey::Text(row.rule_title.clone()),
+        AlertSort::Entity => PageKey::Text(row.entity.clone()),
+        AlertSort::Status => PageKey::Number(row.status.parse::<AlertStatus>().map_or(0, |s| s as i64)),
+    }
 }
 
 /// The filter as SQL; the tenant filter of the scope comes on top of it.
 pub(super) fn condition(filter: &AlertFilter) -> Condition {
+    decided(filter).add(observed(filter))
+}
+
+/// The part about what people decided.
+fn decided(filter: &AlertFilter) -> Condition {
     use alert::Column as C;
     let mut all = Condition::all();
     if let Some(tenant) = filter.tenant {
         all = all.add(C::TenantId.eq(tenant.0));
     }
+    if !filter.ids.is_empty() {
+        all = all.add(C::Id.is_in(filter.ids.iter().map(|id| id.0)));
+    }
     if !filter.status.is_empty() {
         all = all.add(C::Status.is_in(filter.status.iter().map(|s| s.as_str())));
+    }
+    if !filter.verdict.is_empty() {
+        all = all.add(C::Verdict.is_in(filter.verdict.iter().map(|v| v.as_str())));
+    }
+    if let Some(assignee) = filter.assignee {
+        all = all.add(C::Assignee.eq(assignee.0));
+    }
+    if filter.unassigned {
+        all = all.add(C::Assignee.is_null());
+    }
+    if let Some(incident) = filter.incident {
+        all = all.add(C::IncidentId.eq(incident.0));
+    }
+    if filter.without_incident {
+        all = all.add(C::IncidentId.is_null());
+    }
+    all = match filter.snoozed {
+        Presence::Include => all,
+        Presence::Only => all.add(C::SnoozedUntil.gt(filter.now.0)),
+        Presence::Exclude => {
+            all.add(Condition::any().add(C::SnoozedUntil.is_null()).add(C::SnoozedUntil.lte(filter.now.0)))
+        }
+    };
+    match filter.suppressed {
+        Presence::Include => all,
+        Presence::Only => all.add(C::SuppressedBy.is_not_null()),
+        Presence::Exclude => all.add(C::SuppressedBy.is_null()),
+    }
+}
+
+/// The part about what detection saw.
+fn observed(filter: &AlertFilter) -> Condition {
+    use alert::Column as C;
+    let mut all = Condition::all();
+    if !filter.severity.is_empty() {
+        all = all.add(C::Severity.is_in(filter.severity.iter().map(|s| i32::from(s.id()))));
     }
     if let Some(severity) = filter.severity_min {
         all = all.add(C::Severity.gte(i32::from(severity.id())));
@@ -253,11 +385,11 @@ pub(super) fn condition(filter: &AlertFilter) -> Condition {
     if let Some(entity) = &filter.entity {
         all = all.add(contains(C::Entity, entity));
     }
+    if let Some(entity) = &filter.entity_is {
+        all = all.add(C::Entity.eq(clean(entity, SEARCH_MAX)));
+    }
     if let Some(attack) = &filter.attack {
         all = all.add(contains(C::Attack, attack));
-    }
-    if let Some(assignee) = filter.assignee {
-        all = all.add(C::Assignee.eq(assignee.0));
     }
     if let Some(from) = filter.from {
         all = all.add(C::LastSeen.gte(from.0));

@@ -1,11 +1,12 @@
 //! What people decide about alerts, one at a time or by filter, each decision audited.
 
-use guardian_model::{AlertId, UserId};
+use guardian_model::{AlertId, Micros, UserId};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::query::condition;
+use super::undo::Before;
 use super::{Alert, AlertFilter, AlertStatus, Verdict};
 use crate::entity::{alert, membership};
 use crate::text::clean;
@@ -37,6 +38,19 @@ pub enum AlertChange {
     Assign(Option<UserId>),
     /// Replaces the note; empty removes it.
     Note(String),
+    /// Nobody wants to see it until then; nothing wakes it at once.
+    Snooze(Option<Micros>),
+}
+
+/// What a bulk change did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkDone {
+    /// Alerts changed.
+    pub changed: u64,
+    /// Whether there may be more than [`BULK_MAX`]: call again.
+    pub more: bool,
+    /// Takes it back; none when nothing changed.
+    pub undo: Option<uuid::Uuid>,
 }
 
 impl AlertChange {
@@ -47,6 +61,8 @@ impl AlertChange {
             Self::Reopen => "alert.reopen",
             Self::Assign(_) => "alert.assign",
             Self::Note(_) => "alert.note",
+            Self::Snooze(Some(_)) => "alert.snooze",
+            Self::Snooze(None) => "alert.wake",
         }
     }
 }
@@ -61,18 +77,18 @@ impl Tx {
             .await?
             .ok_or(CatalogError::NotFound("alert"))?;
         let after = self.decide(&row, change)?;
-        self.store_decision(row, after, change).await
+        self.store_decision(row, after, change.audit_action()).await
     }
 
     /// Applies one decision to every alert that matches `filter` and has not changed since the change-log entry
     /// numbered `as_of`, which is what the person saw. Alerts for which the decision makes no sense are left alone.
-    /// Returns how many were changed, at most [`BULK_MAX`].
+    /// At most [`BULK_MAX`] are changed, and can be taken back with [`Tx::undo_alerts`].
     pub async fn change_alerts(
         &mut self,
         filter: &AlertFilter,
         as_of: i64,
         change: &AlertChange,
-    ) -> Result<u64, CatalogError> {
+    ) -> Result<BulkDone, CatalogError> {
         self.check(change).await?;
         let rows = alert::Entity::find()
             .filter(alert::Column::TenantId.eq(self.tenant().0))
@@ -81,15 +97,18 @@ impl Tx {
             .limit(BULK_MAX)
             .all(self.look())
             .await?;
-        let mut changed = 0;
+        let more = rows.len() as u64 == BULK_MAX;
+        let mut undo = Vec::new();
         for row in rows {
             let Ok(after) = self.decide(&row, change) else { continue };
             if after != row {
-                self.store_decision(row, after, change).await?;
-                changed += 1;
+                let mut before = Before::of(&row);
+                before.seq = self.store_decision(row, after, change.audit_action()).await?.seq;
+                undo.push(before);
             }
         }
-        Ok(changed)
+        let changed = undo.len() as u64;
+        Ok(BulkDone { changed, more, undo: self.remember(undo).await? })
     }
 
     /// Removes what replays left: all of them, or the one of this name. Returns how many alerts are gone.
@@ -124,6 +143,9 @@ impl Tx {
             AlertChange::Close { reason, .. } if reason.trim().is_empty() => {
                 Err(CatalogError::Invalid("closing an alert needs a reason".into()))
             }
+            AlertChange::Snooze(Some(until)) if *until <= self.now() => {
+                Err(CatalogError::Invalid("snooze until a time in the future".into()))
+            }
             AlertChange::Assign(Some(user)) => {
                 let member = membership::Entity::find_by_id((user.0, self.tenant().0)).one(self.look()).await?;
                 member.map(drop).ok_or(CatalogError::NotFound("user"))
@@ -148,6 +170,7 @@ impl Tx {
             AlertChange::Close { verdict, reason } => {
                 AlertStatus::Closed.as_str().clone_into(&mut after.status);
                 after.verdict = Some(verdict.as_str().to_owned());
+                after.snoozed_until = None;
                 after.reason = Some(clean(reason.trim(), NOTE_MAX));
             }
             AlertChange::Reopen => {
@@ -158,16 +181,20 @@ impl Tx {
                 }
             }
             AlertChange::Assign(user) => after.assignee = user.map(|u| u.0),
+            AlertChange::Snooze(Some(_)) if row.status == AlertStatus::Closed.as_str() => {
+                return Err(CatalogError::Conflict("the alert is closed; there is nothing to snooze".into()));
+            }
+            AlertChange::Snooze(until) => after.snoozed_until = until.map(|t| t.0),
             AlertChange::Note(note) => after.note = Some(clean(note.trim(), NOTE_MAX)).filter(|n| !n.is_empty()),
         }
         Ok(after)
     }
 
-    async fn store_decision(
+    pub(super) async fn store_decision(
         &mut self,
         before: alert::Model,
         mut after: alert::Model,
-        change: &AlertChange,
+        action: &'static str,
     ) -> Result<Alert, CatalogError> {
         if after == before {
             return Alert::try_from(after);
@@ -175,7 +202,7 @@ impl Tx {
         after.updated = self.now().0;
         after.seq = self.seq() + 1;
         let alert = Alert::try_from(after.clone())?;
-        let audit = Audit::Entry { action: change.audit_action(), before: decision(&before), after: decision(&after) };
+        let audit = Audit::Entry { action, before: decision(&before), after: decision(&after) };
         let (conn, seq) = self.record(Change {
             subject: Subject::Alert,
             id: after.id.to_string(),
@@ -189,6 +216,9 @@ impl Tx {
             reason: Set(after.reason),
             assignee: Set(after.assignee),
             note: Set(after.note),
+            snoozed_until: Set(after.snoozed_until),
+            suppressed_by: Set(after.suppressed_by),
+            decided: Set(Some(seq)),
             updated: Set(after.updated),
             seq: Set(seq),
             ..Default::default()
@@ -202,5 +232,6 @@ impl Tx {
 fn decision(row: &alert::Model) -> Value {
     json!({
         "status": row.status, "verdict": row.verdict, "reason": row.reason, "assignee": row.assignee, "note": row.note,
+        "snoozed_until": row.snoozed_until.map(Micros).map(|t| t.to_string()),
     })
 }

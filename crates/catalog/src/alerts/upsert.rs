@@ -99,6 +99,8 @@ impl Tx {
             merge(entry, state)?;
             order.push(state.key.0.to_vec());
         }
+        let new = merged.values_mut().filter(|m| m.outcome == UpsertOutcome::Created).map(|m| &mut m.row).collect();
+        self.suppress_new(new).await?;
         self.store(&mut merged, &order).await?;
         Ok(order
             .iter()
@@ -207,6 +209,10 @@ fn blank(state: &AlertState, id: Uuid, now: i64) -> alert::Model {
         reason: None,
         assignee: None,
         note: None,
+        snoozed_until: None,
+        suppressed_by: None,
+        incident_id: None,
+        decided: None,
         created: now,
         updated: now,
         seq: 0,

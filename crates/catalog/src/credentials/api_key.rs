@@ -160,7 +160,7 @@ impl Tx {
     ) -> Result<ApiKey, CatalogError> {
         let before = self.key(id).await?;
         if before.version != version {
-            return Err(CatalogError::VersionConflict { current: json!(before) });
+            return Err(CatalogError::VersionConflict { what: "API key", version: before.version });
         }
         if before.revoked.is_some() {
             return Err(CatalogError::Conflict("the key is revoked for good".into()));

@@ -24,8 +24,10 @@ pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod setup_token;
 pub(crate) mod state_blob;
+pub(crate) mod suppression;
 pub(crate) mod tenant;
 pub(crate) mod token_family;
+pub(crate) mod undo;
 pub(crate) mod user;
 
 /// A table whose rows belong to a tenant. [`crate::Scoped`] reads through this alone, so that the tenant filter cannot
@@ -56,5 +58,7 @@ tenant_owned!(
     membership,
     role,
     rule,
-    setting
+    setting,
+    suppression,
+    undo
 );

@@ -6,7 +6,7 @@ use sea_orm_migration::schema::{
     big_integer, big_integer_null, binary, blob, boolean, integer, pk_uuid, text, text_null, uuid, uuid_null,
 };
 
-use super::{index, keyed, owned_by, table};
+use super::build::{index, keyed, owned_by, table};
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;

@@ -1,14 +1,13 @@
 //! Schema changes, forward only. A released migration is never edited; a change that an older node could not live with
 //! is made in two releases: expand (add what is new, write both), then contract (drop what is old).
 
+mod build;
 mod m20261122_identity;
 mod m20261122_initial;
+mod m20261122_triage;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, EntityTrait, QuerySelect, Statement, TransactionTrait,
-};
-use sea_orm_migration::prelude::{
-    ColumnDef, ForeignKey, ForeignKeyAction, Index, IndexCreateStatement, Table, TableCreateStatement,
 };
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait, seaql_migrations};
 
@@ -23,7 +22,11 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_initial::Migration), Box::new(m20261122_identity::Migration)]
+        vec![
+            Box::new(m20261122_initial::Migration),
+            Box::new(m20261122_identity::Migration),
+            Box::new(m20261122_triage::Migration),
+        ]
     }
 }
 
@@ -62,50 +65,4 @@ async fn refuse_newer(db: &sea_orm::DatabaseTransaction) -> Result<(), CatalogEr
         Some(found) => Err(CatalogError::DatabaseNewer { found, known: known.last().cloned().unwrap_or_default() }),
         None => Ok(()),
     }
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    for column in columns {
-        table.col(column);
-    }
-    table
-}
-
-fn keyed(mut table: TableCreateStatement, columns: &[&'static str]) -> TableCreateStatement {
-    let mut key = Index::create();
-    for column in columns {
-        key.col(*column);
-    }
-    table.primary_key(&mut key);
-    table
-}
-
-/// A reference whose target's removal removes the row.
-fn owned_by(
-    mut table: TableCreateStatement,
-    from: (&'static str, &'static str),
-    to: &'static str,
-) -> TableCreateStatement {
-    table.foreign_key(
-        ForeignKey::create()
-            .name(format!("fk_{}_{}", from.0, from.1))
-            .from(from.0, from.1)
-            .to(to, "id")
-            .on_delete(ForeignKeyAction::Cascade),
-    );
-    table
-}
-
-fn index(table: &'static str, columns: &[&'static str], unique: bool) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(format!("ix_{table}_{}", columns.join("_"))).table(table);
-    for column in columns {
-        index.col(*column);
-    }
-    if unique {
-        index.unique();
-    }
-    index.take()
 }

@@ -255,8 +255,9 @@ pub(crate) async fn bulk_triage_spares_what_changed_since(db: &Db) {
     db.upsert(&[state(HOME, 2, 50), state(HOME, 9, 1)]).await; // grew, and new
     let mut tx = db.begin(HOME).await;
     let close = AlertChange::Close { verdict: Verdict::Duplicate, reason: "one campaign".into() };
-    assert_eq!(tx.change_alerts(&AlertFilter::default(), as_of, &close).await.unwrap(), 5);
-    assert_eq!(tx.change_alerts(&AlertFilter::default(), i64::MAX, &AlertChange::Acknowledge).await.unwrap(), 2);
+    assert_eq!(tx.change_alerts(&AlertFilter::default(), as_of, &close).await.unwrap().changed, 5);
+    let done = tx.change_alerts(&AlertFilter::default(), i64::MAX, &AlertChange::Acknowledge).await.unwrap();
+    assert_eq!(done.changed, 2);
     tx.commit().await.unwrap();
     let counts = scoped.alert_counts(&AlertFilter::default()).await.unwrap();
     assert_eq!(counts.by_status, [(AlertStatus::New, 0), (AlertStatus::Acknowledged, 2), (AlertStatus::Closed, 5)]);

@@ -10,6 +10,7 @@ mod schema;
 mod support;
 mod tenancy;
 mod things;
+mod triage;
 
 /// Declares each test once for both databases.
 macro_rules! on_both {
@@ -47,6 +48,11 @@ on_both![
     alerts::pages_stay_put_while_alerts_arrive,
     alerts::triage_is_audited,
     alerts::bulk_triage_spares_what_changed_since,
+    triage::suppressed_alerts_are_closed_and_counted,
+    triage::snoozed_alerts_come_back,
+    triage::bulk_changes_are_taken_back_but_for_later_decisions,
+    triage::every_order_pages_in_both_directions,
+    triage::facets_volume_and_groups_add_up,
     logs::numbers_have_no_gaps_under_concurrent_writers,
     logs::what_is_not_committed_leaves_no_trace,
     logs::a_follower_misses_and_repeats_nothing,

@@ -2,8 +2,8 @@
 
 use guardian_catalog::{
     Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, ExporterSeen, ExporterState,
-    FactorKind, LinkKind, NewApiKey, NewLink, NewUser, RoleDraft, RuleDraft, RuleOrigin, TenantChange, User,
-    UserChange,
+    FactorKind, LinkKind, NewApiKey, NewLink, NewUser, RoleDraft, RuleDraft, RuleOrigin, SuppressionDraft,
+    TenantChange, User, UserChange, Verdict,
 };
 use guardian_model::{AlertId, Scope, TenantId};
 use serde_json::json;
@@ -18,6 +18,7 @@ struct Full {
     key: Uuid,
     session: Uuid,
     link: Uuid,
+    suppression: Uuid,
 }
 
 /// A tenant with one of everything.
@@ -61,8 +62,9 @@ async fn fill(db: &Db, slug: &str) -> Full {
         expires: START + 9,
     };
     let link = tx.create_link(&link).await.unwrap().id;
+    let suppression = tx.create_suppression(&suppression()).await.unwrap().id;
     tx.commit().await.unwrap();
-    Full { tenant, user, alert, key, session, link }
+    Full { tenant, user, alert, key, session, link, suppression }
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -81,6 +83,20 @@ fn role() -> RoleDraft {
         description: String::new(),
         permissions: vec!["users:read".into()],
         mfa_required: false,
+    }
+}
+
+fn suppression() -> SuppressionDraft {
+    SuppressionDraft {
+        name: "s".into(),
+        rule_id: Some("none".into()),
+        entity_kind: None,
+        entity: None,
+        group: None,
+        verdict: Verdict::Benign,
+        reason: "r".into(),
+        expires: None,
+        enabled: true,
     }
 }
 
@@ -116,12 +132,13 @@ async fn visible(db: &Db, scope: &Scope) -> Vec<(&'static str, usize)> {
         ("roles", s.roles().await.unwrap().len()),
         ("links", s.links().await.unwrap().len()),
         ("tenants", s.tenant_list().await.unwrap().len()),
+        ("suppressions", s.suppressions().await.unwrap().len()),
     ]
 }
 
 pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     let (ours, theirs) = (fill(db, "ours").await, fill(db, "theirs").await);
-    let one = [2, 2, 1, 1, 1, 1, 1, 1, 1, 1];
+    let one = [2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1];
     for (scope, times) in [
         (Scope::of(ours.tenant), 1),
         (Scope::of(theirs.tenant), 1),
@@ -152,6 +169,7 @@ pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     refused("api_key", s.api_key(theirs.key).await);
     refused("user_named", s.user_named("user-theirs").await);
     refused("role_members", s.role_members(them).await);
+    refused("suppression", s.suppression(theirs.suppression).await);
     refused("audit", s.audit(them, &AuditFilter::default(), None, 9).await);
     refused("verify_audit", s.verify_audit(them).await);
     refused("changes_since", s.changes_since(them, 0, 9).await);
@@ -174,7 +192,7 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     let mut tx = scoped.begin(ours.tenant, ann()).await.unwrap();
     refused("change_alert", tx.change_alert(theirs.alert, &AlertChange::Acknowledge).await);
     let all = AlertFilter::of(theirs.tenant);
-    assert_eq!(tx.change_alerts(&all, i64::MAX, &AlertChange::Acknowledge).await.unwrap(), 0);
+    assert_eq!(tx.change_alerts(&all, i64::MAX, &AlertChange::Acknowledge).await.unwrap().changed, 0);
     refused("assign", tx.change_alert(ours.alert, &AlertChange::Assign(Some(theirs.user.id))).await);
     refused("set_membership", tx.set_membership(theirs.user.id, Some("viewer")).await);
     refused("set_password", tx.set_password(theirs.user.id, "x".into(), None).await);
@@ -198,6 +216,8 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     refused("close_session", tx.close_session(theirs.user.id, theirs.session).await);
     refused("close_session", tx.close_session(ours.user.id, theirs.session).await);
     refused("revoke_api_key", tx.revoke_api_key(theirs.key).await);
+    refused("delete_suppression", tx.delete_suppression(theirs.suppression).await);
+    refused("apply_suppression", tx.apply_suppression(theirs.suppression).await);
     assert_eq!(tx.clear_replay(None).await.unwrap(), 1, "ours only");
     tx.enable_rule("r1", false).await.unwrap();
     tx.delete_rule("r1").await.unwrap();

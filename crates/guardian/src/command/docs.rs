@@ -36,7 +36,7 @@ impl Docs {
             Page::Cli => cli(),
             Page::Configuration => configuration(),
             Page::Fields => fields(),
-            Page::Openapi => guardian_api::openapi().to_pretty_json()?,
+            Page::Openapi => guardian_api::openapi_text()?,
         };
         output::line(text.trim_end())?;
         Ok(ExitCode::SUCCESS)

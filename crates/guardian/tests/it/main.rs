@@ -17,4 +17,5 @@ mod http;
 mod live;
 mod reference;
 mod rules;
+mod triage;
 mod wire;

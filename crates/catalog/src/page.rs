@@ -1,0 +1,43 @@
+//! Pages by keyset: a page begins after the last row of the one before, by its sort value and id, so that pages neither
+//! repeat nor shift while rows come and go.
+
+use sea_orm::sea_query::{Expr, ExprTrait, Order};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Select};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The sort value of a page's last row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PageKey {
+    /// A time, a count or a rank.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+/// Orders a query by `by`, largest first unless `ascending`, the id deciding among equals, and lets it begin after
+/// `place`.
+pub(crate) fn by<E: EntityTrait>(
+    query: Select<E>,
+    by: &Expr,
+    id: E::Column,
+    ascending: bool,
+    place: Option<(&PageKey, Uuid)>,
+) -> Select<E> {
+    let order = if ascending { Order::Asc } else { Order::Desc };
+    let query = match place {
+        None => query,
+        Some((key, last)) => {
+            let (beyond, equal) = match (key, ascending) {
+                (PageKey::Number(n), true) => (by.clone().gt(*n), by.clone().eq(*n)),
+                (PageKey::Number(n), false) => (by.clone().lt(*n), by.clone().eq(*n)),
+                (PageKey::Text(t), true) => (by.clone().gt(t.as_str()), by.clone().eq(t.as_str())),
+                (PageKey::Text(t), false) => (by.clone().lt(t.as_str()), by.clone().eq(t.as_str())),
+            };
+            let after = if ascending { id.gt(last) } else { id.lt(last) };
+            query.filter(Condition::any().add(beyond).add(Condition::all().add(equal).add(after)))
+        }
+    };
+    query.order_by(by.clone(), order.clone()).order_by(id, order)
+}
