@@ -10,4 +10,7 @@ if (existsSync(new URL("../openapi.next.json", import.meta.url))) {
   Object.assign(document.paths, next.paths);
   Object.assign(document.components.schemas, next.components.schemas);
 }
-writeFileSync(new URL("../src/api/schema.ts", import.meta.url), astToString(await openapiTS(document)));
+writeFileSync(
+  new URL("../src/api/schema.ts", import.meta.url),
+  astToString(await openapiTS(document, { defaultNonNullable: false })),
+);
