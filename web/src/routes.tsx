@@ -113,11 +113,65 @@ const helpPage = createRoute({
   component: lazyRouteComponent(() => import("@/pages/help/page")),
 });
 
+const link = createRoute({
+  getParentRoute: () => root,
+  path: "/link",
+  component: lazyRouteComponent(() => import("@/pages/link/page")),
+});
+const users = createRoute({
+  getParentRoute: () => inside,
+  path: "/users",
+  validateSearch: search({ q: "text", status: ["active", "disabled", "pending"], sort: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/users/page")),
+});
+const roles = createRoute({
+  getParentRoute: () => inside,
+  path: "/roles",
+  component: lazyRouteComponent(() => import("@/pages/roles/page")),
+});
+const tenants = createRoute({
+  getParentRoute: () => inside,
+  path: "/tenants",
+  component: lazyRouteComponent(() => import("@/pages/tenants/page")),
+});
+const keys = createRoute({
+  getParentRoute: () => inside,
+  path: "/keys",
+  component: lazyRouteComponent(() => import("@/pages/keys/page")),
+});
+const profile = createRoute({
+  getParentRoute: () => inside,
+  path: "/profile",
+  component: lazyRouteComponent(() => import("@/pages/profile/page")),
+});
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("@/pages/settings/page")),
+});
+
 /** Every page, once. */
 const tree = root.addChildren([
   signIn,
   setup,
-  inside.addChildren([home, alerts, alert, hunt, rules, rule, exporters, help, helpPage]),
+  link,
+  inside.addChildren([
+    home,
+    alerts,
+    alert,
+    hunt,
+    rules,
+    rule,
+    exporters,
+    users,
+    roles,
+    tenants,
+    keys,
+    profile,
+    settings,
+    help,
+    helpPage,
+  ]),
 ]);
 
 export const router = createRouter({

@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Keyboard, LogOut } from "lucide-react";
-import { api, must } from "@/api/client";
+import { Building2, Keyboard, LogOut, UserRound } from "lucide-react";
+import { api, chooseTenant, must } from "@/api/client";
 import { useFormat } from "@/i18n/format";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Menu, MenuItem, MenuLabel, MenuLine, MenuPick } from "@/ui/menu";
@@ -88,6 +88,9 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
         ]}
       />
       <MenuLine />
+      <MenuItem icon={UserRound} onSelect={() => void navigate({ to: "/profile" })}>
+        {t("profile")}
+      </MenuItem>
       <MenuItem icon={Keyboard} onSelect={onShortcuts}>
         {t("shortcuts")}
       </MenuItem>
@@ -100,5 +103,34 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
 
 /** Which tenant the console shows; only where there is a choice. */
 export function TenantMenu() {
-  return null;
+  const t = useText(text);
+  const session = useSession();
+  const current = (session.tenants ?? []).find((tenant) => tenant.id === session.tenant);
+  if ((session.tenants?.length ?? 0) < 2) return null;
+  const choose = (id: string) => {
+    chooseTenant(id);
+    // Nothing of the other tenant may stay on the screen or in memory.
+    location.assign("/");
+  };
+  return (
+    <Menu
+      trigger={
+        <button
+          type="button"
+          aria-label={`${t("tenant")}: ${current?.name ?? ""}`}
+          className="flex h-(--control) max-w-44 items-center gap-2 rounded-m border border-line-strong/70 bg-raised px-2.5 text-sm hover:border-line-strong"
+        >
+          <Building2 aria-hidden size={15} className="shrink-0 text-text-3" />
+          <span className="truncate max-sm:hidden">{current?.name}</span>
+        </button>
+      }
+    >
+      <MenuLabel>{t("tenant")}</MenuLabel>
+      <MenuPick
+        value={session.tenant}
+        onChange={choose}
+        options={session.tenants.map((tenant) => ({ value: tenant.id, label: tenant.name }))}
+      />
+    </Menu>
+  );
 }

@@ -1,10 +1,34 @@
-import { BookOpen, Bell, Crosshair, LayoutDashboard, type LucideIcon, Radar, Router as RouterIcon } from "lucide-react";
+import {
+  Bell,
+  BookOpen,
+  Building2,
+  Crosshair,
+  KeyRound,
+  LayoutDashboard,
+  type LucideIcon,
+  Radar,
+  Router as RouterIcon,
+  Settings,
+  ShieldCheck,
+  Users,
+} from "lucide-react";
 import type { PlainKey } from "@/i18n/text";
 import type { text } from "./strings";
 
 /** A page that the navigation and the command palette offer. */
 export interface NavigationItem {
-  to: "/" | "/alerts" | "/hunt" | "/rules" | "/exporters" | "/help";
+  to:
+    | "/"
+    | "/alerts"
+    | "/hunt"
+    | "/rules"
+    | "/exporters"
+    | "/users"
+    | "/roles"
+    | "/tenants"
+    | "/keys"
+    | "/settings"
+    | "/help";
   label: PlainKey<typeof text>;
   icon: LucideIcon;
   /** Without it, the page is not offered. */
@@ -28,5 +52,10 @@ export const NAVIGATION: readonly NavigationItem[] = [
     key: "e",
     group: "groupManage",
   },
+  { to: "/users", label: "users", icon: Users, permission: "users:read", key: "u", group: "groupManage" },
+  { to: "/roles", label: "roles", icon: ShieldCheck, permission: "users:read", group: "groupManage" },
+  { to: "/tenants", label: "tenants", icon: Building2, permission: "tenants:manage", group: "groupManage" },
+  { to: "/keys", label: "keys", icon: KeyRound, permission: "keys:manage", group: "groupManage" },
+  { to: "/settings", label: "settings", icon: Settings, permission: "settings:read", group: "groupManage" },
   { to: "/help", label: "help", icon: BookOpen, key: "m", group: "groupManage" },
 ];

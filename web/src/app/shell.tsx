@@ -11,6 +11,7 @@ import { type Bindings, useKeys } from "./keys";
 import { NAVIGATION, type NavigationItem } from "./navigation";
 import { Palette } from "./palette";
 import { resolveTheme, usePreferences, useText } from "./preferences";
+import { ProofDialog } from "./proof-dialog";
 import { useSession } from "./session";
 import { MOD, Shortcuts } from "./shortcuts";
 import { text } from "./strings";
@@ -256,6 +257,7 @@ function Frame() {
       <Drawer open={drawer} onClose={() => setDrawer(false)} />
       <Palette open={palette} onClose={() => setPalette(false)} onShortcuts={showShortcuts} />
       <Shortcuts open={shortcuts} onClose={() => setShortcuts(false)} />
+      <ProofDialog />
       <Toasts />
     </div>
   );

@@ -4,7 +4,7 @@ import type { ReactElement, ReactNode } from "react";
 import { classes } from "./classes";
 
 const POPUP =
-  "pop min-w-48 max-h-[min(420px,var(--available-height))] overflow-y-auto rounded-m border border-line-strong bg-raised p-1 shadow-float outline-none text-sm";
+  "pop min-w-48 max-h-[min(600px,var(--available-height))] overflow-y-auto rounded-m border border-line-strong bg-raised p-1 shadow-float outline-none text-sm";
 const ITEM =
   "flex items-center gap-2.5 rounded-s px-2.5 py-1.5 text-text-2 outline-none select-none cursor-default " +
   "data-[highlighted]:bg-hover data-[highlighted]:text-text data-[disabled]:opacity-45";

@@ -43,7 +43,7 @@ export function PageHeader({
 }) {
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-2 px-4 pb-3 pt-5 md:px-6">
-      <div className="min-w-0 flex-1">
+      <div className="min-w-0 flex-1 max-sm:basis-full">
         <h1 className="m-0 truncate text-xl font-semibold tracking-[-0.012em]">{title}</h1>
         {detail && <div className="mt-0.5 text-sm text-text-3">{detail}</div>}
       </div>

@@ -164,7 +164,7 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct HistogramQuery {
+pub(crate) struct FlowHistogramQuery {
     /// Filter, as in the search.
     pub(crate) filter: Option<String>,
     /// Received at or after this time, RFC 3339; an hour ago by default.
@@ -177,7 +177,7 @@ pub(crate) struct HistogramQuery {
 
 /// Flows over time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Histogram {
+pub(crate) struct FlowHistogram {
     /// Start of the range, RFC 3339.
     pub(crate) from: String,
     /// End of the range, RFC 3339.
@@ -185,12 +185,12 @@ pub(crate) struct Histogram {
     /// Length of a bucket.
     pub(crate) step_seconds: u64,
     /// By time; buckets without flows are left out.
-    pub(crate) buckets: Vec<HistogramBucket>,
+    pub(crate) buckets: Vec<FlowHistogramBucket>,
 }
 
 /// What was received in one step.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HistogramBucket {
+pub(crate) struct FlowHistogramBucket {
     /// Its start, RFC 3339.
     pub(crate) start: String,
     /// Flows.
@@ -211,13 +211,13 @@ fn step(range_micros: i64, buckets: u64) -> u64 {
 }
 
 /// Count flows over time
-#[utoipa::path(get, path = "/flows/histogram", tag = "telemetry", params(HistogramQuery),
-    responses((status = 200, body = Histogram), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/flows/histogram", tag = "telemetry", params(FlowHistogramQuery),
+    responses((status = 200, body = FlowHistogram), (status = 422, body = Problem)))]
 async fn histogram(
     State(state): State<ApiState>,
     caller: Caller,
-    Query(query): Query<HistogramQuery>,
-) -> ApiResult<Json<Histogram>> {
+    Query(query): Query<FlowHistogramQuery>,
+) -> ApiResult<Json<FlowHistogram>> {
     let scope = caller.scope(Permission::FlowsRead).await?;
     let now = state.clock.now();
     let time = |name: &str, text: &Option<String>, default: Micros| {
@@ -239,13 +239,13 @@ async fn histogram(
     );
     let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
     let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let bucket = |row: &Value| HistogramBucket {
+    let bucket = |row: &Value| FlowHistogramBucket {
         start: row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned(),
         flows: number(row, "total_flows"),
         bytes: number(row, "total_bytes"),
     };
     let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
-    Ok(Json(Histogram {
+    Ok(Json(FlowHistogram {
         from: from.to_string(),
         to: to.to_string(),
         step_seconds,

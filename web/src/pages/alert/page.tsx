@@ -13,6 +13,7 @@ import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Ago, At } from "@/ui/time";
 import { Evidence } from "./evidence";
+import { MoreTriage, Similar } from "./more";
 import { Triage } from "./triage";
 
 export default function AlertPage() {
@@ -69,7 +70,12 @@ function Detail({ alert }: { alert: Alert }) {
             {alert.retro && <Badge tone="low">{t("sourceRetro")}</Badge>}
           </div>
         </div>
-        {triage && <Triage alert={alert} />}
+        {triage && (
+          <div className="flex flex-wrap gap-2">
+            <MoreTriage alert={alert} />
+            <Triage alert={alert} />
+          </div>
+        )}
       </header>
       <div className="grid gap-4 lg:grid-cols-[minmax(0,1fr)_320px]">
         <div className="flex min-w-0 flex-col gap-4">
@@ -146,6 +152,7 @@ function Detail({ alert }: { alert: Alert }) {
               ]}
             />
           </Panel>
+          <Similar alert={alert} />
         </div>
       </div>
     </div>

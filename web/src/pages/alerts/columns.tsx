@@ -45,6 +45,7 @@ export function useAlertColumns(): readonly Column<Alert>[] {
         width: 240,
         grow: 2,
         fixed: true,
+        sort: "title",
         cell: (a) => (
           <Link to="/alerts/$id" params={{ id: a.id }} className="font-medium text-text no-underline hover:text-accent">
             {a.title}
@@ -56,6 +57,7 @@ export function useAlertColumns(): readonly Column<Alert>[] {
         id: "entity",
         label: t("columnEntity"),
         width: 150,
+        sort: "entity",
         cell: (a) => <span className="mono">{a.entity}</span>,
         value: (a) => a.entity,
       },
@@ -82,6 +84,7 @@ export function useAlertColumns(): readonly Column<Alert>[] {
         width: 84,
         grow: 0,
         end: true,
+        sort: "count",
         cell: (a) => format.count(a.count),
         value: (a) => a.count,
       },
@@ -90,6 +93,7 @@ export function useAlertColumns(): readonly Column<Alert>[] {
         label: t("columnStatus"),
         width: 124,
         grow: 0,
+        sort: "status",
         cell: (a) => <AlertStatus status={a.status} />,
         value: (a) => a.status,
       },

@@ -16,6 +16,9 @@ export function alertQuery(state: AlertSearch) {
     ...(state.entity ? { entity: state.entity } : {}),
     ...(state.attack ? { attack: state.attack } : {}),
     ...(state.replay ? { replay: state.replay } : {}),
+    ...(state.assignee ? { assignee: state.assignee } : {}),
+    ...(state.snoozed ? { snoozed: state.snoozed } : {}),
+    ...(state.suppressed ? { suppressed: state.suppressed } : {}),
     ...(state.from ? { from: state.from } : {}),
     ...(state.to ? { to: state.to } : {}),
   };

@@ -4,21 +4,26 @@ import { BellOff, FilterX } from "lucide-react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
 import { useLive } from "@/live/live";
 import { SEVERITIES } from "@/ui/badge";
 import { Button, LinkButton } from "@/ui/button";
 import { SearchBox, Select } from "@/ui/form";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
+import { NOTHING, type Selection } from "@/ui/grid/column";
 import { Grid } from "@/ui/grid/grid";
 import { PageHeader } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
 import { text as ui } from "@/ui/strings";
 import { Segmented } from "@/ui/tabs";
+import { BulkBar } from "./bulk";
+import { Chips } from "./chips";
 import { AlertCard, useAlertColumns } from "./columns";
 import { alertCountsQuery, alertPages, alertsQuery } from "./data";
 import type { AlertSearch } from "./search";
 import { text } from "./strings";
+import { Volume } from "./volume";
 
 const FRESH_MS = 2_000;
 
@@ -58,10 +63,20 @@ export default function AlertsPage() {
   const list = useInfiniteQuery(alertsQuery(state));
   const counts = useQuery(alertCountsQuery(state));
   const fresh = useFresh();
+  const triage = useCan("alerts:triage");
+  const [selection, setSelection] = useState<Selection>(NOTHING);
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const change = useCallback(
-    (part: Partial<AlertSearch>) => void navigate({ search: (before) => ({ ...before, ...part }), replace: true }),
+    (part: Partial<AlertSearch>) => {
+      // What was selected belongs to the list that was shown.
+      setSelection(NOTHING);
+      void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
+    },
     [navigate],
+  );
+  const onBrush = useCallback(
+    (from: number, to: number) => change({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
+    [change],
   );
   const [query, setQuery] = useSlowText(state.q ?? "", (q) => change({ q: q || undefined }));
   useKeys({ "/": () => searchBox.current?.focus() });
@@ -113,12 +128,21 @@ export default function AlertsPage() {
             { value: "only" as const, label: t("replayOnly") },
           ]}
         />
+        <Chips state={state} onChange={change} />
         {filtered && (
           <Button look="quiet" icon={FilterX} onClick={() => void navigate({ search: {}, replace: true })}>
             {t("clear")}
           </Button>
         )}
       </div>
+      <Volume state={state} onBrush={onBrush} />
+      <BulkBar
+        selection={selection}
+        rows={rows}
+        total={counts.data?.total ?? rows.length}
+        state={state}
+        onSelect={setSelection}
+      />
       <div className="panel mx-3 mb-3 flex min-h-0 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
         {list.error && !list.data ? (
           <Failure error={list.error} onRetry={() => void list.refetch()} />
@@ -134,7 +158,8 @@ export default function AlertsPage() {
             onMore={hasNextPage ? more : undefined}
             loadingMore={list.isFetchingNextPage}
             sort={state.sort ?? "activity"}
-            onSort={(sort) => change({ sort: sort.replace(/^-/, "") })}
+            onSort={(sort) => change({ sort })}
+            {...(triage ? { selection, onSelect: setSelection } : {})}
             onOpen={(alert) => void navigate({ to: "/alerts/$id", params: { id: alert.id } })}
             card={(alert) => <AlertCard alert={alert} />}
             fresh={fresh}
