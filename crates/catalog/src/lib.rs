@@ -44,7 +44,7 @@ pub use alerts::{
     ALERT_PAGE_MAX, Alert, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFilter, AlertPage, AlertSort,
     AlertStatus, BULK_MAX, EVIDENCE_MAX, ReplayFilter, UpsertOutcome, Upserted, Verdict,
 };
-pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
+pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
 pub use credentials::{

@@ -79,10 +79,7 @@ pub(crate) fn browser_tests() -> Result<()> {
     let browser = chromium()?;
     let program = cargo::guardian();
     ensure!(program.is_file(), "{} is not built", program.display());
-    npm(
-        &["run", "e2e", "--silent"],
-        &[("E2E_PROGRAM", program.as_path()), ("E2E_CHROMIUM", browser.as_path())],
-    )
+    npm(&["run", "e2e", "--silent"], &[("E2E_PROGRAM", program.as_path()), ("E2E_CHROMIUM", browser.as_path())])
 }
 
 /// Path of Chromium, installed when missing.

@@ -2,7 +2,9 @@
 
 mod alerts;
 mod api_keys;
+mod audit;
 mod exporters;
+mod factors;
 mod flows;
 mod invitations;
 mod profile;
@@ -15,6 +17,7 @@ mod session;
 mod stream;
 mod system;
 mod tenants;
+mod tokens;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +27,7 @@ use crate::state::ApiState;
 /// The routes of every resource below `/api/v1`, in the order of the documentation.
 pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
+    factors::routes,
     profile::routes,
     users::routes,
     invitations::routes,
@@ -31,6 +35,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     tenants::routes,
     security::routes,
     api_keys::routes,
+    tokens::routes,
+    audit::routes,
     alerts::routes,
     flows::routes,
     query::routes,
