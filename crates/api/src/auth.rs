@@ -110,7 +110,12 @@ impl From<IdentityError> for ApiError {
         let retry_after = error.retry_after_secs();
         let text = error.to_string();
         let mapped = match error {
-            IdentityError::BadCredentials => Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text),
+            IdentityError::BadCredentials | IdentityError::BadCode => {
+                Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text)
+            }
+            IdentityError::FactorRequired => Self::new(StatusCode::FORBIDDEN, "factor-required", text),
+            IdentityError::EnrolmentRequired => Self::new(StatusCode::FORBIDDEN, "enrolment-required", text),
+            IdentityError::RateLimited { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text),
             IdentityError::NotSignedIn => Self::unauthenticated(text),
             IdentityError::Locked { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "locked", text),
             IdentityError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text),
@@ -168,7 +173,8 @@ pub(crate) fn refuse_foreign(parts: &Parts) -> ApiResult<()> {
     }
     if upgrade || changes {
         let host = header("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
-        let origin = header("origin").and_then(|o| o.split_once("://")).map(|(_, authority)| authority);
+        // An origin without a host (`null`, of a sandboxed frame) is nobody's.
+        let origin = header("origin").map(|o| o.split_once("://").map_or("", |(_, authority)| authority));
         if origin.is_some() && origin != host || upgrade && origin.is_none() {
             return Err(ApiError::forbidden("the Origin header is not this server's"));
         }
@@ -191,6 +197,7 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> ApiResult<Option<Calle
     } else {
         return Ok(None);
     };
+    state.identity.count_request(&principal)?;
     let tenant = match parts.headers.get(TENANT_HEADER).map(|v| v.to_str()) {
         None => principal.home,
         Some(text) => text.ok().and_then(|t| t.parse().ok()).ok_or_else(|| ApiError::not_found("tenant"))?,
@@ -202,7 +209,23 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        authenticate(parts, state).await?.ok_or_else(|| ApiError::unauthenticated("sign in or send an API key"))
+        let Arrival(caller) = Arrival::from_request_parts(parts, state).await?;
+        state.identity.require_complete(&caller.principal)?;
+        Ok(caller)
+    }
+}
+
+/// Somebody whose sign-in may still lack its second factor: for the few operations that complete it. Everything else
+/// takes a [`Caller`].
+#[derive(Clone)]
+pub struct Arrival(pub Caller);
+
+impl FromRequestParts<ApiState> for Arrival {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let caller = authenticate(parts, state).await?;
+        caller.map(Self).ok_or_else(|| ApiError::unauthenticated("sign in or send an API key"))
     }
 }
 
@@ -210,6 +233,10 @@ impl OptionalFromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Option<Self>, ApiError> {
-        authenticate(parts, state).await
+        let caller = authenticate(parts, state).await?;
+        if let Some(caller) = &caller {
+            state.identity.require_complete(&caller.principal)?;
+        }
+        Ok(caller)
     }
 }

@@ -49,7 +49,7 @@ struct Document;
 
 /// The OpenAPI 3.1 document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    operations::named(versioned().split_for_parts().1)
+    operations::finished(versioned().split_for_parts().1)
 }
 
 /// The document as text, always the same for the same program.
@@ -78,16 +78,32 @@ impl MakeRequestId for RequestIds {
     }
 }
 
+/// What pages may load: the program's own files, and nothing written into the page itself. Styles that scripts set on
+/// elements through the object model stay possible, `<style>` and `style=""` do not.
+const CONTENT_SECURITY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                                connect-src 'self' wss:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+                                frame-ancestors 'none'";
+/// The page of the API's documentation is not ours and writes styles into itself.
+const DOCUMENTATION_SECURITY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+                                      img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+                                      frame-ancestors 'none'";
+/// Two years, as the preload lists want it.
+const INSIST_ON_HTTPS: &str = "max-age=63072000; includeSubDomains";
+
 /// Everything that is served.
 pub fn router(state: ApiState) -> Router {
     let (api, document) = versioned().split_for_parts();
-    let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", operations::named(document));
+    let docs: Router<ApiState> = utoipa_swagger_ui::SwaggerUi::new("/api/docs")
+        .url("/api/v1/openapi.json", operations::finished(document))
+        .into();
     let id = HeaderName::from_static("x-request-id");
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
+    let content = header::CONTENT_SECURITY_POLICY;
+    let hsts = state.settings.hsts.then(|| HeaderValue::from_static(INSIST_ON_HTTPS));
     api.merge(resources::probes())
-        .merge(docs)
+        .merge(docs.layer(fixed(content.clone(), DOCUMENTATION_SECURITY)))
         .fallback(console::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
@@ -97,6 +113,11 @@ pub fn router(state: ApiState) -> Router {
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(fixed(content, CONTENT_SECURITY))
+        .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"))
+        .layer(SetResponseHeaderLayer::overriding(header::STRICT_TRANSPORT_SECURITY, hsts))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, RequestIds))

@@ -1,15 +1,44 @@
-//! Names of the operations in the OpenAPI document. Handlers are named for their file (`list`, `detail`), which repeats;
+//! What all operations of the OpenAPI document have in common: names and answers. Handlers are named for their file (`list`, `detail`), which repeats;
 //! OpenAPI wants each operation's id once, and generated clients depend on it.
 
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{OpenApi, PathItem};
+use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBuilder};
+
+/// The extension that says which permission an operation asks for: its name, `session` for anybody who signed in, or
+/// `public`.
+const PERMISSION: &str = "x-permission";
 
 /// What all paths begin with.
 const PREFIX: &str = "/api/v1/";
 
+/// The document as it is served.
+pub(crate) fn finished(document: OpenApi) -> OpenApi {
+    answered(named(document))
+}
+
+/// Documents what every operation may answer beside its own: that nobody is signed in, and that something is wrong.
+fn answered(mut document: OpenApi) -> OpenApi {
+    let problem = |text: &str| {
+        let schema = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        RefOr::T(ResponseBuilder::new().description(text).content("application/problem+json", content).build())
+    };
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item).into_iter().filter_map(|(_, operation)| operation.as_mut()) {
+            let answers = &mut operation.responses.responses;
+            let named = operation.extensions.as_ref().and_then(|all| all.get(PERMISSION));
+            if named.is_none_or(|name| name != "public") {
+                answers.entry("401".to_owned()).or_insert_with(|| problem("Nobody is signed in"));
+            }
+            answers.entry("default".to_owned()).or_insert_with(|| problem("Something is wrong; the type says what"));
+        }
+    }
+    document
+}
+
 /// Gives every operation the id that its method and path make: `post_alerts_id_close`.
-pub(crate) fn named(mut document: OpenApi) -> OpenApi {
+fn named(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             if let Some(operation) = operation {

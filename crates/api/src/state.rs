@@ -48,6 +48,9 @@ pub struct ApiState {
 pub struct ApiSettings {
     /// Whether `/metrics` answers without a key.
     pub metrics_public: bool,
+    /// Whether browsers are told to insist on HTTPS from now on: only with the operator's own certificate, because with
+    /// the local authority's they would lock people out who do not trust it yet.
+    pub hsts: bool,
 }
 
 /// Figures of the last second, for headers and live views.

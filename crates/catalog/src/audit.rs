@@ -1,14 +1,25 @@
-//! The audit trail: one chain of hashes a tenant, so that an entry that was changed, removed or put in later is found.
-//! Entries are never changed or deleted here, by nobody.
+//! The audit trail: one chain of SHA-256 hashes a tenant, so that an entry that was changed, removed or put in later is
+//! found. Signed checkpoints say what its head was, so that a trail that was written anew as a whole is found too; making
+//! and checking signatures is the business of `identity`. Entries are never changed or deleted here, by nobody.
 
 use guardian_model::{Micros, TenantId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, Func, LikeExpr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use crate::entity::{audit, tenant};
-use crate::text::clean;
-use crate::{Actor, CatalogError, Scoped, Subject};
+use crate::entity::{audit, audit_checkpoint, tenant};
+use crate::text::{clean, contains_pattern};
+use crate::{Actor, ActorKind, CatalogError, Scoped, Subject, Tx};
+
+/// How entries were hashed by the first Guardian (BLAKE3).
+const SCHEME_BLAKE3: i32 = 1;
+
+/// How entries are hashed now.
+const SCHEME_SHA256: i32 = 2;
 
 /// Entries read at once while a chain is verified.
 const VERIFY_CHUNK: u64 = 1_000;
@@ -53,10 +64,31 @@ pub struct AuditFilter {
     pub subject_id: Option<String>,
     /// What this actor id did.
     pub actor_id: Option<String>,
+    /// What this sort of actor did.
+    pub actor_kind: Option<ActorKind>,
+    /// Whose action, subject id or actor name contains this text.
+    pub search: Option<String>,
     /// From this time on.
     pub from: Option<Micros>,
     /// Before this time.
     pub to: Option<Micros>,
+}
+
+/// A statement of what the head of a trail was at some time, signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Whose trail.
+    pub tenant: TenantId,
+    /// The number of the last entry.
+    pub seq: i64,
+    /// Hexadecimal hash of that entry.
+    pub hash: String,
+    /// When it was made.
+    pub time: Micros,
+    /// Which key signed it.
+    pub key_id: String,
+    /// The Ed25519 signature, hexadecimal.
+    pub signature: String,
 }
 
 /// What verifying a chain showed.
@@ -67,6 +99,8 @@ pub enum Verification {
     Intact {
         /// How many entries there are.
         entries: i64,
+        /// How many checkpoints agree with it.
+        checkpoints: u64,
         /// Hexadecimal hash of the last one; write it down elsewhere to prove the trail later.
         head: String,
     },
@@ -90,6 +124,14 @@ pub(crate) struct Draft {
 
 /// What the first entry of a tenant's chain is linked to.
 pub(crate) fn genesis(tenant: TenantId) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"guardian audit genesis v2\0");
+    hasher.update(tenant.0.as_bytes());
+    hasher.finalize().into()
+}
+
+/// What the first entry of a chain that the first Guardian began is linked to.
+fn genesis_blake3(tenant: TenantId) -> [u8; 32] {
     blake3::derive_key("guardian audit chain v1 genesis", tenant.0.as_bytes())
 }
 
@@ -102,6 +144,9 @@ pub(crate) fn link(
     drafts: Vec<Draft>,
 ) -> Vec<audit::Model> {
     let json = |value: Value| if value.is_null() { None } else { Some(value.to_string()) };
+    if head.audit_seq == 0 {
+        head.audit_head = genesis(tenant).to_vec();
+    }
     drafts
         .into_iter()
         .map(|draft| {
@@ -122,7 +167,7 @@ pub(crate) fn link(
                 subject_id: draft.id,
                 before: json(draft.before),
                 after: json(draft.after),
-                scheme: 1,
+                scheme: SCHEME_SHA256,
             };
             row.hash = hash(&row).to_vec();
             head.audit_head.clone_from(&row.hash);
@@ -131,14 +176,28 @@ pub(crate) fn link(
         .collect()
 }
 
-/// BLAKE3 over the previous hash and every field, each with its length before it, absent apart from empty.
+/// The hash over the previous hash and every field, each with its length before it, absent apart from empty.
+/// `docs/audit.md` says it byte by byte, so that others can verify a trail.
 fn hash(row: &audit::Model) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("guardian audit chain v1 entry");
-    hasher.update(&row.prev_hash);
-    hasher.update(row.tenant_id.as_bytes());
-    hasher.update(&row.seq.to_le_bytes());
-    hasher.update(&row.time.to_le_bytes());
-    let fields = [
+    if row.scheme == SCHEME_BLAKE3 {
+        let mut hasher = blake3::Hasher::new_derive_key("guardian audit chain v1 entry");
+        fields(row, |bytes| {
+            hasher.update(bytes);
+        });
+        return *hasher.finalize().as_bytes();
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(b"guardian audit entry v2\0");
+    fields(row, |bytes| hasher.update(bytes));
+    hasher.finalize().into()
+}
+
+fn fields(row: &audit::Model, mut take: impl FnMut(&[u8])) {
+    take(&row.prev_hash);
+    take(row.tenant_id.as_bytes());
+    take(&row.seq.to_le_bytes());
+    take(&row.time.to_le_bytes());
+    let texts = [
         Some(&row.actor_kind),
         row.actor_id.as_ref(),
         Some(&row.actor_name),
@@ -150,11 +209,10 @@ fn hash(row: &audit::Model) -> [u8; 32] {
         row.before.as_ref(),
         row.after.as_ref(),
     ];
-    for field in fields {
-        hasher.update(&field.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
-        hasher.update(field.map_or(&[], |text| text.as_bytes()));
+    for text in texts {
+        take(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        take(text.map_or(&[], |text| text.as_bytes()));
     }
-    *hasher.finalize().as_bytes()
 }
 
 impl Scoped<'_> {
@@ -172,41 +230,50 @@ impl Scoped<'_> {
         if let Some(before) = before {
             query = query.filter(C::Seq.lt(before));
         }
-        if let Some(action) = &filter.action {
-            query = query.filter(C::Action.starts_with(clean(action, 100)));
-        }
-        if let Some(subject) = filter.subject {
-            query = query.filter(C::Subject.eq(subject.as_str()));
-        }
-        if let Some(id) = &filter.subject_id {
-            query = query.filter(C::SubjectId.eq(clean(id, 200)));
-        }
-        if let Some(id) = &filter.actor_id {
-            query = query.filter(C::ActorId.eq(clean(id, 200)));
-        }
-        if let Some(from) = filter.from {
-            query = query.filter(C::Time.gte(from.0));
-        }
-        if let Some(to) = filter.to {
-            query = query.filter(C::Time.lt(to.0));
-        }
+        let query = query.filter(condition(filter));
         let rows = query.limit(limit.clamp(1, AUDIT_PAGE_MAX)).all(self.conn()).await?;
         rows.into_iter().map(AuditEntry::try_from).collect()
     }
 
-    /// Reads the whole trail of `tenant` and names the first entry that is not as it was written.
-    pub async fn verify_audit(&self, tenant: TenantId) -> Result<Verification, CatalogError> {
+    /// How many entries of the trail of `tenant` match.
+    pub async fn audit_count(&self, tenant: TenantId, filter: &AuditFilter) -> Result<u64, CatalogError> {
+        self.require(tenant)?;
+        let query = self.select::<audit::Entity>().filter(audit::Column::TenantId.eq(tenant.0));
+        Ok(query.filter(condition(filter)).count(self.conn()).await?)
+    }
+
+    /// The number and hexadecimal hash of the last entry of `tenant`'s trail.
+    pub async fn audit_head(&self, tenant: TenantId) -> Result<(i64, String), CatalogError> {
+        self.require(tenant)?;
+        let head = tenant::Entity::find_by_id(tenant.0).one(self.conn()).await?;
+        let head = head.ok_or(CatalogError::NotFound("tenant"))?;
+        Ok((head.audit_seq, hex(&head.audit_head)))
+    }
+
+    /// The checkpoints of `tenant`'s trail, newest first, at most `limit`.
+    pub async fn checkpoints(&self, tenant: TenantId, limit: u64) -> Result<Vec<Checkpoint>, CatalogError> {
+        self.require(tenant)?;
+        let query = self
+            .select::<audit_checkpoint::Entity>()
+            .filter(audit_checkpoint::Column::TenantId.eq(tenant.0))
+            .order_by_desc(audit_checkpoint::Column::Seq)
+            .limit(limit);
+        Ok(query.all(self.conn()).await?.into_iter().map(Checkpoint::from).collect())
+    }
+
+    /// Reads the whole trail of `tenant`, compares it with `anchors` (what its head was said to be, by number, whose
+    /// signatures the caller has checked) and names the first entry that is not as it was written.
+    pub async fn verify_audit(&self, tenant: TenantId, anchors: &[Checkpoint]) -> Result<Verification, CatalogError> {
         self.require(tenant)?;
         // The head comes first: entries written meanwhile are then beyond it, never missing.
         let head =
             tenant::Entity::find_by_id(tenant.0).one(self.conn()).await?.ok_or(CatalogError::NotFound("tenant"))?;
-        let mut previous = genesis(tenant).to_vec();
-        let mut seq = 0;
-        while seq < head.audit_seq {
+        let mut walk = Walk::new(tenant, anchors);
+        while walk.seq < head.audit_seq {
             let rows = self
                 .select::<audit::Entity>()
                 .filter(audit::Column::TenantId.eq(tenant.0))
-                .filter(audit::Column::Seq.gt(seq))
+                .filter(audit::Column::Seq.gt(walk.seq))
                 .order_by_asc(audit::Column::Seq)
                 .limit(VERIFY_CHUNK)
                 .all(self.conn())
@@ -215,33 +282,145 @@ impl Scoped<'_> {
                 break;
             }
             for row in rows.into_iter().take_while(|row| row.seq <= head.audit_seq) {
-                seq += 1;
-                if let Some(problem) = problem(&row, seq, &previous) {
-                    return Ok(Verification::Broken { seq, problem: problem.to_owned() });
+                if let Err(problem) = walk.step(row) {
+                    return Ok(Verification::Broken { seq: walk.seq, problem: problem.to_owned() });
                 }
-                previous = row.hash;
             }
         }
-        if seq < head.audit_seq {
-            return Ok(Verification::Broken { seq: seq + 1, problem: "it and what followed are missing".into() });
-        }
-        if previous != head.audit_head {
-            return Ok(Verification::Broken { seq, problem: "it is not the last entry that was written".into() });
-        }
-        Ok(Verification::Intact { entries: seq, head: hex(&previous) })
+        let promised = anchors.iter().map(|anchor| anchor.seq).max().unwrap_or(0);
+        Ok(if walk.seq < head.audit_seq.max(promised) {
+            Verification::Broken { seq: walk.seq + 1, problem: "it and what followed are missing".into() }
+        } else if walk.previous != head.audit_head && head.audit_seq > 0 {
+            Verification::Broken { seq: walk.seq, problem: "it is not the last entry that was written".into() }
+        } else {
+            Verification::Intact { entries: walk.seq, checkpoints: anchors.len() as u64, head: hex(&head.audit_head) }
+        })
     }
 }
 
-fn problem(row: &audit::Model, expected: i64, previous: &[u8]) -> Option<&'static str> {
-    if row.seq != expected {
-        Some("it is missing")
-    } else if row.prev_hash != previous {
-        Some("it does not follow from the entry before it")
-    } else if row.hash != hash(row) {
-        Some("its content was changed")
-    } else {
-        None
+/// A trail on the way from its first entry to its last.
+struct Walk<'a> {
+    seq: i64,
+    previous: Vec<u8>,
+    scheme: i32,
+    tenant: TenantId,
+    anchors: &'a [Checkpoint],
+}
+
+impl<'a> Walk<'a> {
+    fn new(tenant: TenantId, anchors: &'a [Checkpoint]) -> Self {
+        Self { seq: 0, previous: Vec::new(), scheme: 0, tenant, anchors }
     }
+
+    fn step(&mut self, row: audit::Model) -> Result<(), &'static str> {
+        self.seq += 1;
+        if self.seq == 1 {
+            let first = if row.scheme == SCHEME_BLAKE3 { genesis_blake3(self.tenant) } else { genesis(self.tenant) };
+            self.previous = first.to_vec();
+        }
+        // Nobody goes back to an older scheme; whoever pretends so rewrites the trail.
+        let known = (self.scheme.max(SCHEME_BLAKE3)..=SCHEME_SHA256).contains(&row.scheme);
+        if row.seq != self.seq {
+            return Err("it is missing");
+        }
+        if row.prev_hash != self.previous {
+            return Err("it does not follow from the entry before it");
+        }
+        if !known || row.hash != hash(&row) {
+            return Err("its content was changed");
+        }
+        let text = hex(&row.hash);
+        if self.anchors.iter().any(|anchor| anchor.seq == self.seq && anchor.hash != text) {
+            return Err(
+                "a signed checkpoint says that it was another entry: it or one since the checkpoint before was \
+                        written anew",
+            );
+        }
+        self.scheme = row.scheme;
+        self.previous = row.hash;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Keeps a checkpoint of this transaction's tenant. It is about the past, so that it is not an entry itself.
+    pub async fn put_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), CatalogError> {
+        if checkpoint.tenant != self.tenant() {
+            return Err(CatalogError::NotFound("tenant"));
+        }
+        let (hash, signature) = (unhex(&checkpoint.hash), unhex(&checkpoint.signature));
+        let (Some(hash), Some(signature)) = (hash, signature) else {
+            return Err(CatalogError::Invalid("a checkpoint's hash and signature are hexadecimal".into()));
+        };
+        let key = (checkpoint.tenant.0, checkpoint.seq);
+        if audit_checkpoint::Entity::find_by_id(key).one(self.look()).await?.is_some() {
+            return Ok(());
+        }
+        let row = audit_checkpoint::ActiveModel {
+            tenant_id: Set(key.0),
+            seq: Set(key.1),
+            hash: Set(hash),
+            time: Set(checkpoint.time.0),
+            key_id: Set(clean(&checkpoint.key_id, 100)),
+            signature: Set(signature),
+        };
+        let detail = serde_json::json!({ "seq": checkpoint.seq, "hash": checkpoint.hash, "key_id": checkpoint.key_id });
+        let conn = self.record_quietly("audit.checkpoint", Subject::Audit, checkpoint.seq.to_string(), detail);
+        audit_checkpoint::Entity::insert(row).exec_without_returning(conn).await?;
+        Ok(())
+    }
+}
+
+impl From<audit_checkpoint::Model> for Checkpoint {
+    fn from(row: audit_checkpoint::Model) -> Self {
+        Self {
+            tenant: TenantId(row.tenant_id),
+            seq: row.seq,
+            hash: hex(&row.hash),
+            time: Micros(row.time),
+            key_id: row.key_id,
+            signature: hex(&row.signature),
+        }
+    }
+}
+
+fn condition(filter: &AuditFilter) -> Condition {
+    // Only here: its names (`max`, `is_null`) would hide those of other types.
+    use sea_orm::sea_query::ExprTrait as _;
+
+    use audit::Column as C;
+    let mut all = Condition::all();
+    if let Some(action) = &filter.action {
+        all = all.add(C::Action.starts_with(clean(action, 100)));
+    }
+    if let Some(subject) = filter.subject {
+        all = all.add(C::Subject.eq(subject.as_str()));
+    }
+    if let Some(id) = &filter.subject_id {
+        all = all.add(C::SubjectId.eq(clean(id, 200)));
+    }
+    if let Some(id) = &filter.actor_id {
+        all = all.add(C::ActorId.eq(clean(id, 200)));
+    }
+    if let Some(kind) = filter.actor_kind {
+        all = all.add(C::ActorKind.eq(kind.as_str()));
+    }
+    if let Some(from) = filter.from {
+        all = all.add(C::Time.gte(from.0));
+    }
+    if let Some(to) = filter.to {
+        all = all.add(C::Time.lt(to.0));
+    }
+    if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
+        let pattern = contains_pattern(&clean(search, 200));
+        let found = |column: C| {
+            Expr::expr(Func::lower(Expr::col((audit::Entity, column))))
+                .like(LikeExpr::new(pattern.clone()).escape('\\'))
+        };
+        let columns = [C::Action, C::SubjectId, C::ActorName];
+        all = all.add(columns.into_iter().fold(Condition::any(), |any, column| any.add(found(column))));
+    }
+    all
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -250,6 +429,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _infallible = write!(text, "{b:02x}");
         text
     })
+}
+
+/// What [`hex`] made; none if it is something else.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    if digits.len() % 2 == 0 { pairs.collect() } else { None }
 }
 
 impl TryFrom<audit::Model> for AuditEntry {

@@ -47,7 +47,7 @@ pub use alerts::{
     EVIDENCE_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX, Presence, ReplayFilter, SUPPRESSIONS_MAX, Suppression,
     SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
-pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Verification};
+pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
 pub use credentials::{

@@ -18,6 +18,12 @@ pub struct IdentityConfig {
     pub api_key_max: Duration,
     /// How long after proving themselves somebody may do what is sensitive without being asked again.
     pub step_up: Duration,
+    /// How long an access token is good.
+    pub access_token: Duration,
+    /// How long a program may go on refreshing its tokens before it has to sign in again.
+    pub refresh_max: Duration,
+    /// Requests that one API key or program may send in a minute, and at once.
+    pub key_requests_per_minute: u32,
 }
 
 impl Default for IdentityConfig {
@@ -28,6 +34,9 @@ impl Default for IdentityConfig {
             setup_token: Duration::secs(30 * 60),
             api_key_max: Duration::days(366),
             step_up: Duration::secs(10 * 60),
+            access_token: Duration::secs(10 * 60),
+            refresh_max: Duration::days(30),
+            key_requests_per_minute: 3_000,
         }
     }
 }

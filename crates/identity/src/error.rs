@@ -39,6 +39,21 @@ pub enum IdentityError {
     /// The caller has to prove who they are once more, because what they ask for is sensitive.
     #[error("prove who you are once more (POST /api/v1/session/proof), then try again")]
     StepUp,
+    /// The password was right, and the second factor is still due.
+    #[error("a code of your second factor is still due (POST /api/v1/session/factor)")]
+    FactorRequired,
+    /// The account has to have a second factor and has none yet.
+    #[error("you have to add a second factor first (POST /api/v1/session/totp)")]
+    EnrolmentRequired,
+    /// A wrong, old or used code.
+    #[error("the code is wrong, too old or was used already")]
+    BadCode,
+    /// A key asks too often.
+    #[error("this key asks too often; wait for {} s", retry_after_secs(.retry_after))]
+    RateLimited {
+        /// For the `Retry-After` header, rounded up to seconds.
+        retry_after: Duration,
+    },
     /// Without this account nobody could administer the tenant.
     #[error("this is the tenant's last administrator: make another one first")]
     LastAdmin,
@@ -68,7 +83,7 @@ impl IdentityError {
     /// Seconds for the `Retry-After` header, if trying again later helps.
     pub fn retry_after_secs(&self) -> Option<u64> {
         match self {
-            Self::Locked { retry_after } => Some(retry_after_secs(retry_after)),
+            Self::Locked { retry_after } | Self::RateLimited { retry_after } => Some(retry_after_secs(retry_after)),
             Self::Busy | Self::Catalog(CatalogError::Busy) => Some(1),
             _ => None,
         }

@@ -10,10 +10,10 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::files;
 use crate::roles::permissions;
 use crate::sign_in::TOUCH_EVERY;
 use crate::{Identity, IdentityError, Origin, Permission, PermissionSet, Principal, PrincipalKind, secret};
+use crate::{files, jwt};
 
 /// What every API key begins with.
 pub const API_KEY_PREFIX: &str = "gdn_";
@@ -49,6 +49,8 @@ impl Identity {
             self.api_key(key).await
         } else if token.starts_with(OPERATOR_KEY_PREFIX) {
             self.operator(token).await
+        } else if jwt::is_token(token) {
+            self.access_token(token).await
         } else {
             Err(IdentityError::NotSignedIn)
         };

@@ -9,9 +9,12 @@
 //! one table in [`Permission`] does.
 
 mod accounts;
+mod checkpoint;
 mod config;
 mod error;
+mod factor;
 mod files;
+mod jwt;
 mod keys;
 mod limiter;
 mod links;
@@ -20,23 +23,31 @@ mod permission;
 mod policy;
 mod principal;
 mod profile;
+mod rate;
 mod roles;
 mod secret;
 mod service;
 mod setup;
 mod sign_in;
+mod signing;
+mod tokens;
+mod totp;
+mod vault;
 
 pub use accounts::{AccountChange, NewAccount};
+pub use checkpoint::AuditKey;
 pub use config::IdentityConfig;
 pub use error::IdentityError;
+pub use factor::{BegunTotp, Factors};
 pub use keys::{API_KEY_PREFIX, KeyChange, MadeApiKey, OPERATOR_KEY_PREFIX, OperatorKey};
 pub use links::{Invitation, LINK_HOURS_MAX, LinkLook, MadeLink, Registration};
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check_password};
 pub use permission::{Permission, PermissionSet, Role};
 pub use policy::{POLICY_KEY, SecurityPolicy};
-pub use principal::{Origin, Principal, PrincipalKind, Refusal, authorise};
+pub use principal::{Origin, Principal, PrincipalKind, Refusal, SessionState, authorise};
 pub use roles::RoleInfo;
 pub use secret::generated_password;
 pub use service::Identity;
 pub use setup::{SETUP_TOKEN_FILE, SetupToken};
-pub use sign_in::SignedIn;
+pub use sign_in::{Mfa, SignedIn};
+pub use tokens::{REFRESH_TOKEN_PREFIX, TokenPair};

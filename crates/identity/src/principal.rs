@@ -33,8 +33,36 @@ pub enum PrincipalKind {
         /// Its id.
         key: Uuid,
     },
+    /// An access token of a program that signed in.
+    Token {
+        /// The family that it belongs to.
+        family: Uuid,
+    },
     /// The command line on the server's own machine, run by the same operating-system user.
     LocalOperator,
+}
+
+/// How far a sign-in has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionState {
+    /// All the way.
+    #[default]
+    Active,
+    /// The password was right; a code of the second factor is due. Nothing is allowed until then.
+    FactorRequired,
+    /// The account has to have a second factor and has none; adding one is all that is allowed.
+    EnrolmentRequired,
+}
+
+impl SessionState {
+    /// The word it is shown as.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::FactorRequired => "factor_required",
+            Self::EnrolmentRequired => "enrolment_required",
+        }
+    }
 }
 
 /// Somebody who proved who they are, and what they may do.
@@ -50,6 +78,8 @@ pub struct Principal {
     pub home: TenantId,
     /// When they last proved who they are, in a session.
     pub proved: Option<Micros>,
+    /// How far the sign-in has come; whoever has not come all the way holds no permission.
+    pub state: SessionState,
     permissions: BTreeMap<TenantId, PermissionSet>,
     roles: BTreeMap<TenantId, String>,
 }
@@ -73,7 +103,7 @@ impl Principal {
         home: TenantId,
         permissions: BTreeMap<TenantId, PermissionSet>,
     ) -> Self {
-        Self { kind, user, name, home, proved: None, permissions, roles: BTreeMap::new() }
+        Self { kind, user, name, home, proved: None, state: SessionState::Active, permissions, roles: BTreeMap::new() }
     }
 
     pub(crate) fn with_roles(mut self, roles: BTreeMap<TenantId, String>) -> Self {
@@ -85,7 +115,7 @@ impl Principal {
     pub fn session(&self) -> Option<Uuid> {
         match self.kind {
             PrincipalKind::Session { session } => Some(session),
-            PrincipalKind::ApiKey { .. } | PrincipalKind::LocalOperator => None,
+            PrincipalKind::ApiKey { .. } | PrincipalKind::Token { .. } | PrincipalKind::LocalOperator => None,
         }
     }
 
@@ -112,7 +142,9 @@ impl Principal {
     /// Who they are to the audit trail.
     pub fn actor(&self, origin: &Origin) -> Actor {
         let (kind, id) = match self.kind {
-            PrincipalKind::Session { .. } => (ActorKind::User, self.user.map(|u| u.to_string())),
+            PrincipalKind::Session { .. } | PrincipalKind::Token { .. } => {
+                (ActorKind::User, self.user.map(|u| u.to_string()))
+            }
             PrincipalKind::ApiKey { key } => (ActorKind::ApiKey, Some(key.to_string())),
             PrincipalKind::LocalOperator => (ActorKind::LocalOperator, None),
         };

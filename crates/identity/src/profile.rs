@@ -4,7 +4,7 @@ use guardian_catalog::{Preferences, User, UserChange};
 use guardian_model::UserId;
 use serde_json::Value;
 
-use crate::sign_in::own_session;
+use crate::sign_in::{active_session, own_session};
 use crate::{Identity, IdentityError, Origin, Principal};
 
 impl Identity {
@@ -24,7 +24,7 @@ impl Identity {
         email: Option<Option<String>>,
         origin: &Origin,
     ) -> Result<User, IdentityError> {
-        let (user, _) = own_session(principal)?;
+        let (user, _) = active_session(principal)?;
         let change = UserChange { name: None, display_name, email, disabled: None };
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let changed = tx.update_user(user, version, &change).await?;
@@ -45,7 +45,7 @@ impl Identity {
         value: Value,
         origin: &Origin,
     ) -> Result<Preferences, IdentityError> {
-        let (user, _) = own_session(principal)?;
+        let (user, _) = active_session(principal)?;
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let set = tx.put_preferences(user, version, value).await?;
         tx.commit().await?;

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 
 use crate::limiter::{Limiter, NOTED};
 use crate::password::Hasher;
+use crate::rate::Rates;
 use crate::{
-    IdentityConfig, IdentityError, OperatorKey, Origin, Permission, Principal, PrincipalKind, Refusal, authorise,
+    IdentityConfig, IdentityError, OperatorKey, Origin, Permission, Principal, PrincipalKind, Refusal, SessionState,
+    authorise,
 };
 
 /// Says who somebody is and what they may do. Cheap to clone.
@@ -31,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) hasher: Hasher,
     pub(crate) limiter: Limiter,
     pub(crate) operator: RwLock<Option<OperatorKey>>,
+    pub(crate) rates: Rates,
 }
 
 impl std::fmt::Debug for Identity {
@@ -44,6 +47,7 @@ impl Identity {
     pub fn new(catalog: Catalog, clock: Arc<dyn Clock>, config: IdentityConfig, data: &Path) -> Self {
         Self {
             inner: Arc::new(Inner {
+                rates: Rates::new(config.key_requests_per_minute),
                 catalog,
                 clock,
                 config,
@@ -90,6 +94,27 @@ impl Identity {
         Ok(())
     }
 
+    /// Refuses a sign-in that has not come all the way.
+    pub fn require_complete(&self, principal: &Principal) -> Result<(), IdentityError> {
+        match principal.state {
+            SessionState::Active => Ok(()),
+            SessionState::FactorRequired => Err(IdentityError::FactorRequired),
+            SessionState::EnrolmentRequired => Err(IdentityError::EnrolmentRequired),
+        }
+    }
+
+    /// Counts a request of a program's key or token, and refuses one too many. People and the local operator are not
+    /// counted.
+    pub fn count_request(&self, principal: &Principal) -> Result<(), IdentityError> {
+        let key = match principal.kind {
+            PrincipalKind::ApiKey { key } => key,
+            PrincipalKind::Token { family } => family,
+            PrincipalKind::Session { .. } | PrincipalKind::LocalOperator => return Ok(()),
+        };
+        let counted = self.inner.rates.take(key, self.inner.clock.monotonic());
+        counted.map_err(|retry_after| IdentityError::RateLimited { retry_after })
+    }
+
     /// Until when [`Identity::require_recent`] lets `principal` through.
     pub fn proved_until(&self, principal: &Principal) -> Option<Micros> {
         principal.proved.map(|proved| proved + self.inner.config.step_up.as_micros())
@@ -108,7 +133,9 @@ impl Identity {
     /// Ends what ended by itself: removes sessions past their limits. Call it now and then. Returns how many.
     pub async fn sweep(&self) -> Result<u64, IdentityError> {
         let idle_since = self.inner.clock.now() - self.inner.config.session_idle.as_micros();
-        Ok(self.inner.catalog.system().drop_ended_sessions(idle_since).await?)
+        let system = self.inner.catalog.system();
+        system.drop_ended_families(self.inner.clock.now() - Micros::DAY).await?;
+        Ok(system.drop_ended_sessions(idle_since).await?)
     }
 
     async fn note_refusal(&self, principal: &Principal, origin: &Origin, detail: Value) -> Result<(), IdentityError> {

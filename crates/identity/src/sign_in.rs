@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::limiter::{ACCOUNT, ADDRESS, PAIR};
 use crate::roles::{permissions, role_names};
 use crate::service::address;
-use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, check_password, secret};
+use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, SessionState, check_password, secret};
 
 /// How often a session's last use is written down, in microseconds.
 pub(crate) const TOUCH_EVERY: i64 = Micros::MINUTE;
@@ -25,9 +25,30 @@ pub struct SignedIn {
     pub principal: Principal,
 }
 
+/// What is asked of an account beside its password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mfa {
+    /// It has to have a second factor.
+    pub required: bool,
+    /// It has one.
+    pub enrolled: bool,
+}
+
 impl Identity {
-    /// Signs an account in. A name that nobody has takes as long as a wrong password and fails in the same words.
+    /// Signs an account in. A name that nobody has takes as long as a wrong password and fails in the same words. The
+    /// session of an account with a second factor is worth nothing until that is proved, too.
     pub async fn sign_in(&self, name: &str, password: &str, origin: &Origin) -> Result<SignedIn, IdentityError> {
+        let credentials = self.authenticate(name, password, origin).await?;
+        self.open_session(credentials, origin).await
+    }
+
+    /// The account of this name and password. Failures are counted and audited.
+    pub(crate) async fn authenticate(
+        &self,
+        name: &str,
+        password: &str,
+        origin: &Origin,
+    ) -> Result<Credentials, IdentityError> {
         let account = user_name(name).unwrap_or_default();
         let ip = address(origin.ip);
         let (pair, by_address, by_account): (&[&[u8]], &[&[u8]], &[&[u8]]) =
@@ -47,7 +68,7 @@ impl Identity {
         }
         if let Some(credentials) = known.filter(|c| may_sign_in(c) && matches!(verified, Ok(true))) {
             self.forgive(&attempts, true);
-            return self.open_session(credentials, origin).await;
+            return Ok(credentials);
         }
         verified?;
         self.note_failure("session.failed", &account, origin).await?;
@@ -68,7 +89,8 @@ impl Identity {
         if now - session.last_seen >= TOUCH_EVERY {
             system.touch_session(session.id).await?;
         }
-        Ok(principal(&credentials, &session))
+        let state = self.state_of(&credentials, &session).await?;
+        Ok(principal(&credentials, &session, state))
     }
 
     /// Ends the principal's own session.
@@ -99,7 +121,7 @@ impl Identity {
 
     /// Ends all of the principal's own sessions but this one, and their tokens. Returns how many sessions ended.
     pub async fn end_other_sessions(&self, principal: &Principal, origin: &Origin) -> Result<u64, IdentityError> {
-        let (user, session) = own_session(principal)?;
+        let (user, session) = active_session(principal)?;
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let ended = tx.close_sessions(user, Some(session)).await?;
         tx.commit().await?;
@@ -115,7 +137,7 @@ impl Identity {
         new: &str,
         origin: &Origin,
     ) -> Result<(), IdentityError> {
-        let (user, session) = own_session(principal)?;
+        let (user, session) = active_session(principal)?;
         check_password(new, &principal.name)?;
         let known = self.verify_own(user, old, origin).await?;
         let hash = self.inner.hasher.hash(new).await?;
@@ -135,6 +157,11 @@ impl Identity {
     ) -> Result<Principal, IdentityError> {
         let (user, session) = own_session(principal)?;
         let known = self.verify_own(user, password, origin).await?;
+        if known.factors > 0 {
+            return Err(IdentityError::Invalid(
+                "this account has a second factor: prove yourself with its code".into(),
+            ));
+        }
         let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
         let session = tx.prove_session(user, session, false, None).await?;
         tx.commit().await?;
@@ -159,6 +186,22 @@ impl Identity {
         Ok(known)
     }
 
+    /// Whether the principal's account has a second factor and has to have one.
+    pub async fn mfa(&self, principal: &Principal) -> Result<Mfa, IdentityError> {
+        let (user, _) = own_session(principal)?;
+        let known = self.inner.catalog.system().credentials(user).await?.ok_or(IdentityError::NotSignedIn)?;
+        Ok(Mfa { required: self.needs_factor(&known).await?, enrolled: known.factors > 0 })
+    }
+
+    async fn state_of(&self, credentials: &Credentials, session: &Session) -> Result<SessionState, IdentityError> {
+        Ok(match (credentials.factors > 0, session.factor_at) {
+            (true, Some(_)) => SessionState::Active,
+            (true, None) => SessionState::FactorRequired,
+            (false, _) if self.needs_factor(credentials).await? => SessionState::EnrolmentRequired,
+            (false, _) => SessionState::Active,
+        })
+    }
+
     /// Takes attempts back; `proved` lets the account start anew, never the address.
     fn forgive(&self, attempts: &[(&crate::limiter::Policy, &[&[u8]])], proved: bool) {
         let now = self.inner.clock.monotonic();
@@ -179,7 +222,8 @@ impl Identity {
         let hash = secret::hash("session", &token);
         let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref()).await?;
         tx.commit().await?;
-        let principal = principal(&credentials, &session);
+        let state = self.state_of(&credentials, &session).await?;
+        let principal = principal(&credentials, &session, state);
         Ok(SignedIn { token, session, principal })
     }
 
@@ -208,17 +252,30 @@ pub(crate) fn own_session(principal: &Principal) -> Result<(UserId, Uuid), Ident
     }
 }
 
+/// As [`own_session`], of a sign-in that came all the way.
+pub(crate) fn active_session(principal: &Principal) -> Result<(UserId, Uuid), IdentityError> {
+    match principal.state {
+        SessionState::Active => own_session(principal),
+        SessionState::FactorRequired => Err(IdentityError::FactorRequired),
+        SessionState::EnrolmentRequired => Err(IdentityError::EnrolmentRequired),
+    }
+}
+
 pub(crate) fn may_sign_in(credentials: &Credentials) -> bool {
     !credentials.user.disabled && !credentials.user.pending
 }
 
-fn principal(credentials: &Credentials, session: &Session) -> Principal {
+fn principal(credentials: &Credentials, session: &Session, state: SessionState) -> Principal {
     let user = &credentials.user;
     let kind = PrincipalKind::Session { session: session.id };
-    let permissions = permissions(credentials);
-    let mut principal = Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions)
-        .with_roles(role_names(credentials));
+    let (permissions, roles) = match state {
+        SessionState::Active => (permissions(credentials), role_names(credentials)),
+        SessionState::FactorRequired | SessionState::EnrolmentRequired => Default::default(),
+    };
+    let principal = Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions);
+    let mut principal = principal.with_roles(roles);
     principal.proved = Some(session.proved);
+    principal.state = state;
     principal
 }
 

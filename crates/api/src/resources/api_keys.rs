@@ -165,7 +165,7 @@ pub(crate) struct MadeKey {
 
 /// Make an API key
 #[utoipa::path(post, path = "/api-keys", tag = "keys", request_body = CreateKey,
-    extensions(("x-permission" = json!("keys:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("keys:manage"))),
     responses((status = 201, body = MadeKey), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn create(
@@ -198,7 +198,7 @@ pub(crate) struct ChangeKey {
 
 /// Change an API key
 #[utoipa::path(patch, path = "/api-keys/{id}", tag = "keys", request_body = ChangeKey,
-    extensions(("x-permission" = json!("keys:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("keys:manage"))),
     params(("id" = String, Path, description = "Key id")),
     responses((status = 200, body = KeyView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]

@@ -211,7 +211,7 @@ fn step(range_micros: i64, buckets: u64) -> u64 {
 }
 
 /// Count flows over time
-#[utoipa::path(get, path = "/flows/histogram", tag = "telemetry", params(FlowHistogramQuery),
+#[utoipa::path(get, path = "/flows/histogram", tag = "telemetry", extensions(("x-permission" = json!("flows:read"))), params(FlowHistogramQuery),
     responses((status = 200, body = FlowHistogram), (status = 422, body = Problem)))]
 async fn histogram(
     State(state): State<ApiState>,

@@ -124,7 +124,7 @@ pub(crate) struct Invite {
 
 /// Invite somebody by link
 #[utoipa::path(post, path = "/invitations", tag = "users", request_body = Invite,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     responses((status = 201, body = LinkMade), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn invite(
@@ -164,7 +164,7 @@ pub(crate) struct ResetLink {
 
 /// Make a link by which somebody sets a new password
 #[utoipa::path(post, path = "/users/{id}/reset-link", tag = "users", request_body = ResetLink,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "Id or sign-in name")),
     responses((status = 201, body = LinkMade), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]

@@ -4,7 +4,9 @@ mod alert_bulk;
 mod alert_figures;
 mod alerts;
 mod api_keys;
+mod audit;
 mod exporters;
+mod factors;
 mod flows;
 mod invitations;
 mod people;
@@ -19,6 +21,7 @@ mod stream;
 mod suppressions;
 mod system;
 mod tenants;
+mod tokens;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +31,7 @@ use crate::state::ApiState;
 /// The routes of every resource below `/api/v1`, in the order of the documentation.
 pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
+    factors::routes,
     profile::routes,
     users::routes,
     invitations::routes,
@@ -36,6 +40,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     security::routes,
     api_keys::routes,
     people::routes,
+    tokens::routes,
+    audit::routes,
     alerts::routes,
     alert_figures::routes,
     alert_bulk::routes,

@@ -131,7 +131,7 @@ pub(crate) struct CreateRole {
 
 /// Make a role of named permissions
 #[utoipa::path(post, path = "/roles", tag = "roles", request_body = CreateRole,
-    extensions(("x-permission" = json!("roles:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("roles:manage"))),
     responses((status = 201, body = RoleView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn create(
@@ -168,7 +168,7 @@ pub(crate) struct ChangeRole {
 
 /// Change a role
 #[utoipa::path(patch, path = "/roles/{name}", tag = "roles", request_body = ChangeRole,
-    extensions(("x-permission" = json!("roles:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("roles:manage"))),
     params(("name" = String, Path, description = "Name of the role")),
     responses((status = 200, body = RoleView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -200,7 +200,7 @@ async fn change(
 
 /// Delete a role that nobody has
 #[utoipa::path(delete, path = "/roles/{name}", tag = "roles",
-    extensions(("x-permission" = json!("roles:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("roles:manage"))),
     params(("name" = String, Path, description = "Name of the role")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn remove(State(state): State<ApiState>, caller: Caller, Path(name): Path<String>) -> ApiResult<StatusCode> {

@@ -58,7 +58,7 @@ async fn get(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Po
 
 /// Change what the tenant asks of its people
 #[utoipa::path(put, path = "/settings/security", tag = "settings", request_body = PolicyView,
-    extensions(("x-permission" = json!("settings:write")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("settings:write"))),
     responses((status = 200, body = PolicyView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn put(

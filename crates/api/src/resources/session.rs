@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Caller, SESSION_COOKIE, origin, refuse_foreign};
+use crate::auth::{Arrival, Caller, SESSION_COOKIE, origin, refuse_foreign};
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Json;
 use crate::state::ApiState;
@@ -116,7 +116,7 @@ pub(crate) struct SessionList {
 /// Who the caller is and what they may do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WhoView {
-    /// session, api_key or local_operator.
+    /// session, api_key, token or local_operator.
     pub(crate) kind: &'static str,
     /// Name.
     pub(crate) name: String,
@@ -128,8 +128,11 @@ pub(crate) struct WhoView {
     pub(crate) tenant: String,
     /// The caller's role there.
     pub(crate) role: Option<String>,
-    /// `active`.
+    /// `active`; `factor_required` while a code is still due (POST /session/factor); `enrolment_required` while the
+    /// account has to add a second factor first (POST /session/totp). Nothing else is allowed until it is `active`.
     pub(crate) state: &'static str,
+    /// Second factors.
+    pub(crate) mfa: MfaView,
     /// What the caller may do there.
     pub(crate) permissions: Vec<String>,
     /// The tenants that the caller may work in.
@@ -142,6 +145,17 @@ pub(crate) struct WhoView {
     pub(crate) session: Option<SessionRow>,
     /// What the person set for themselves.
     pub(crate) preferences: PreferencesView,
+}
+
+/// Whether the account has a second factor, and has to.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct MfaView {
+    /// Its tenant or role asks for one.
+    pub(crate) required: bool,
+    /// It has one.
+    pub(crate) enrolled: bool,
+    /// What there is to choose from.
+    pub(crate) methods: Vec<&'static str>,
 }
 
 /// What a person set for themselves.
@@ -161,9 +175,11 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
     let signed_in = principal.session();
     let (mut display_name, mut preferences) =
         (principal.name.clone(), PreferencesView { version: 0, value: serde_json::json!({}) });
-    let mut session = None;
+    let (mut session, mut mfa) = (None, MfaView::default());
     if let (Some(id), Some(user)) = (signed_in, principal.user) {
         display_name = state.identity.profile(principal).await?.display_name;
+        let asked = state.identity.mfa(principal).await?;
+        mfa = MfaView { required: asked.required, enrolled: asked.enrolled, methods: vec!["totp"] };
         let held = state.identity.preferences(user).await?;
         preferences = PreferencesView { version: held.version, value: held.value };
         let all = state.identity.own_sessions(principal).await?;
@@ -173,6 +189,7 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
         kind: match principal.kind {
             PrincipalKind::Session { .. } => "session",
             PrincipalKind::ApiKey { .. } => "api_key",
+            PrincipalKind::Token { .. } => "token",
             PrincipalKind::LocalOperator => "local_operator",
         },
         name: principal.name.clone(),
@@ -180,7 +197,8 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
         display_name,
         tenant: tenant.to_string(),
         role: principal.role(tenant).map(str::to_owned),
-        state: "active",
+        state: principal.state.as_str(),
+        mfa,
         permissions: names(tenant),
         tenants: tenants
             .into_iter()
@@ -223,13 +241,13 @@ async fn sign_in(State(state): State<ApiState>, visitor: Visitor, Json(body): Js
 /// Who the caller is and what they may do
 #[utoipa::path(get, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))),
     responses((status = 200, body = WhoView), (status = 401, body = Problem)))]
-async fn who(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<WhoView>> {
+async fn who(State(state): State<ApiState>, Arrival(caller): Arrival) -> ApiResult<Json<WhoView>> {
     Ok(Json(view(&state, caller.principal(), caller.current_tenant()).await?))
 }
 
 /// Sign out: end this session
 #[utoipa::path(delete, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))), responses((status = 204), (status = 401, body = Problem)))]
-async fn sign_out(State(state): State<ApiState>, caller: Caller) -> ApiResult<Response> {
+async fn sign_out(State(state): State<ApiState>, Arrival(caller): Arrival) -> ApiResult<Response> {
     state.identity.sign_out(caller.principal(), caller.origin()).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", "; Max-Age=0")?)]).into_response())
 }
@@ -258,13 +276,17 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Proof of who one is.
+/// Proof of who one is: a code, if the account has a second factor, else the password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Proof {
     /// The present password.
+    #[serde(default)]
     #[schema(format = Password)]
-    pub(crate) password: String,
+    pub(crate) password: Option<String>,
+    /// A code of the authenticator app, or a recovery code.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
 }
 
 /// Prove who one is once more
@@ -273,9 +295,22 @@ pub(crate) struct Proof {
 #[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof,
     extensions(("x-permission" = json!("session"))),
     responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
-async fn prove(State(state): State<ApiState>, caller: Caller, Json(body): Json<Proof>) -> ApiResult<Json<WhoView>> {
-    let proved = state.identity.prove(caller.principal(), &body.password, caller.origin()).await?;
-    Ok(Json(view(&state, &proved, caller.current_tenant()).await?))
+async fn prove(
+    State(state): State<ApiState>,
+    Arrival(caller): Arrival,
+    Json(body): Json<Proof>,
+) -> ApiResult<Response> {
+    match (body.code, body.password) {
+        (Some(code), _) => {
+            let done = state.identity.prove_factor(caller.principal(), &code, caller.origin()).await?;
+            signed_in(&state, &done).await
+        }
+        (None, Some(password)) => {
+            let proved = state.identity.prove(caller.principal(), &password, caller.origin()).await?;
+            Ok(Json(view(&state, &proved, caller.current_tenant()).await?).into_response())
+        }
+        (None, None) => Err(ApiError::invalid("give a `code` or a `password`")),
+    }
 }
 
 /// The caller's own sessions

@@ -114,7 +114,7 @@ async fn manager(state: &ApiState, caller: &Caller) -> ApiResult<()> {
 ///
 /// Whoever makes it becomes its administrator.
 #[utoipa::path(post, path = "/tenants", tag = "tenants", request_body = CreateTenant,
-    extensions(("x-permission" = json!("tenants:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("tenants:manage"))),
     responses((status = 201, body = TenantView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn create(
@@ -154,7 +154,7 @@ pub(crate) struct ChangeTenant {
 
 /// Change a tenant
 #[utoipa::path(patch, path = "/tenants/{id}", tag = "tenants", request_body = ChangeTenant,
-    extensions(("x-permission" = json!("tenants:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("tenants:manage"))),
     params(("id" = String, Path, description = "Tenant id")),
     responses((status = 200, body = TenantView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -187,7 +187,7 @@ async fn change(
 /// With everything that the catalog holds of it, accounts at home there included. Its audit trail stays in the
 /// database; its telemetry goes with its retention.
 #[utoipa::path(delete, path = "/tenants/{id}", tag = "tenants",
-    extensions(("x-permission" = json!("tenants:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("tenants:manage"))),
     params(("id" = String, Path, description = "Tenant id")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn remove(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {

@@ -242,7 +242,7 @@ pub(crate) struct CreateUser {
 
 /// Make an account
 #[utoipa::path(post, path = "/users", tag = "users", request_body = CreateUser,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     responses((status = 201, body = UserView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn create(
@@ -286,7 +286,7 @@ pub(crate) struct ChangeUser {
 ///
 /// The account itself at its home tenant alone, its role in every tenant that it is a member of.
 #[utoipa::path(patch, path = "/users/{id}", tag = "users", request_body = ChangeUser,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "Id or sign-in name")),
     responses((status = 200, body = UserView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -320,7 +320,7 @@ async fn change(
 ///
 /// An account at home here is deleted, with its keys and sessions; one of another tenant only loses its role here.
 #[utoipa::path(delete, path = "/users/{id}", tag = "users",
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "Id or sign-in name")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn remove(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
@@ -340,7 +340,7 @@ pub(crate) struct GiveRole {
 
 /// Let somebody in who registered themselves
 #[utoipa::path(post, path = "/users/{id}/approve", tag = "users", request_body = GiveRole,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "Id or sign-in name")),
     responses((status = 200, body = UserView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -367,7 +367,7 @@ pub(crate) struct SetPassword {
 
 /// Set an account's password; ends its sessions
 #[utoipa::path(put, path = "/users/{id}/password", tag = "users", request_body = SetPassword,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "Id or sign-in name")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn set_password(
@@ -440,7 +440,7 @@ async fn membership(caller: &Caller, id: &str, tenant: &str) -> ApiResult<(UserI
 /// How a provider's people come to work in their customers' tenants: the caller must manage accounts there and see the
 /// account somewhere.
 #[utoipa::path(put, path = "/users/{id}/memberships/{tenant}", tag = "users", request_body = GiveRole,
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "User id"), ("tenant" = String, Path, description = "Tenant id")),
     responses((status = 200, body = UserView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
@@ -457,7 +457,7 @@ async fn put_membership(
 
 /// Take an account's role in a tenant away
 #[utoipa::path(delete, path = "/users/{id}/memberships/{tenant}", tag = "users",
-    extensions(("x-permission" = json!("users:manage")), ("x-step-up" = json!(true))),
+    extensions(("x-permission" = json!("users:manage"))),
     params(("id" = String, Path, description = "User id"), ("tenant" = String, Path, description = "Tenant id")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn remove_membership(

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use guardian_catalog::{Action, Actor, AuditFilter, CatalogError, Changes, Subject, Verification};
+use guardian_catalog::{Action, Actor, AuditFilter, CatalogError, Changes, Checkpoint, Subject, Verification};
 use guardian_model::{Micros, Scope, TenantId};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{Db, HOME, ann, home, state};
 
@@ -60,7 +61,7 @@ pub(crate) async fn numbers_have_no_gaps_under_concurrent_writers(db: &Db) {
         let first = usize::from(tenant == HOME);
         assert_eq!(seqs.len(), first + rounds * 2);
         assert_eq!(seqs, (1..=seqs.len() as i64).collect::<Vec<_>>());
-        let verified = db.catalog.scoped(&Scope::of(tenant)).verify_audit(tenant).await.unwrap();
+        let verified = db.catalog.scoped(&Scope::of(tenant)).verify_audit(tenant, &[]).await.unwrap();
         assert!(matches!(verified, Verification::Intact { .. }), "{verified:?}");
     }
     assert_eq!(followed, seqs(db, HOME).await, "followed live, without gap or repeat");
@@ -147,8 +148,8 @@ pub(crate) async fn the_audit_chain_names_the_first_broken_entry(db: &Db) {
         db.clock.advance(Micros::SECOND);
     }
     let scoped = db.catalog.scoped(&home());
-    let intact = scoped.verify_audit(HOME).await.unwrap();
-    assert!(matches!(&intact, Verification::Intact { entries: 16, head } if head.len() == 64), "{intact:?}");
+    let intact = scoped.verify_audit(HOME, &[]).await.unwrap();
+    assert!(matches!(&intact, Verification::Intact { entries: 16, head, .. } if head.len() == 64), "{intact:?}");
     // Each tampering is on top of the one before, and always earlier in the chain.
     for (sql, broken, told) in [
         ("DELETE FROM audit WHERE seq = 16", 16, "missing"),
@@ -161,7 +162,7 @@ pub(crate) async fn the_audit_chain_names_the_first_broken_entry(db: &Db) {
         ("DELETE FROM audit", 1, "missing"),
     ] {
         db.tamper(sql).await;
-        let verified = scoped.verify_audit(HOME).await.unwrap();
+        let verified = scoped.verify_audit(HOME, &[]).await.unwrap();
         let Verification::Broken { seq, problem } = &verified else { panic!("{sql}: {verified:?}") };
         assert!(*seq == broken && problem.contains(told), "{sql}: {verified:?}");
     }
@@ -197,4 +198,80 @@ pub(crate) async fn the_audit_trail_lists_what_is_asked_for(db: &Db) {
     assert_eq!((&entry.before, &entry.after), (&json!(1), &json!(3)));
     let outside = db.catalog.scoped(&Scope::of_all([])).audit(HOME, &AuditFilter::default(), None, 1).await;
     assert!(matches!(outside, Err(CatalogError::NotFound("tenant"))));
+}
+
+pub(crate) async fn checkpoints_tell_of_a_trail_written_anew(db: &Db) {
+    let other = db.tenant("other").await.id;
+    for n in 0..4 {
+        let mut tx = db.begin(HOME).await;
+        tx.note("test.note", Subject::Installation, "x", json!({ "n": n }));
+        tx.commit().await.unwrap();
+    }
+    let scoped = db.catalog.scoped(&home());
+    let (seq, hash) = scoped.audit_head(HOME).await.unwrap();
+    let checkpoint = Checkpoint {
+        tenant: HOME,
+        seq,
+        hash,
+        time: crate::support::START,
+        key_id: "k".into(),
+        signature: "00ff".into(),
+    };
+    let mut tx = db.begin(HOME).await;
+    tx.put_checkpoint(&checkpoint).await.unwrap();
+    let theirs = tx.put_checkpoint(&Checkpoint { tenant: other, ..checkpoint.clone() }).await;
+    assert!(matches!(theirs, Err(CatalogError::NotFound(_))));
+    let odd = tx.put_checkpoint(&Checkpoint { hash: "not hexadecimal".into(), ..checkpoint.clone() }).await;
+    assert!(matches!(odd, Err(CatalogError::Invalid(_))));
+    tx.commit().await.unwrap();
+    let all = scoped.checkpoints(HOME, 10).await.unwrap();
+    assert_eq!(all, std::slice::from_ref(&checkpoint));
+    let intact = scoped.verify_audit(HOME, &all).await.unwrap();
+    assert!(matches!(intact, Verification::Intact { entries: 6, checkpoints: 1, .. }), "{intact:?}");
+    for (anchor, told) in [
+        (Checkpoint { hash: "00".repeat(32), ..checkpoint.clone() }, "signed checkpoint"),
+        (Checkpoint { seq: 99, ..checkpoint.clone() }, "missing"),
+    ] {
+        let verdict = scoped.verify_audit(HOME, &[anchor]).await.unwrap();
+        assert!(matches!(&verdict, Verification::Broken { problem, .. } if problem.contains(told)), "{verdict:?}");
+    }
+    // Nobody passes an entry off as one of the older scheme.
+    db.tamper("UPDATE audit SET scheme = 1 WHERE seq = 3").await;
+    let broken = scoped.verify_audit(HOME, &[]).await.unwrap();
+    assert!(matches!(broken, Verification::Broken { seq: 3, .. }), "{broken:?}");
+}
+
+/// The hash is what `docs/audit.md` says it is.
+pub(crate) async fn anybody_can_compute_the_chain(db: &Db) {
+    use sea_orm::ConnectionTrait as _;
+    let mut tx = db.begin(HOME).await;
+    tx.note("test.note", Subject::Installation, "x", json!({ "n": 1 }));
+    tx.commit().await.unwrap();
+    let raw = db.raw().await;
+    let sql = "SELECT hash, after FROM audit WHERE seq = 1";
+    let row =
+        raw.query_one_raw(sea_orm::Statement::from_string(raw.get_database_backend(), sql)).await.unwrap().unwrap();
+    let (hash, after): (Vec<u8>, String) = (row.try_get("", "hash").unwrap(), row.try_get("", "after").unwrap());
+    let tenant = HOME.0.as_bytes();
+    let genesis = Sha256::digest([b"guardian audit genesis v2\0".as_slice(), tenant].concat());
+    let mut bytes = [b"guardian audit entry v2\0".as_slice(), genesis.as_slice(), tenant].concat();
+    bytes.extend_from_slice(&1_i64.to_le_bytes());
+    bytes.extend_from_slice(&crate::support::START.0.to_le_bytes());
+    let texts = [
+        Some("user"),
+        None,
+        Some("ann"),
+        Some("192.0.2.7"),
+        Some("r-1"),
+        Some("test.note"),
+        Some("installation"),
+        Some("x"),
+        None,
+        Some(after.as_str()),
+    ];
+    for text in texts {
+        bytes.extend_from_slice(&text.map_or(u64::MAX, |t| t.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+    }
+    assert_eq!(hash, Sha256::digest(&bytes).as_slice());
 }

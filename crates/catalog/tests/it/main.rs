@@ -59,6 +59,8 @@ on_both![
     logs::old_followers_are_told_to_resync,
     logs::a_follower_hears_of_other_processes,
     logs::the_audit_chain_names_the_first_broken_entry,
+    logs::checkpoints_tell_of_a_trail_written_anew,
+    logs::anybody_can_compute_the_chain,
     logs::the_audit_trail_lists_what_is_asked_for,
     tenancy::nothing_of_another_tenant_is_read,
     tenancy::nothing_of_another_tenant_is_changed,

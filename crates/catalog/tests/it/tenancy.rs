@@ -171,7 +171,10 @@ pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     refused("role_members", s.role_members(them).await);
     refused("suppression", s.suppression(theirs.suppression).await);
     refused("audit", s.audit(them, &AuditFilter::default(), None, 9).await);
-    refused("verify_audit", s.verify_audit(them).await);
+    refused("verify_audit", s.verify_audit(them, &[]).await);
+    refused("audit_count", s.audit_count(them, &AuditFilter::default()).await);
+    refused("audit_head", s.audit_head(them).await);
+    refused("checkpoints", s.checkpoints(them, 9).await);
     refused("changes_since", s.changes_since(them, 0, 9).await);
     refused("latest_seq", s.latest_seq(them).await);
     refused("follow", s.follow(them, 0));

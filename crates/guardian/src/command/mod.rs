@@ -1,6 +1,7 @@
 //! The command line: one file a command, and the one list of them.
 
 mod alerts;
+mod audit;
 mod completions;
 mod config;
 mod demo;
@@ -86,6 +87,7 @@ enum Command {
     Exporters(exporters::Exporters),
     Rules(rules::Rules),
     User(user::User),
+    Audit(audit::Audit),
     Demo(demo::Demo),
     Trust(trust::Trust),
     Config(config::ConfigCommand),
@@ -113,6 +115,7 @@ impl Cli {
             Command::Exporters(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
+            Command::Audit(c) => c.run(global),
             Command::Demo(c) => c.run(global),
             Command::Trust(c) => c.run(global),
             Command::Config(c) => c.run(global),

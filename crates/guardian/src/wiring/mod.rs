@@ -252,7 +252,10 @@ impl Ground {
             metrics: self.metrics.clone(),
             clock,
             cursors: Cursors::new(rand::random()),
-            settings: Arc::new(ApiSettings { metrics_public: config.server.metrics_public }),
+            settings: Arc::new(ApiSettings {
+                metrics_public: config.server.metrics_public,
+                hsts: !config.server.tls.certificate.as_os_str().is_empty(),
+            }),
         });
         Ok((app, replays, setup))
     }
@@ -307,6 +310,9 @@ fn sweep_sessions(identity: Identity, shutdown: Shutdown) {
                 _ = every.tick() => {
                     if let Err(error) = identity.sweep().await {
                         tracing::warn!(%error, "ended sessions could not be removed");
+                    }
+                    if let Err(error) = identity.checkpoint_due().await {
+                        tracing::error!(%error, "the audit trail could not be signed");
                     }
                 }
             }

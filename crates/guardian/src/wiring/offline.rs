@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use guardian_catalog::Catalog;
+use guardian_catalog::{AuditFilter, Catalog, Checkpoint, Verification};
 use guardian_identity::{Identity, IdentityConfig, IdentityError, NewAccount, Origin, Principal};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::metrics::Metrics;
 use guardian_lake::Lake;
-use guardian_model::TenantId;
+use guardian_model::{Scope, TenantId};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -85,5 +85,49 @@ pub(crate) fn users(config: &Config) -> Result<Value> {
             })
         });
         Ok(json!({"items": items.collect::<Vec<_>>()}))
+    })
+}
+
+async fn tenant(catalog: &Catalog, slug: &str) -> Result<TenantId> {
+    let found = catalog.system().tenant_by_slug(slug).await?;
+    Ok(found.ok_or_else(|| anyhow!("there is no tenant `{slug}`"))?.id)
+}
+
+/// Lists the newest entries of a tenant's audit trail.
+pub(crate) fn audit(config: &Config, slug: &str, filter: &AuditFilter, number: u64) -> Result<Value> {
+    identity(config, async |_, catalog| {
+        let tenant = tenant(&catalog, slug).await?;
+        let (scope, mut items) = (Scope::of(tenant), Vec::new());
+        let mut before = None;
+        while (items.len() as u64) < number {
+            let page = catalog.scoped(&scope).audit(tenant, filter, before, number - items.len() as u64).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.seq);
+            items.extend(page.into_iter().map(|entry| {
+                let mut value = json!(entry);
+                value["time"] = json!(entry.time.to_string());
+                value["ip"] = json!(entry.actor.ip.map(|ip| ip.to_string()));
+                value
+            }));
+        }
+        Ok(Value::Array(items))
+    })
+}
+
+/// Verifies a tenant's audit trail against its checkpoints and those that were kept elsewhere.
+pub(crate) fn verify_audit(config: &Config, slug: &str, anchors: &[Checkpoint]) -> Result<Verification> {
+    identity(config, async |identity, catalog| {
+        let tenant = tenant(&catalog, slug).await?;
+        Ok(identity.verify_audit(tenant, anchors).await?)
+    })
+}
+
+/// Signs what the head of a tenant's audit trail is now.
+pub(crate) fn checkpoint(config: &Config, slug: &str) -> Result<Checkpoint> {
+    identity(config, async |identity, catalog| {
+        let tenant = tenant(&catalog, slug).await?;
+        let by = operator(&identity).await?;
+        let made = identity.checkpoint(tenant, by.actor(&Origin::default())).await?;
+        made.ok_or_else(|| anyhow!("the trail is still empty"))
     })
 }

@@ -14,10 +14,19 @@ use crate::app::{App, PATIENCE};
 
 /// A client that trusts the authority of `app`.
 pub(crate) fn client(app: &App) -> Client {
+    builder(app).build().unwrap()
+}
+
+fn builder(app: &App) -> reqwest::ClientBuilder {
     rustls::crypto::ring::default_provider().install_default().ok();
     let pem = std::fs::read(app.data.join("tls/ca.pem")).unwrap();
     let authority = reqwest::Certificate::from_pem(&pem).unwrap();
-    Client::builder().tls_certs_only([authority]).timeout(Duration::from_secs(30)).build().unwrap()
+    Client::builder().tls_certs_only([authority]).timeout(Duration::from_secs(30))
+}
+
+/// As [`client`], speaking HTTP/1.1 only: WebSockets begin there.
+pub(crate) fn client_http1(app: &App) -> Client {
+    builder(app).http1_only().build().unwrap()
 }
 
 /// Runs a future to its end.
