@@ -5,6 +5,13 @@ mod alert_figures;
 mod alerts;
 mod exporters;
 mod flows;
+mod incident_alerts;
+mod incident_evidence;
+mod incident_merges;
+mod incident_parts;
+mod incident_templates;
+mod incident_timeline;
+mod incidents;
 mod people;
 pub(crate) mod query;
 mod replays;
@@ -28,6 +35,13 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     alert_figures::routes,
     alert_bulk::routes,
     suppressions::routes,
+    incidents::routes,
+    incident_alerts::routes,
+    incident_timeline::routes,
+    incident_parts::routes,
+    incident_evidence::routes,
+    incident_merges::routes,
+    incident_templates::routes,
     flows::routes,
     query::routes,
     rules::routes,

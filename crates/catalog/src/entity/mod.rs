@@ -9,7 +9,16 @@ pub(crate) mod alert_evidence;
 pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod change_log;
+pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
+pub(crate) mod incident;
+pub(crate) mod incident_alert;
+pub(crate) mod incident_entity;
+pub(crate) mod incident_entry;
+pub(crate) mod incident_evidence;
+pub(crate) mod incident_merge;
+pub(crate) mod incident_task;
+pub(crate) mod incident_template;
 pub(crate) mod membership;
 pub(crate) mod rule;
 pub(crate) mod rule_version;
@@ -39,4 +48,22 @@ macro_rules! tenant_owned {
     )*};
 }
 
-tenant_owned!(alert, api_key, audit, change_log, exporter, membership, rule, setting, suppression, undo);
+tenant_owned!(
+    alert,
+    api_key,
+    audit,
+    change_log,
+    exporter,
+    incident,
+    incident_alert,
+    incident_entity,
+    incident_entry,
+    incident_evidence,
+    incident_merge,
+    incident_task,
+    incident_template,
+    membership,
+    rule,
+    setting,
+    suppression
+);

@@ -2,6 +2,7 @@
 //! is made in two releases: expand (add what is new, write both), then contract (drop what is old).
 
 mod build;
+mod m20261122_incidents;
 mod m20261122_initial;
 mod m20261122_triage;
 
@@ -21,7 +22,11 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_initial::Migration), Box::new(m20261122_triage::Migration)]
+        vec![
+            Box::new(m20261122_initial::Migration),
+            Box::new(m20261122_triage::Migration),
+            Box::new(m20261122_incidents::Migration),
+        ]
     }
 }
 

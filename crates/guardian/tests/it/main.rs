@@ -10,6 +10,7 @@ mod enrich;
 mod exporters;
 mod first_minutes;
 mod http;
+mod incidents;
 mod live;
 mod reference;
 mod rules;
