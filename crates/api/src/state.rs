@@ -10,6 +10,7 @@ use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
 use guardian_lake::Lake;
 use guardian_model::TenantId;
+use guardian_respond::EvidenceStore;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -25,6 +26,8 @@ pub struct ApiState {
     pub identity: Identity,
     /// The telemetry store.
     pub lake: Lake,
+    /// The bytes of incidents' evidence.
+    pub evidence: EvidenceStore,
     /// What each rule did so far.
     pub rule_stats: Arc<dyn RuleActivity>,
     /// Replays.

@@ -26,6 +26,12 @@ text_enum! {
         Alert = "alert",
         /// A rule about alerts that need nobody.
         Suppression = "suppression",
+        /// An incident.
+        Incident = "incident",
+        /// A part of an incident; its payload names the incident, what sort of part, and the part (null when gone).
+        IncidentItem = "incident_item",
+        /// Tasks that a kind of incident begins with.
+        IncidentTemplate = "incident_template",
         /// A detection rule.
         Rule = "rule",
         /// A device that sends flows.

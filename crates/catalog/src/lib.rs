@@ -22,6 +22,7 @@ mod credentials;
 mod entity;
 mod error;
 mod exporters;
+mod incidents;
 mod links;
 mod migration;
 mod page;
@@ -56,6 +57,15 @@ pub use credentials::{
 };
 pub use error::CatalogError;
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use incidents::{
+    Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, Evidence, EvidenceDetail, INCIDENT_ALERTS_MAX,
+    INCIDENT_ENTITIES_MAX, INCIDENT_EVIDENCE_MAX, INCIDENT_PAGE_MAX, INCIDENT_TASKS_MAX, Incident, IncidentAlert,
+    IncidentChange, IncidentCounts, IncidentCursor, IncidentEntity, IncidentEntry, IncidentFacets, IncidentFilter,
+    IncidentKind, IncidentMerge, IncidentOrder, IncidentOrigin, IncidentPage, IncidentPatch, IncidentSort,
+    IncidentStatus, IncidentTask, IncidentTemplate, Joining, MARKDOWN_MAX, Moved, NewEntry, NewEvidence, NewIncident,
+    NewObservable, NewTask, ObservableKind, SlaClock, SlaDue, SlaFilter, SlaMark, TAGS_MAX, TaskPatch, TaskStatus,
+    TemplateDraft, TemplateTask, WATCHERS_MAX, Why, alert_entities,
+};
 pub use links::{AccessLink, LINKS_PER_TENANT_MAX, LinkKind, NewLink};
 pub use page::PageKey;
 pub use preferences::{PREFERENCES_BYTES_MAX, Preferences};

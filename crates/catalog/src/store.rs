@@ -12,7 +12,7 @@ use sea_orm::{
     ActiveValue::Set, ConnectOptions, Database, DatabaseBackend, DatabaseConnection, EntityTrait, sea_query::OnConflict,
 };
 use tokio::sync::watch;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::config::redact;
 use crate::entity::tenant;
@@ -135,11 +135,15 @@ impl Catalog {
     }
 }
 
+/// Counts within a millisecond, so that ids made in one transaction sort in the order they were made.
+static COUNTER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 /// A UUIDv7 whose time is `now`.
 pub(crate) fn new_id(now: Micros) -> Uuid {
     let secs = now.0.div_euclid(Micros::SECOND).max(0) as u64;
     let nanos = now.0.rem_euclid(Micros::SECOND) as u32 * 1_000;
-    Uuid::new_v7(Timestamp::from_unix(NoContext, secs, nanos))
+    let counter = COUNTER.lock().unwrap_or_else(PoisonError::into_inner);
+    Uuid::new_v7(Timestamp::from_unix(&*counter, secs, nanos))
 }
 
 /// The row of a new tenant, whose logs are empty.

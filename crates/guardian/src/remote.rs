@@ -159,6 +159,12 @@ impl Remote {
         serde_json::from_slice(&body).context("the server's answer is not JSON")
     }
 
+    /// Sends a request and reads its answer as text.
+    pub(crate) async fn text(&self, request: RequestBuilder) -> Result<String> {
+        let body = read_capped(self.send(request).await?).await?;
+        String::from_utf8(body).context("the server's answer is not text")
+    }
+
     /// Opens the live stream and calls `each` with every message until it answers false or the server ends it.
     pub(crate) async fn stream(&self, path: &str, mut each: impl FnMut(Value) -> Result<bool>) -> Result<()> {
         use futures::StreamExt as _;

@@ -95,6 +95,9 @@ permissions! {
     AlertsRead = "alerts:read", "See alerts and the events behind them.", [Admin, Operator, Viewer];
     AlertsTriage = "alerts:triage", "Acknowledge, assign, annotate, close and reopen alerts.", [Admin, Operator];
     AlertsSuppress = "alerts:suppress", "Suppress alerts that need nobody.", [Admin, Operator];
+    IncidentsRead = "incidents:read", "See incidents and everything about them.", [Admin, Operator, Viewer];
+    IncidentsWrite = "incidents:write", "Make, change, merge and work on incidents.", [Admin, Operator];
+    IncidentsConfigure = "incidents:configure", "Set deadlines, correlation and task templates.", [Admin];
     FlowsRead = "flows:read", "Search flows with typed filters and see top talkers.", [Admin, Operator, Viewer];
     FlowsSql = "flows:sql", "Hunt through telemetry with SQL.", [Admin, Operator];
     RulesRead = "rules:read", "See rules and their versions.", [Admin, Operator, Viewer];
@@ -193,30 +196,33 @@ mod tests {
             .iter()
             .map(|p| {
                 let roles: Vec<_> = p.roles().iter().map(|r| r.as_str()).collect();
-                format!("{:<15} {}", p.name(), roles.join(" "))
+                format!("{:<19} {}", p.name(), roles.join(" "))
             })
             .collect();
         let expected = [
-            "alerts:read     admin operator viewer",
-            "alerts:triage   admin operator",
-            "alerts:suppress admin operator",
-            "flows:read      admin operator viewer",
-            "flows:sql       admin operator",
-            "rules:read      admin operator viewer",
-            "rules:write     admin operator",
-            "rules:test      admin operator",
-            "exporters:read  admin operator viewer",
-            "status:read     admin operator viewer",
-            "replay:run      admin operator",
-            "replay:clear    admin operator",
-            "audit:read      admin",
-            "users:read      admin operator",
-            "users:manage    admin",
-            "roles:manage    admin",
-            "tenants:manage  admin",
-            "keys:manage     admin",
-            "settings:read   admin operator viewer",
-            "settings:write  admin",
+            "alerts:read         admin operator viewer",
+            "alerts:triage       admin operator",
+            "alerts:suppress     admin operator",
+            "incidents:read      admin operator viewer",
+            "incidents:write     admin operator",
+            "incidents:configure admin",
+            "flows:read          admin operator viewer",
+            "flows:sql           admin operator",
+            "rules:read          admin operator viewer",
+            "rules:write         admin operator",
+            "rules:test          admin operator",
+            "exporters:read      admin operator viewer",
+            "status:read         admin operator viewer",
+            "replay:run          admin operator",
+            "replay:clear        admin operator",
+            "audit:read          admin",
+            "users:read          admin operator",
+            "users:manage        admin",
+            "roles:manage        admin",
+            "tenants:manage      admin",
+            "keys:manage         admin",
+            "settings:read       admin operator viewer",
+            "settings:write      admin",
         ];
         assert_eq!(table, expected);
     }

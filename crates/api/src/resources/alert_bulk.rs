@@ -92,7 +92,7 @@ pub(crate) struct BulkAnswer {
 /// Decide about many alerts at once
 ///
 /// At most 5,000 are changed by one request; alerts for which the decision makes no sense are left alone.
-#[utoipa::path(post, path = "/alerts/bulk", tag = "alerts", request_body = BulkRequest,
+#[utoipa::path(post, path = "/alerts/bulk", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = BulkRequest,
     responses((status = 200, body = BulkAnswer), (status = 403, body = Problem), (status = 422, body = Problem)))]
 async fn bulk(
     State(state): State<ApiState>,
@@ -137,7 +137,7 @@ pub(crate) struct UndoAnswer {
 }
 
 /// Take a bulk change of alerts back
-#[utoipa::path(post, path = "/alerts/bulk/undo", tag = "alerts", request_body = UndoRequest,
+#[utoipa::path(post, path = "/alerts/bulk/undo", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = UndoRequest,
     responses((status = 200, body = UndoAnswer), (status = 404, body = Problem)))]
 async fn undo(
     State(state): State<ApiState>,

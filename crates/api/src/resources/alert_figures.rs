@@ -52,7 +52,7 @@ pub(crate) struct AlertCountsView {
 }
 
 /// Count alerts by severity and status
-#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", params(ListQuery),
+#[utoipa::path(get, path = "/alerts/counts", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(ListQuery),
     responses((status = 200, body = AlertCountsView), (status = 422, body = Problem)))]
 async fn counts(
     State(state): State<ApiState>,
@@ -126,7 +126,7 @@ impl From<AlertFacets> for AlertFacetsView {
 }
 
 /// What a list of alerts can be narrowed to
-#[utoipa::path(get, path = "/alerts/facets", tag = "alerts", params(ListQuery),
+#[utoipa::path(get, path = "/alerts/facets", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(ListQuery),
     responses((status = 200, body = AlertFacetsView), (status = 422, body = Problem)))]
 async fn facets(
     State(state): State<ApiState>,
@@ -216,7 +216,7 @@ pub(crate) struct Histogram {
 }
 
 /// Count alerts over time, by their last activity
-#[utoipa::path(get, path = "/alerts/histogram", tag = "alerts", params(Steps),
+#[utoipa::path(get, path = "/alerts/histogram", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(Steps),
     responses((status = 200, body = Histogram), (status = 422, body = Problem)))]
 async fn histogram(
     State(state): State<ApiState>,
@@ -319,7 +319,7 @@ pub(crate) struct GroupQuery {
 }
 
 /// Put alerts together by what they have in common
-#[utoipa::path(get, path = "/alerts/groups", tag = "alerts", params(GroupQuery),
+#[utoipa::path(get, path = "/alerts/groups", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(GroupQuery),
     responses((status = 200, body = GroupList), (status = 422, body = Problem)))]
 async fn groups(
     State(state): State<ApiState>,
@@ -354,7 +354,7 @@ pub(crate) struct FindingList {
 }
 
 /// Show the findings that an alert groups, from the telemetry store
-#[utoipa::path(get, path = "/alerts/{id}/findings", tag = "alerts", params(("id" = String, Path, description = "Alert id")),
+#[utoipa::path(get, path = "/alerts/{id}/findings", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = FindingList), (status = 404, body = Problem)))]
 async fn findings(
     State(state): State<ApiState>,
@@ -382,7 +382,7 @@ pub(crate) struct SimilarList {
 }
 
 /// Show other alerts of the same rule or about the same entity
-#[utoipa::path(get, path = "/alerts/{id}/similar", tag = "alerts", params(("id" = String, Path, description = "Alert id")),
+#[utoipa::path(get, path = "/alerts/{id}/similar", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))), params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = SimilarList), (status = 404, body = Problem)))]
 async fn similar(
     State(state): State<ApiState>,

@@ -409,7 +409,7 @@ pub(crate) struct Assign {
 }
 
 /// Give an alert to somebody, or to nobody
-#[utoipa::path(post, path = "/alerts/{id}/assign", tag = "alerts", request_body = Assign,
+#[utoipa::path(post, path = "/alerts/{id}/assign", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = Assign,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn assign(
@@ -434,7 +434,7 @@ pub(crate) struct Snooze {
 }
 
 /// Put an alert aside until a time
-#[utoipa::path(post, path = "/alerts/{id}/snooze", tag = "alerts", request_body = Snooze,
+#[utoipa::path(post, path = "/alerts/{id}/snooze", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = Snooze,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
@@ -458,7 +458,7 @@ pub(crate) struct Note {
 }
 
 /// Replace the note of an alert
-#[utoipa::path(post, path = "/alerts/{id}/note", tag = "alerts", request_body = Note,
+#[utoipa::path(post, path = "/alerts/{id}/note", tag = "alerts", extensions(("x-permission" = json!("alerts:triage"))), request_body = Note,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem)))]
 async fn note(

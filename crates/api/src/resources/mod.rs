@@ -8,6 +8,13 @@ mod audit;
 mod exporters;
 mod factors;
 mod flows;
+mod incident_alerts;
+mod incident_evidence;
+mod incident_merges;
+mod incident_parts;
+mod incident_templates;
+mod incident_timeline;
+mod incidents;
 mod invitations;
 mod people;
 mod profile;
@@ -46,6 +53,13 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     alert_figures::routes,
     alert_bulk::routes,
     suppressions::routes,
+    incidents::routes,
+    incident_alerts::routes,
+    incident_timeline::routes,
+    incident_parts::routes,
+    incident_evidence::routes,
+    incident_merges::routes,
+    incident_templates::routes,
     flows::routes,
     query::routes,
     rules::routes,

@@ -36,7 +36,7 @@ pub(crate) struct PeopleList {
 }
 
 /// List the members of the tenant who may sign in, for assignment and mentions
-#[utoipa::path(get, path = "/people", tag = "users",
+#[utoipa::path(get, path = "/people", tag = "users", extensions(("x-permission" = json!("alerts:read"))),
     responses((status = 200, body = PeopleList), (status = 403, body = Problem)))]
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<PeopleList>> {
     let tenant = caller.tenant(Permission::AlertsRead).await?;

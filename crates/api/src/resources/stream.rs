@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use guardian_catalog::{Action, Alert, ChangeEntry, Changes, Subject};
+use guardian_catalog::{
+    Action, Alert, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask, Subject,
+};
 use guardian_identity::Permission;
+use guardian_model::{Scope, TenantId};
 use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,6 +18,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::AlertView;
+use super::incident_evidence::EvidenceFileView;
+use super::incident_parts::{EntityView, TaskView};
+use super::incident_timeline::EntryView;
+use super::incidents::{IncidentView, Lookup};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Query;
@@ -41,27 +48,32 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 pub(crate) struct StreamQuery {
     /// Number of the last change that the client has; without it, the stream begins now.
     pub(crate) since: Option<i64>,
-    /// Comma-separated: `alerts`, `changes` (everything else that changes), `kpis`; all by default.
+    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`; all by default.
     pub(crate) topics: Option<String>,
 }
 
 #[derive(Clone, Copy)]
 struct Topics {
     alerts: bool,
+    incidents: bool,
     changes: bool,
     kpis: bool,
 }
 
 impl Topics {
     fn parse(text: Option<&str>) -> ApiResult<Self> {
-        let Some(text) = text else { return Ok(Self { alerts: true, changes: true, kpis: true }) };
-        let mut topics = Self { alerts: false, changes: false, kpis: false };
+        let Some(text) = text else { return Ok(Self { alerts: true, incidents: true, changes: true, kpis: true }) };
+        let mut topics = Self { alerts: false, incidents: false, changes: false, kpis: false };
         for topic in text.split(',').map(str::trim) {
             match topic {
                 "alerts" => topics.alerts = true,
+                "incidents" => topics.incidents = true,
                 "changes" => topics.changes = true,
                 "kpis" => topics.kpis = true,
-                other => return Err(ApiError::invalid(format!("`topics`: `{other}` is not alerts, changes or kpis"))),
+                other => {
+                    let detail = format!("`topics`: `{other}` is not alerts, incidents, changes or kpis");
+                    return Err(ApiError::invalid(detail));
+                }
             }
         }
         Ok(topics)
@@ -71,8 +83,10 @@ impl Topics {
 /// Live stream of alerts, changes and figures (WebSocket)
 ///
 /// Each message is a JSON object with a `type`: `hello` (with the `seq` to resume from), `alert` (with `seq`, `alert` and
-/// `news`: whether it is new or its count reached another power of ten), `change`, `kpis`, `resync` (the asked
-/// position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
+/// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
+/// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
+/// evidence, its `id`, `action` and `data`, null when it is gone), `change`, `kpis`, `resync` (the asked position is
+/// too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
 /// when connecting again: nothing is missed or told twice.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
     responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -82,7 +96,7 @@ async fn stream(
     Query(query): Query<StreamQuery>,
     upgrade: WebSocketUpgrade,
 ) -> ApiResult<Response> {
-    let topics = Topics::parse(query.topics.as_deref())?;
+    let mut topics = Topics::parse(query.topics.as_deref())?;
     let scope = caller.scope(Permission::AlertsRead).await?;
     let tenant = caller.tenant(Permission::AlertsRead).await?;
     let scoped = state.catalog.scoped(&scope);
@@ -90,10 +104,13 @@ async fn stream(
         Some(since) => since,
         None => scoped.latest_seq(tenant).await?,
     };
+    // Whoever may not see incidents hears nothing of them.
+    topics.incidents &= caller.principal().permissions(tenant).contains(Permission::IncidentsRead);
     let follower = scoped.follow(tenant, since)?;
     let kpis = state.kpis.clone();
+    let lookup = Lookup::load(&state, &Scope::of(tenant), tenant).await?;
     Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| async move {
-        let session = Session { socket, topics, told: HashMap::new() };
+        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup };
         session.run(follower, kpis, caller, since).await;
     }))
 }
@@ -102,6 +119,9 @@ struct Session {
     socket: WebSocket,
     topics: Topics,
     told: HashMap<String, u32>,
+    state: ApiState,
+    tenant: TenantId,
+    lookup: Lookup,
 }
 
 impl Session {
@@ -145,6 +165,13 @@ impl Session {
     async fn changes(&mut self, changes: Changes) -> bool {
         match changes {
             Changes::Entries { entries, .. } => {
+                // Names and deadlines that changed show from here on.
+                let renamed = |s: Subject| matches!(s, Subject::User | Subject::Membership | Subject::Setting);
+                if entries.iter().any(|entry| renamed(entry.subject))
+                    && let Ok(lookup) = Lookup::load(&self.state, &Scope::of(self.tenant), self.tenant).await
+                {
+                    self.lookup = lookup;
+                }
                 for entry in entries {
                     if let Some(message) = self.message(entry)
                         && !self.send(message).await
@@ -168,11 +195,49 @@ impl Session {
             let news = self.is_news(&entry.id, entry.action == Action::Created, alert.count);
             return Some(json!({"type": "alert", "seq": entry.seq, "news": news, "alert": AlertView::from(alert)}));
         }
+        if matches!(entry.subject, Subject::Incident | Subject::IncidentItem) {
+            return if self.topics.incidents { self.incident(entry) } else { None };
+        }
         self.topics.changes.then(|| {
             json!({
                 "type": "change", "seq": entry.seq, "subject": entry.subject, "id": entry.id, "action": entry.action,
             })
         })
+    }
+
+    /// What followers hear of an incident or a part of one, in the forms of the API.
+    fn incident(&self, entry: ChangeEntry) -> Option<Value> {
+        if entry.subject == Subject::Incident {
+            let incident = serde_json::from_value::<Option<Incident>>(entry.payload).ok()?;
+            let view = incident.map(|i| IncidentView::new(i, &self.lookup, self.state.clock.now()));
+            return Some(json!({
+                "type": "incident", "seq": entry.seq, "action": entry.action, "id": entry.id, "incident": view,
+            }));
+        }
+        let item = entry.payload.get("item")?.as_str()?.to_owned();
+        let incident = entry.payload.get("incident")?.clone();
+        let data = entry.payload.get("data").cloned().unwrap_or_default();
+        let data = if data.is_null() { data } else { self.part(&item, data)? };
+        Some(json!({
+            "type": "incident_item", "seq": entry.seq, "action": entry.action, "incident": incident, "item": item,
+            "id": entry.id, "data": data,
+        }))
+    }
+
+    fn part(&self, item: &str, data: Value) -> Option<Value> {
+        match item {
+            "entry" => {
+                let entry: IncidentEntry = serde_json::from_value(data).ok()?;
+                Some(json!(EntryView::new(entry, &self.lookup)))
+            }
+            "task" => {
+                let task: IncidentTask = serde_json::from_value(data).ok()?;
+                Some(json!(TaskView::new(task, &self.lookup)))
+            }
+            "entity" => Some(json!(EntityView::from(serde_json::from_value::<IncidentEntity>(data).ok()?))),
+            "evidence" => Some(json!(EvidenceFileView::from(serde_json::from_value::<Evidence>(data).ok()?))),
+            _ => Some(data),
+        }
     }
 
     /// A new alert is news, and so is one whose count reached another power of ten.

@@ -159,7 +159,7 @@ fn parse_id(text: &str) -> ApiResult<Uuid> {
 }
 
 /// List the suppressions with what each closed
-#[utoipa::path(get, path = "/suppressions", tag = "alerts",
+#[utoipa::path(get, path = "/suppressions", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))),
     responses((status = 200, body = SuppressionList), (status = 403, body = Problem)))]
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<SuppressionList>> {
     let tenant = caller.tenant(Permission::AlertsRead).await?;
@@ -168,7 +168,7 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<S
 }
 
 /// Show one suppression
-#[utoipa::path(get, path = "/suppressions/{id}", tag = "alerts",
+#[utoipa::path(get, path = "/suppressions/{id}", tag = "alerts", extensions(("x-permission" = json!("alerts:read"))),
     params(("id" = String, Path, description = "Suppression id")),
     responses((status = 200, body = SuppressionView), (status = 404, body = Problem)))]
 async fn get(
@@ -181,7 +181,7 @@ async fn get(
 }
 
 /// Suppress alerts from now on
-#[utoipa::path(post, path = "/suppressions", tag = "alerts", request_body = SuppressionBody,
+#[utoipa::path(post, path = "/suppressions", tag = "alerts", extensions(("x-permission" = json!("alerts:suppress"))), request_body = SuppressionBody,
     responses((status = 201, body = SuppressionView), (status = 422, body = Problem), (status = 403, body = Problem)))]
 async fn create(
     State(state): State<ApiState>,
@@ -197,7 +197,7 @@ async fn create(
 }
 
 /// Change a suppression
-#[utoipa::path(patch, path = "/suppressions/{id}", tag = "alerts", request_body = SuppressionBody,
+#[utoipa::path(patch, path = "/suppressions/{id}", tag = "alerts", extensions(("x-permission" = json!("alerts:suppress"))), request_body = SuppressionBody,
     params(("id" = String, Path, description = "Suppression id")),
     responses((status = 200, body = SuppressionView), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
@@ -228,7 +228,7 @@ async fn update(
 }
 
 /// End a suppression; what it closed stays closed
-#[utoipa::path(delete, path = "/suppressions/{id}", tag = "alerts",
+#[utoipa::path(delete, path = "/suppressions/{id}", tag = "alerts", extensions(("x-permission" = json!("alerts:suppress"))),
     params(("id" = String, Path, description = "Suppression id")),
     responses((status = 204), (status = 404, body = Problem)))]
 async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
@@ -258,7 +258,7 @@ pub(crate) struct SuppressLike {
 }
 
 /// Suppress alerts like this one
-#[utoipa::path(post, path = "/alerts/{id}/suppress", tag = "alerts", request_body = SuppressLike,
+#[utoipa::path(post, path = "/alerts/{id}/suppress", tag = "alerts", extensions(("x-permission" = json!("alerts:suppress"))), request_body = SuppressLike,
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 201, body = SuppressionView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn suppress_like(

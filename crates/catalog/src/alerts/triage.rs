@@ -114,6 +114,7 @@ impl Tx {
     /// Removes what replays left: all of them, or the one of this name. Returns how many alerts are gone.
     pub async fn clear_replay(&mut self, name: Option<&str>) -> Result<u64, CatalogError> {
         use alert::Column as C;
+        self.clear_replayed_incidents(name).await?;
         let of_replay = || {
             let query = alert::Entity::find().filter(C::TenantId.eq(self.tenant().0)).filter(C::Replay.is_not_null());
             if let Some(name) = name { query.filter(C::Replay.eq(clean(name, NOTE_MAX))) } else { query }

@@ -11,7 +11,16 @@ pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
+pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
+pub(crate) mod incident;
+pub(crate) mod incident_alert;
+pub(crate) mod incident_entity;
+pub(crate) mod incident_entry;
+pub(crate) mod incident_evidence;
+pub(crate) mod incident_merge;
+pub(crate) mod incident_task;
+pub(crate) mod incident_template;
 pub(crate) mod membership;
 pub(crate) mod preference;
 pub(crate) mod recovery_code;
@@ -55,6 +64,14 @@ tenant_owned!(
     audit_checkpoint,
     change_log,
     exporter,
+    incident,
+    incident_alert,
+    incident_entity,
+    incident_entry,
+    incident_evidence,
+    incident_merge,
+    incident_task,
+    incident_template,
     membership,
     role,
     rule,

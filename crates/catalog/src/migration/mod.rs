@@ -3,6 +3,7 @@
 
 mod build;
 mod m20261122_identity;
+mod m20261122_incidents;
 mod m20261122_initial;
 mod m20261122_triage;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_initial::Migration),
             Box::new(m20261122_identity::Migration),
             Box::new(m20261122_triage::Migration),
+            Box::new(m20261122_incidents::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod alerts;
+mod incidents;
 mod logs;
 mod schema;
 mod support;
@@ -53,6 +54,16 @@ on_both![
     triage::bulk_changes_are_taken_back_but_for_later_decisions,
     triage::every_order_pages_in_both_directions,
     triage::facets_volume_and_groups_add_up,
+    incidents::the_workflow_is_kept_and_edits_never_overwrite,
+    incidents::alerts_join_once_leave_and_split,
+    incidents::timelines_are_written_corrected_and_paged,
+    incidents::entities_tasks_templates_and_evidence_belong_to_it,
+    incidents::a_merge_loses_nothing_and_can_be_undone,
+    incidents::deadlines_are_marked_once,
+    incidents::templates_are_versioned,
+    incidents::incidents_are_found_and_ordered,
+    incidents::incidents_change_in_bulk_and_back,
+    incidents::followers_and_auditors_hear_of_it,
     logs::numbers_have_no_gaps_under_concurrent_writers,
     logs::what_is_not_committed_leaves_no_trace,
     logs::a_follower_misses_and_repeats_nothing,

@@ -1,11 +1,12 @@
 //! Tenants never see or change each other's data, whichever function is asked.
 
 use guardian_catalog::{
-    Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, ExporterSeen, ExporterState,
-    FactorKind, LinkKind, NewApiKey, NewLink, NewUser, RoleDraft, RuleDraft, RuleOrigin, SuppressionDraft,
-    TenantChange, User, UserChange, Verdict,
+    Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, EntryKind, ExporterSeen,
+    ExporterState, FactorKind, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin, IncidentPatch,
+    IncidentSort, Joining, LinkKind, NewApiKey, NewEntry, NewIncident, NewLink, NewTask, NewUser, RoleDraft, RuleDraft,
+    RuleOrigin, SlaDue, SuppressionDraft, TenantChange, User, UserChange, Verdict,
 };
-use guardian_model::{AlertId, Scope, TenantId};
+use guardian_model::{AlertId, IncidentId, Scope, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,6 +20,7 @@ struct Full {
     session: Uuid,
     link: Uuid,
     suppression: Uuid,
+    incident: IncidentId,
 }
 
 /// A tenant with one of everything.
@@ -63,8 +65,9 @@ async fn fill(db: &Db, slug: &str) -> Full {
     };
     let link = tx.create_link(&link).await.unwrap().id;
     let suppression = tx.create_suppression(&suppression()).await.unwrap().id;
+    let incident = tx.create_incident(&incident(alert)).await.unwrap().id;
     tx.commit().await.unwrap();
-    Full { tenant, user, alert, key, session, link, suppression }
+    Full { tenant, user, alert, key, session, link, suppression, incident }
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -83,6 +86,20 @@ fn role() -> RoleDraft {
         description: String::new(),
         permissions: vec!["users:read".into()],
         mfa_required: false,
+    }
+}
+
+fn incident(alert: AlertId) -> NewIncident {
+    NewIncident {
+        title: "i".into(),
+        summary: String::new(),
+        kind: IncidentKind::General,
+        severity: guardian_model::Severity::Low,
+        owner: None,
+        tags: vec![],
+        origin: IncidentOrigin::Manual,
+        due: SlaDue::default(),
+        alerts: vec![Joining::by_person(alert, "")],
     }
 }
 
@@ -113,6 +130,8 @@ fn draft(id: &str) -> RuleDraft {
     }
 }
 
+const NEWEST: IncidentOrder = IncidentOrder { by: IncidentSort::Newest, ascending: false };
+
 fn refused<T>(what: &str, answer: Result<T, CatalogError>) {
     assert!(matches!(answer, Err(CatalogError::NotFound(_))), "{what} was not refused");
 }
@@ -133,12 +152,14 @@ async fn visible(db: &Db, scope: &Scope) -> Vec<(&'static str, usize)> {
         ("links", s.links().await.unwrap().len()),
         ("tenants", s.tenant_list().await.unwrap().len()),
         ("suppressions", s.suppressions().await.unwrap().len()),
+        ("incidents", s.incidents(&IncidentFilter::default(), NEWEST, None, 100).await.unwrap().items.len()),
+        ("incident facets", s.incident_facets(&IncidentFilter::default()).await.unwrap().total as usize),
     ]
 }
 
 pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     let (ours, theirs) = (fill(db, "ours").await, fill(db, "theirs").await);
-    let one = [2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+    let one = [2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
     for (scope, times) in [
         (Scope::of(ours.tenant), 1),
         (Scope::of(theirs.tenant), 1),
@@ -170,6 +191,18 @@ pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     refused("user_named", s.user_named("user-theirs").await);
     refused("role_members", s.role_members(them).await);
     refused("suppression", s.suppression(theirs.suppression).await);
+    refused("incident", s.incident(theirs.incident).await);
+    refused("incident_by_number", s.incident_by_number(them, 1).await);
+    refused("open_incidents", s.open_incidents(them, START, 9).await);
+    refused("incidents_due", s.incidents_due(them, START, 9).await);
+    assert!(s.incident_alerts(theirs.incident).await.unwrap().is_empty());
+    assert!(s.incident_entities(theirs.incident).await.unwrap().is_empty());
+    assert!(s.incident_tasks(theirs.incident).await.unwrap().is_empty());
+    assert!(s.incident_evidence(theirs.incident).await.unwrap().is_empty());
+    assert!(s.incident_merges(theirs.incident).await.unwrap().is_empty());
+    assert!(s.incident_entries(theirs.incident, &[], true, None, 9).await.unwrap().0.is_empty());
+    let about = s.incidents_about(&["10.0.0.1".to_owned()], None).await.unwrap();
+    assert_eq!(about.into_keys().collect::<Vec<_>>(), [ours.incident.0]);
     refused("audit", s.audit(them, &AuditFilter::default(), None, 9).await);
     refused("verify_audit", s.verify_audit(them, &[]).await);
     refused("audit_count", s.audit_count(them, &AuditFilter::default()).await);
@@ -221,6 +254,15 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     refused("revoke_api_key", tx.revoke_api_key(theirs.key).await);
     refused("delete_suppression", tx.delete_suppression(theirs.suppression).await);
     refused("apply_suppression", tx.apply_suppression(theirs.suppression).await);
+    refused("update_incident", tx.update_incident(theirs.incident, 1, &IncidentPatch::default()).await);
+    refused("join_alerts", tx.join_alerts(theirs.incident, &[Joining::by_person(ours.alert, "")]).await);
+    refused("join_alerts", tx.join_alerts(ours.incident, &[Joining::by_person(theirs.alert, "")]).await);
+    refused("merge_incidents", tx.merge_incidents(ours.incident, 1, &[theirs.incident]).await);
+    refused("watch_incident", tx.watch_incident(ours.incident, theirs.user.id, true).await);
+    let text = NewEntry { kind: EntryKind::Note, text: "x".into(), event_time: None, mentions: vec![] };
+    refused("add_entry", tx.add_entry(theirs.incident, &text).await);
+    let task = NewTask { title: "x".into(), ..NewTask::default() };
+    refused("add_tasks", tx.add_tasks(theirs.incident, &[task]).await);
     assert_eq!(tx.clear_replay(None).await.unwrap(), 1, "ours only");
     tx.enable_rule("r1", false).await.unwrap();
     tx.delete_rule("r1").await.unwrap();

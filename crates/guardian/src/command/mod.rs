@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod docs;
 mod exporters;
+mod incidents;
 mod query;
 mod replay;
 mod rules;
@@ -84,6 +85,7 @@ enum Command {
     Replay(replay::Replay),
     Query(query::Query),
     Alerts(alerts::Alerts),
+    Incidents(incidents::Incidents),
     Exporters(exporters::Exporters),
     Rules(rules::Rules),
     User(user::User),
@@ -112,6 +114,7 @@ impl Cli {
             Command::Replay(c) => c.run(global),
             Command::Query(c) => c.run(global),
             Command::Alerts(c) => c.run(global),
+            Command::Incidents(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),

@@ -23,6 +23,7 @@ use guardian_kit::shutdown::Shutdown;
 use guardian_lake::Lake;
 use guardian_pipeline::replay::Replayer;
 use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir, TenantRules};
+use guardian_respond::{EvidenceStore, Responder};
 use guardian_rules::RuleSet;
 
 use crate::config::Config;
@@ -241,8 +242,12 @@ impl Ground {
         health.check("telemetry", guardian_kit::health::Scope::Ready).ok();
         health.check("catalog", guardian_kit::health::Scope::Ready).ok();
         let activity = figures::RuleFigures::new(spine.rule_stats(), self.catalog.clone(), Arc::clone(&self.rules));
+        let (metrics, shutdown) = (self.metrics.clone(), self.shutdown.clone());
+        // It ends with the program, and what it had not written down it finds again at the next start.
+        drop(Responder::new(self.catalog.clone(), Arc::clone(&clock), &metrics, shutdown).start());
         let app = guardian_api::router(ApiState {
             catalog: self.catalog.clone(),
+            evidence: EvidenceStore::new(config.data.join("evidence")),
             identity,
             lake: self.lake.clone(),
             rule_stats: Arc::new(activity),

@@ -10,11 +10,11 @@ use crate::http::{Live, block_on};
 fn a_stream_that_broke_goes_on_without_gap_or_repeat() {
     let app = App::start();
     block_on(async {
-        let mut whole = Live::open(&app, "alerts,changes", None).await;
+        let mut whole = Live::open(&app, "alerts,incidents,changes", None).await;
         let hello = whole.next().await;
         assert_eq!(hello["type"], "hello");
         let begin = hello["seq"].as_i64().unwrap();
-        let mut broken = Live::open(&app, "alerts,changes", Some(begin)).await;
+        let mut broken = Live::open(&app, "alerts,incidents,changes", Some(begin)).await;
         broken.next().await;
 
         app.json(&["replay", &capture("scan-vertical.pcap"), "--speed", "max"]);
@@ -26,7 +26,7 @@ fn a_stream_that_broke_goes_on_without_gap_or_repeat() {
         app.wait("both alerts", |app| (app.alerts().len() >= 2).then_some(()));
 
         // Nobody listened on the second connection meanwhile; it takes up where it was.
-        let mut resumed = Live::open(&app, "alerts,changes", Some(at)).await;
+        let mut resumed = Live::open(&app, "alerts,incidents,changes", Some(at)).await;
         assert_eq!(resumed.next().await["seq"], at);
         assert_eq!(whole.next().await, first);
         let mut titles = std::collections::BTreeSet::new();

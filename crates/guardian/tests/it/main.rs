@@ -15,6 +15,7 @@ mod exporters;
 mod first_minutes;
 mod headers;
 mod http;
+mod incidents;
 mod live;
 mod reference;
 mod rules;
