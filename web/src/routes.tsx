@@ -15,6 +15,7 @@ import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
 import { huntSearch } from "@/pages/hunt/search";
+import { incidentSearch } from "@/pages/incidents/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
 import { Loading } from "@/ui/state";
 
@@ -150,6 +151,25 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("@/pages/settings/page")),
 });
 
+const incidents = createRoute({
+  getParentRoute: () => inside,
+  path: "/incidents",
+  validateSearch: incidentSearch,
+  component: lazyRouteComponent(() => import("@/pages/incidents/page")),
+});
+const incident = createRoute({
+  getParentRoute: () => inside,
+  path: "/incidents/$id",
+  validateSearch: search({ tab: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/incident/page")),
+});
+const audit = createRoute({
+  getParentRoute: () => inside,
+  path: "/audit",
+  validateSearch: search({ q: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/audit/page")),
+});
+
 /** Every page, once. */
 const tree = root.addChildren([
   signIn,
@@ -159,6 +179,8 @@ const tree = root.addChildren([
     home,
     alerts,
     alert,
+    incidents,
+    incident,
     hunt,
     rules,
     rule,
@@ -167,6 +189,7 @@ const tree = root.addChildren([
     roles,
     tenants,
     keys,
+    audit,
     profile,
     settings,
     help,

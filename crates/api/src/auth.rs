@@ -74,6 +74,14 @@ impl Caller {
         verdict.map_err(|_| ApiError::forbidden(Refusal::Missing(permission).to_string()))
     }
 
+    /// The same caller, asking about another tenant; what they may do there is checked as ever. For the live stream,
+    /// whose browsers cannot send the tenant header.
+    #[must_use]
+    pub fn about(mut self, tenant: TenantId) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// For the audit trail.
     pub fn actor(&self) -> Actor {
         self.principal.actor(&self.origin)

@@ -9,6 +9,8 @@ import {
   Radar,
   Router as RouterIcon,
   Settings,
+  ScrollText,
+  ShieldAlert,
   ShieldCheck,
   Users,
 } from "lucide-react";
@@ -20,6 +22,7 @@ export interface NavigationItem {
   to:
     | "/"
     | "/alerts"
+    | "/incidents"
     | "/hunt"
     | "/rules"
     | "/exporters"
@@ -27,6 +30,7 @@ export interface NavigationItem {
     | "/roles"
     | "/tenants"
     | "/keys"
+    | "/audit"
     | "/settings"
     | "/help";
   label: PlainKey<typeof text>;
@@ -42,6 +46,14 @@ export interface NavigationItem {
 export const NAVIGATION: readonly NavigationItem[] = [
   { to: "/", label: "dashboard", icon: LayoutDashboard, key: "d", group: "groupWatch" },
   { to: "/alerts", label: "alerts", icon: Bell, permission: "alerts:read", key: "a", group: "groupWatch" },
+  {
+    to: "/incidents",
+    label: "incidents",
+    icon: ShieldAlert,
+    permission: "incidents:read",
+    key: "i",
+    group: "groupWatch",
+  },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
   {
@@ -56,6 +68,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
   { to: "/roles", label: "roles", icon: ShieldCheck, permission: "users:read", group: "groupManage" },
   { to: "/tenants", label: "tenants", icon: Building2, permission: "tenants:manage", group: "groupManage" },
   { to: "/keys", label: "keys", icon: KeyRound, permission: "keys:manage", group: "groupManage" },
+  { to: "/audit", label: "audit", icon: ScrollText, permission: "audit:read", group: "groupManage" },
   { to: "/settings", label: "settings", icon: Settings, permission: "settings:read", group: "groupManage" },
   { to: "/help", label: "help", icon: BookOpen, key: "m", group: "groupManage" },
 ];

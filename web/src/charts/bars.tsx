@@ -155,7 +155,7 @@ export function Bars(props: BarsProps) {
           <span
             key={i}
             className={classes(
-              "absolute",
+              "absolute whitespace-nowrap",
               i === 0 ? "" : i === TICKS - 1 ? "-translate-x-full" : "-translate-x-1/2 max-sm:hidden",
             )}
             style={{ left: `${(i / (TICKS - 1)) * 100}%` }}

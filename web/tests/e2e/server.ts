@@ -33,6 +33,16 @@ function ready(server: ChildProcess): Promise<string> {
   });
 }
 
+/** With E2E_PREVIEW, `dist/` is tested before it is compiled into the program: the API stays the program's. */
+async function preview(server: string): Promise<string> {
+  process.env.GUARDIAN_SERVER = server;
+  const vite = await import("vite");
+  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 18599, strictPort: true } });
+  // The program would take the variable for itself.
+  delete process.env.GUARDIAN_SERVER;
+  return shown.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? server;
+}
+
 /** Starts the real program on an empty data directory, on ports of the system's choice. */
 export default async function start(): Promise<() => Promise<void>> {
   const data = mkdtempSync(join(tmpdir(), "guardian-e2e-"));
@@ -40,7 +50,7 @@ export default async function start(): Promise<() => Promise<void>> {
   const args = ["serve", "--data", data, ...settings.flatMap((setting) => ["--set", setting])];
   const server = spawn(PROGRAM, args, { stdio: ["ignore", "ignore", "pipe"] });
   const url = await ready(server);
-  process.env.E2E_URL = url;
+  process.env.E2E_URL = process.env.E2E_PREVIEW ? await preview(url) : url;
   process.env.E2E_DATA = data;
   process.env.E2E_TOKEN = readFileSync(join(data, "setup-token"), "utf8").trim();
   return async () => {

@@ -50,6 +50,8 @@ pub(crate) struct StreamQuery {
     pub(crate) since: Option<i64>,
     /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`; all by default.
     pub(crate) topics: Option<String>,
+    /// Tenant to hear of, instead of the one of the tenant header.
+    pub(crate) tenant: Option<String>,
 }
 
 #[derive(Clone, Copy)]

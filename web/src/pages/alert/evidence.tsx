@@ -2,10 +2,15 @@ import { useMemo } from "react";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { text } from "@/pages/alerts/strings";
+import { PROTOCOLS } from "@/pages/hunt/cell";
 import type { Schema } from "@/api/client";
 
 type Event = Record<string, unknown>;
 type Row = Schema<"EvidenceView">;
+
+function protocol(value: unknown): string {
+  return typeof value === "number" ? (PROTOCOLS[value] ?? String(value)) : "–";
+}
 
 function end(address: unknown, port: unknown): string {
   if (address === undefined) return "–";
@@ -42,7 +47,7 @@ export function Evidence({ events }: { events: readonly Row[] }) {
               <td className={`${cell} num text-text-2`}>{event.start ? format.time(String(event.start)) : "–"}</td>
               <td className={`${cell} mono`}>{end(event.src_ip, event.src_port)}</td>
               <td className={`${cell} mono`}>{end(event.dst_ip, event.dst_port)}</td>
-              <td className={`${cell} text-text-2`}>{String(event.protocol ?? "–")}</td>
+              <td className={`${cell} text-text-2`}>{protocol(event.protocol)}</td>
               <td className={`${cell} num text-right`}>
                 {typeof event.packets === "number" ? format.number(event.packets) : "–"}
               </td>

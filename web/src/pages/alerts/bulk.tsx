@@ -1,13 +1,15 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { AlarmClock, CircleCheck, Hand, UserRound, X } from "lucide-react";
+import { AlarmClock, CircleCheck, Hand, ShieldAlert, UserRound, X } from "lucide-react";
 import { useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { CloseDialog } from "@/pages/alert/triage";
+import { CreateIncident } from "@/pages/incidents/create";
 import { Button, IconButton } from "@/ui/button";
-import type { Selection } from "@/ui/grid/column";
+import { isSelected, type Selection } from "@/ui/grid/column";
 import { Menu, MenuItem } from "@/ui/menu";
 import { text as ui } from "@/ui/strings";
 import { done } from "@/ui/toast";
@@ -25,6 +27,7 @@ const text = catalogue({
   hour: ["For an hour", "Für eine Stunde"],
   day: ["For a day", "Für einen Tag"],
   week: ["For a week", "Für eine Woche"],
+  incident: ["Make incident…", "Vorfall anlegen …"],
   clear: ["Clear selection", "Auswahl aufheben"],
   changed: ["{n} {n|alert|alerts} changed", "{n} {n|Alarm|Alarme} geändert"],
   progress: ["{n} changed so far…", "Bisher {n} geändert …"],
@@ -53,6 +56,8 @@ export function BulkBar({ selection, rows, total, state, onSelect }: Props) {
   const u = useText(ui);
   const client = useQueryClient();
   const { busy, act } = useAction();
+  const mayOpen = useCan("incidents:write");
+  const [opening, setOpening] = useState(false);
   const [closing, setClosing] = useState(false);
   const [changed, setChanged] = useState(0);
   const count = selection.all ? total : selection.ids.size;
@@ -128,8 +133,19 @@ export function BulkBar({ selection, rows, total, state, onSelect }: Props) {
         <Button icon={CircleCheck} disabled={busy} onClick={() => setClosing(true)}>
           {t("close")}
         </Button>
+        {mayOpen && !selection.all && (
+          <Button icon={ShieldAlert} disabled={busy} onClick={() => setOpening(true)}>
+            {t("incident")}
+          </Button>
+        )}
         <IconButton label={t("clear")} icon={X} onClick={() => onSelect({ all: false, ids: new Set() })} />
       </span>
+      <CreateIncident
+        open={opening}
+        onClose={() => setOpening(false)}
+        alerts={selection.all ? [] : [...selection.ids]}
+        title={rows.find((alert) => isSelected(selection, alert.id))?.title ?? ""}
+      />
       <CloseDialog
         open={closing}
         onClose={() => setClosing(false)}

@@ -12,7 +12,7 @@ export function AttackTags({ attack, max = 2 }: { attack: readonly string[]; max
   const techniques = attack.filter((tag) => /^(attack\.)?t\d{4}/i.test(tag));
   const shown = (techniques.length > 0 ? techniques : attack).slice(0, max);
   return (
-    <span className="flex items-center gap-1">
+    <span className="flex flex-wrap items-center gap-1">
       {shown.map((tag) => (
         <Badge key={tag} className="mono">
           {tag.replace(/^attack\./, "").toUpperCase()}

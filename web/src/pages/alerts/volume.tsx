@@ -27,12 +27,12 @@ export function Volume({ state, onBrush }: { state: AlertSearch; onBrush: (from:
       );
     },
   });
-  if (!query.data) return <div className="h-[100px]" />;
+  if (!query.data) return <div className="h-[100px] max-sm:hidden" />;
   const { from, to, step_seconds, buckets } = query.data;
   return (
     <Bars
       label={t("volume")}
-      className="mx-4 mb-3 md:mx-6"
+      className="mx-4 mb-3 max-sm:hidden md:mx-6"
       from={Date.parse(from)}
       to={Date.parse(to)}
       stepMs={step_seconds * 1000}

@@ -39,9 +39,9 @@ function Tile({
       <dd className={classes("num m-0 mt-1 text-2xl font-semibold tracking-[-0.02em]", tone)}>{value}</dd>
       {children && <dd className="m-0 mt-auto text-xs text-text-3">{children}</dd>}
       {trail && (
-        <div className="absolute inset-x-0 bottom-0">
+        <dd className="absolute inset-x-0 bottom-0 m-0">
           <Spark values={trail} height={26} />
-        </div>
+        </dd>
       )}
     </div>
   );

@@ -36,7 +36,7 @@ export function CountryMap({ range }: { range: Range }) {
             {countries.length === 0 ? (
               <p className="m-0 self-center text-sm text-text-3">
                 {t("noCountries")}{" "}
-                <Link to="/help/$" params={{ _splat: "start" }} className="text-accent">
+                <Link to="/help/$" params={{ _splat: "start" }} className="text-accent underline">
                   {t("more")}
                 </Link>
               </p>

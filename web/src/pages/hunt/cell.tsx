@@ -7,7 +7,7 @@ import { text as ui } from "@/ui/strings";
 import { done } from "@/ui/toast";
 import { text } from "./strings";
 
-const PROTOCOLS: Record<number, string> = {
+export const PROTOCOLS: Record<number, string> = {
   1: "icmp",
   6: "tcp",
   17: "udp",
