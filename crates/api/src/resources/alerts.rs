@@ -365,7 +365,7 @@ async fn acknowledge(
     Json(body): Json<Acknowledge>,
 ) -> ApiResult<Json<AlertView>> {
     let note = (!body.note.is_empty()).then_some(AlertChange::Note(body.note));
-    change(&state, &caller, &id, [AlertChange::Acknowledge].into_iter().chain(note)).await
+    change(&state, &caller, &id, [AlertChange::Acknowledge].into_iter().chain(note).map(Ok)).await
 }
 
 /// A verdict.
@@ -388,8 +388,8 @@ async fn close(
     Path(id): Path<String>,
     Json(body): Json<Close>,
 ) -> ApiResult<Json<AlertView>> {
-    let verdict = body.verdict.parse::<Verdict>().map_err(ApiError::invalid)?;
-    change(&state, &caller, &id, [AlertChange::Close { verdict, reason: body.reason }]).await
+    let close = body.verdict.parse::<Verdict>().map_err(ApiError::invalid);
+    change(&state, &caller, &id, [close.map(|verdict| AlertChange::Close { verdict, reason: body.reason })]).await
 }
 
 /// Reopen a closed alert
@@ -397,7 +397,7 @@ async fn close(
     params(("id" = String, Path, description = "Alert id")),
     responses((status = 200, body = AlertView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn reopen(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<AlertView>> {
-    change(&state, &caller, &id, [AlertChange::Reopen]).await
+    change(&state, &caller, &id, [Ok(AlertChange::Reopen)]).await
 }
 
 /// Who is to look after an alert.
@@ -418,8 +418,8 @@ async fn assign(
     Path(id): Path<String>,
     Json(body): Json<Assign>,
 ) -> ApiResult<Json<AlertView>> {
-    let user = body.assignee.as_deref().map(|text| user_id(&caller, text)).transpose()?;
-    change(&state, &caller, &id, [AlertChange::Assign(user)]).await
+    let user = body.assignee.as_deref().map(|text| user_id(&caller, text)).transpose();
+    change(&state, &caller, &id, [user.map(AlertChange::Assign)]).await
 }
 
 /// Until when.
@@ -444,9 +444,9 @@ async fn snooze(
     Path(id): Path<String>,
     Json(body): Json<Snooze>,
 ) -> ApiResult<Json<AlertView>> {
-    let until = body.until.as_deref().map(|t| parse_time("until", t)).transpose()?;
-    let note = (!body.note.is_empty()).then_some(AlertChange::Note(body.note));
-    change(&state, &caller, &id, [AlertChange::Snooze(until)].into_iter().chain(note)).await
+    let until = body.until.as_deref().map(|t| parse_time("until", t)).transpose();
+    let note = (!body.note.is_empty()).then_some(Ok(AlertChange::Note(body.note)));
+    change(&state, &caller, &id, [until.map(AlertChange::Snooze)].into_iter().chain(note)).await
 }
 
 /// A note.
@@ -467,14 +467,15 @@ async fn note(
     Path(id): Path<String>,
     Json(body): Json<Note>,
 ) -> ApiResult<Json<AlertView>> {
-    change(&state, &caller, &id, [AlertChange::Note(body.note)]).await
+    change(&state, &caller, &id, [Ok(AlertChange::Note(body.note))]).await
 }
 
+/// Makes the changes. Those that make no sense are refused here, after the caller: who may not ask learns nothing else.
 async fn change(
     state: &ApiState,
     caller: &Caller,
     id: &str,
-    changes: impl IntoIterator<Item = AlertChange>,
+    changes: impl IntoIterator<Item = ApiResult<AlertChange>>,
 ) -> ApiResult<Json<AlertView>> {
     let scope = caller.scope(Permission::AlertsTriage).await?;
     let id = alert_id(id)?;
@@ -482,7 +483,7 @@ async fn change(
     let tenant = scoped.alert(id).await?.alert.tenant;
     let mut tx = scoped.begin(tenant, caller.actor()).await?;
     for change in changes {
-        tx.change_alert(id, &change).await?;
+        tx.change_alert(id, &change?).await?;
     }
     tx.commit().await?;
     Ok(Json(scoped.alert(id).await?.into()))

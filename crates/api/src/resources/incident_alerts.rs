@@ -3,8 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use guardian_catalog::{
-    Incident, IncidentAlert, IncidentChange, IncidentFilter, IncidentPatch, IncidentStatus, Joining, SlaDue, Verdict,
-    Why,
+    IncidentAlert, IncidentChange, IncidentFilter, IncidentPatch, IncidentStatus, Joining, SlaDue, Verdict, Why,
 };
 use guardian_identity::Permission;
 use guardian_model::{AlertId, IncidentId, Scope, Severity};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 
 use super::alert_bulk::{BulkAnswer, IDS_MAX, UndoAnswer, UndoRequest};
 use super::alerts::{AlertView, alert_id, user_id};
-use super::incidents::{IncidentQuery, IncidentView, Lookup, Place, locate};
+use super::incidents::{IncidentQuery, IncidentView, Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Json;
@@ -422,12 +421,4 @@ async fn undo(
     let undone = tx.undo_incidents(body.undo).await?;
     tx.commit().await?;
     Ok(Json(UndoAnswer { changed: undone.changed, kept: undone.kept }))
-}
-
-/// The views of some incidents.
-pub(crate) async fn views(state: &ApiState, scope: &Scope, incidents: Vec<Incident>) -> ApiResult<Vec<IncidentView>> {
-    let Some(tenant) = incidents.first().map(|i| i.tenant) else { return Ok(Vec::new()) };
-    let lookup = Lookup::load(state, scope, tenant).await?;
-    let now = state.clock.now();
-    Ok(incidents.into_iter().map(|incident| IncidentView::new(incident, &lookup, now)).collect())
 }

@@ -189,13 +189,13 @@ async fn add(
     state: &ApiState,
     caller: &Caller,
     id: &str,
-    kind: EntryKind,
+    kind: ApiResult<EntryKind>,
     body: WriteEntry,
 ) -> ApiResult<(StatusCode, Json<EntryView>)> {
     let place = locate(state, caller, Permission::IncidentsWrite, id).await?;
     let lookup = place.lookup(state).await?;
     let new = NewEntry {
-        kind,
+        kind: kind?,
         mentions: lookup.mentioned(&body.text),
         text: body.text,
         event_time: body.event_time.as_deref().map(|t| parse_time("event_time", t)).transpose()?,
@@ -218,9 +218,9 @@ async fn write(
     Json(body): Json<WriteEntry>,
 ) -> ApiResult<(StatusCode, Json<EntryView>)> {
     let kind = match body.kind.as_str() {
-        "note" => EntryKind::Note,
-        "action" => EntryKind::Action,
-        other => return Err(ApiError::invalid(format!("`kind`: `{other}` is not note or action"))),
+        "note" => Ok(EntryKind::Note),
+        "action" => Ok(EntryKind::Action),
+        other => Err(ApiError::invalid(format!("`kind`: `{other}` is not note or action"))),
     };
     add(&state, &caller, &id, kind, body).await
 }
@@ -237,7 +237,7 @@ async fn comment(
     Json(body): Json<WriteComment>,
 ) -> ApiResult<(StatusCode, Json<EntryView>)> {
     let body = WriteEntry { kind: String::new(), text: body.text, event_time: None };
-    add(&state, &caller, &id, EntryKind::Comment, body).await
+    add(&state, &caller, &id, Ok(EntryKind::Comment), body).await
 }
 
 /// What to change of an entry; what is left out stays.

@@ -177,10 +177,28 @@ fn named(operation: &Operation) -> String {
     format!("{} {} ({})", operation.method, operation.path, operation.permission)
 }
 
-fn documented(operation: &Operation, status: StatusCode, who: &str) {
-    let told = operation.answers.contains(status.as_str()) || operation.answers.contains("default");
-    assert!(told, "{} as {who}: {status} is not documented", named(operation));
-    assert!(!status.is_server_error(), "{} as {who}: {status}", named(operation));
+/// What was found wrong, all of it: one change often breaks several operations.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(otherwise());
+        }
+    }
+
+    fn documented(&mut self, operation: &Operation, status: StatusCode, who: &str) {
+        let told = operation.answers.contains(status.as_str()) || operation.answers.contains("default");
+        self.expect(told, || format!("{} as {who}: {status} is not documented", named(operation)));
+        self.expect(!status.is_server_error(), || format!("{} as {who}: {status}", named(operation)));
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty() || std::thread::panicking(), "{} faults:\n{}", self.0.len(), self.0.join("\n"));
+    }
 }
 
 /// What each role may do, from the API's own table; and a custom role that may do one thing.
@@ -221,17 +239,19 @@ fn every_operation_asks_for_what_it_says() {
             assert!(special || known.contains(&operation.permission), "{named}: `x-permission` names no permission");
         }
         let none = BTreeMap::new();
+        let mut faults = Faults::default();
         for operation in operations.iter().filter(|operation| operation.permission != "public") {
             let (status, _) = outcome(api.request(operation, &none)).await;
-            assert_eq!(status, StatusCode::UNAUTHORIZED, "{} without a session", named(operation));
-            documented(operation, status, "nobody");
+            let refused = status == StatusCode::UNAUTHORIZED;
+            faults.expect(refused, || format!("{} without a session: {status}", named(operation)));
+            faults.documented(operation, status, "nobody");
         }
         for (role, held) in &roles {
             let mut cookie = api.sign_in(&format!("{role}-1")).await;
             for operation in &operations {
                 let request = api.request(operation, &none).header("x-guardian-request", "1");
                 let (status, problem) = outcome(request.header("cookie", &cookie)).await;
-                documented(operation, status, role);
+                faults.documented(operation, status, role);
                 let may = matches!(operation.permission.as_str(), "session" | "public")
                     || held.contains(&operation.permission);
                 let refused = status == StatusCode::FORBIDDEN && problem == "forbidden";
@@ -239,11 +259,11 @@ fn every_operation_asks_for_what_it_says() {
                     // What is public judges the credential in its body.
                     let public = operation.permission == "public";
                     let signed_in = public || status != StatusCode::UNAUTHORIZED || problem == "bad-credentials";
-                    assert!(signed_in, "{} as {role}: {status} {problem}", named(operation));
+                    faults.expect(signed_in, || format!("{} as {role}: {status} {problem}", named(operation)));
                     let own = operation.permission == "public" || operation.permission == "session";
-                    assert!(own || !refused, "{} as {role} was refused", named(operation));
+                    faults.expect(own || !refused, || format!("{} as {role} was refused", named(operation)));
                 } else {
-                    assert!(refused, "{} as {role}: {status} {problem}", named(operation));
+                    faults.expect(refused, || format!("{} as {role}: {status} {problem}", named(operation)));
                 }
                 if operation.path.starts_with("/session") && operation.method == Method::DELETE {
                     cookie = api.sign_in(&format!("{role}-1")).await;
@@ -290,13 +310,14 @@ fn another_tenant_and_its_objects_do_not_exist() {
             api.request(operation, ids).header("cookie", &ada).header("x-guardian-request", "1")
         };
         // Their objects, asked for in one's own tenant.
+        let mut faults = Faults::default();
         let mut met = BTreeSet::new();
         for operation in &operations {
             let Some(prefix) = ids.keys().find(|prefix| operation.path.starts_with(**prefix)) else { continue };
             met.insert(*prefix);
             let (status, problem) = outcome(ask(operation, &ids)).await;
             let hidden = status == StatusCode::NOT_FOUND && problem == "not-found";
-            assert!(hidden, "{} of another tenant: {status} {problem}", named(operation));
+            faults.expect(hidden, || format!("{} of another tenant: {status} {problem}", named(operation)));
         }
         assert_eq!(met.len(), ids.len(), "every sort of object is met");
         // Their tenant, asked for by name.
@@ -304,7 +325,7 @@ fn another_tenant_and_its_objects_do_not_exist() {
         for operation in operations.iter().filter(|operation| !special.contains(&operation.permission.as_str())) {
             let (status, problem) = outcome(ask(operation, &ids).header("x-guardian-tenant", &acme)).await;
             let hidden = status == StatusCode::NOT_FOUND && problem == "not-found";
-            assert!(hidden, "{} in another tenant: {status} {problem}", named(operation));
+            faults.expect(hidden, || format!("{} in another tenant: {status} {problem}", named(operation)));
         }
     });
 }

@@ -46,7 +46,6 @@ export default function HuntPage() {
   const sqlSyntax = useMemo(() => sqlLanguage(tables.data ?? []), [tables.data]);
   const { filter: asked = "", range, from, to } = state;
   // The stretch is fixed while nothing is run again, so that pages and pictures agree.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `at` stands for the wish to run again
   const run = useMemo<Run>(
     () => ({ filter: asked, ...stretch({ range, from, to }), at }),
     [asked, range, from, to, at],
