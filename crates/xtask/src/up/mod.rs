@@ -70,6 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say::step("Starting the server");
     let mut server = server::Server::start(&data, &options.serve, &interrupt)?;
     say::note(&format!("ready {} after the build, at {}", say::span(built.elapsed()), server.url));
+    let token = data.join("setup-token");
+    if token.exists() {
+        say::note(&format!("open it in a browser; {} lets you make the first account", token.display()));
+    }
     if options.no_demo {
         server.introduce(&data);
         return wait(&mut server, &interrupt);
