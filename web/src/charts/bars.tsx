@@ -164,19 +164,22 @@ export function Bars(props: BarsProps) {
           </span>
         ))}
       </div>
-      <table className="sr-only">
-        <caption>{props.label}</caption>
-        <tbody>
-          {bars.map((bar) => (
-            <tr key={bar.start}>
-              <th scope="row">{format.time(bar.start)}</th>
-              {bar.parts.map((value, part) => (
-                <td key={names[part]}>{`${names[part]}: ${show(value)}`}</td>
-              ))}
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      {/* A table does not keep the width that hides it; its frame does. */}
+      <div className="sr-only">
+        <table>
+          <caption>{props.label}</caption>
+          <tbody>
+            {bars.map((bar) => (
+              <tr key={bar.start}>
+                <th scope="row">{format.time(bar.start)}</th>
+                {bar.parts.map((value, part) => (
+                  <td key={names[part]}>{`${names[part]}: ${show(value)}`}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }

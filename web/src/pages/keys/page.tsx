@@ -167,7 +167,7 @@ export default function KeysPage() {
       },
       {
         id: "revoke",
-        label: "",
+        label: t("revoke"),
         width: 110,
         grow: 0,
         end: true,

@@ -62,7 +62,7 @@ function extensions(props: EditorProps, live: { current: Live }, language: Compa
     language.of(props.language ?? []),
     props.hint ? placeholder(props.hint) : [],
     EditorState.readOnly.of(props.readOnly ?? false),
-    EditorView.contentAttributes.of({ "aria-label": props.label }),
+    EditorView.contentAttributes.of({ "aria-label": props.label, tabindex: "0" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged) live.current.onChange?.(update.state.doc.toString());
     }),
