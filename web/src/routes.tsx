@@ -77,6 +77,12 @@ const alert = createRoute({
   component: lazyRouteComponent(() => import("@/pages/alert/page")),
 });
 
+const suppressions = createRoute({
+  getParentRoute: () => inside,
+  path: "/suppressions",
+  validateSearch: search({ q: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/suppressions/page")),
+});
 const hunt = createRoute({
   getParentRoute: () => inside,
   path: "/hunt",
@@ -163,6 +169,11 @@ const incident = createRoute({
   validateSearch: search({ tab: "text" }),
   component: lazyRouteComponent(() => import("@/pages/incident/page")),
 });
+const incidentSettings = createRoute({
+  getParentRoute: () => inside,
+  path: "/incident-settings",
+  component: lazyRouteComponent(() => import("@/pages/incident-settings/page")),
+});
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
@@ -179,8 +190,10 @@ const tree = root.addChildren([
     home,
     alerts,
     alert,
+    suppressions,
     incidents,
     incident,
+    incidentSettings,
     hunt,
     rules,
     rule,

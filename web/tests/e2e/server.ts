@@ -37,7 +37,7 @@ function ready(server: ChildProcess): Promise<string> {
 async function preview(server: string): Promise<string> {
   process.env.GUARDIAN_SERVER = server;
   const vite = await import("vite");
-  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 18599, strictPort: true } });
+  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 0 } });
   // The program would take the variable for itself.
   delete process.env.GUARDIAN_SERVER;
   return shown.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? server;

@@ -1,9 +1,9 @@
 import { useMemo } from "react";
+import type { Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { text } from "@/pages/alerts/strings";
 import { PROTOCOLS } from "@/pages/hunt/cell";
-import type { Schema } from "@/api/client";
 
 type Event = Record<string, unknown>;
 type Row = Schema<"EvidenceView">;

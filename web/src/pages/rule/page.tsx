@@ -7,7 +7,7 @@ import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
 import { tablesQuery } from "@/pages/hunt/data";
-import { type Rule, useSwitchRule } from "@/pages/rules/page";
+import { type Rule, useSwitchRule } from "@/pages/rules/data";
 import { text } from "@/pages/rules/strings";
 import { Badge, SeverityMark } from "@/ui/badge";
 import { Button } from "@/ui/button";
