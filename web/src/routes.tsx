@@ -9,6 +9,7 @@ import {
 import { Problem } from "@/api/client";
 import { queryClient } from "@/api/queries";
 import { Broken, NotFound } from "@/app/boundary";
+import { RANGES } from "@/app/range";
 import { search } from "@/app/search";
 import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
@@ -77,6 +78,18 @@ const alert = createRoute({
   component: lazyRouteComponent(() => import("@/pages/alert/page")),
 });
 
+const entity = createRoute({
+  getParentRoute: () => inside,
+  path: "/entities/$kind/$value",
+  validateSearch: search({ range: RANGES, from: "text", to: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/entity/page")),
+});
+const searchAll = createRoute({
+  getParentRoute: () => inside,
+  path: "/search",
+  validateSearch: search({ q: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/search/page")),
+});
 const suppressions = createRoute({
   getParentRoute: () => inside,
   path: "/suppressions",
@@ -191,6 +204,8 @@ const tree = root.addChildren([
     alerts,
     alert,
     suppressions,
+    entity,
+    searchAll,
     incidents,
     incident,
     incidentSettings,

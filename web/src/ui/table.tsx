@@ -4,6 +4,8 @@ import { classes } from "./classes";
 interface Head<T> {
   id: string;
   label: string;
+  /** The label is for assistive technology only: a column of controls. */
+  quiet?: boolean;
   /** Numbers stand at the end. */
   end?: boolean;
   cell: (row: T) => ReactNode;
@@ -36,7 +38,7 @@ export function Table<T>({
                   head.end ? "text-right" : "text-left",
                 )}
               >
-                {head.label}
+                {head.quiet ? <span className="sr-only">{head.label}</span> : head.label}
               </th>
             ))}
           </tr>

@@ -45,3 +45,24 @@ export async function prefer(page: Page, preferences: { theme?: string; language
   await call(page.request, "PUT", "/preferences", { version, value: { ...value, preferences } });
   await page.reload();
 }
+
+/** From now on alerts stay alone until somebody makes an incident of them; as whoever is signed in: an administrator. */
+export async function leaveAlertsAlone(page: Page): Promise<void> {
+  const settings = await call<{ version: number; correlation: object }>(page.request, "GET", "/incident-settings");
+  const correlation = { ...settings.correlation, enabled: false };
+  await call(page.request, "PUT", "/incident-settings", { ...settings, correlation });
+}
+
+/** Waits until so many open alerts belong to no incident; their ids, newest first. */
+export async function freeAlerts(page: Page, n: number): Promise<string[]> {
+  let ids: string[] = [];
+  await expect
+    .poll(async () => {
+      const path = "/alerts?incident=none&status=open&limit=50&sort=newest";
+      const { items } = await call<{ items: { id: string }[] }>(page.request, "GET", path);
+      ids = items.map((alert) => alert.id);
+      return ids.length;
+    })
+    .toBeGreaterThanOrEqual(n);
+  return ids;
+}

@@ -6,6 +6,7 @@ import { allPages, useRows } from "@/api/list";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useLive } from "@/live/live";
+import { type ViewState, Views } from "@/saved/views";
 import { Button, LinkButton } from "@/ui/button";
 import { NOTHING, type Selection } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
@@ -18,7 +19,7 @@ import { AlertCard, useAlertColumns } from "./columns";
 import { alertCountsQuery, alertsQuery } from "./data";
 import { Filters } from "./filters";
 import { Groups } from "./groups";
-import type { AlertSearch } from "./search";
+import { type AlertSearch, alertSearch } from "./search";
 import { text } from "./strings";
 import { Volume } from "./volume";
 
@@ -60,6 +61,14 @@ export default function AlertsPage() {
     (from: number, to: number) => change({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
     [change],
   );
+  const openView = useCallback(
+    (view: ViewState) => {
+      setSelection(NOTHING);
+      if (view.columns.length > 0) choose([...view.columns]);
+      void navigate({ search: alertSearch(view.search), replace: true });
+    },
+    [navigate, choose],
+  );
   const filtered = Object.keys(state).some((key) => !["sort", "status", "group"].includes(key));
   const total = counts.data?.total;
   return (
@@ -69,6 +78,7 @@ export default function AlertsPage() {
       tools={
         <>
           <Suppressions />
+          <Views page="alerts" state={{ search: state, columns: [...ids] }} onOpen={openView} />
           <ExportMenu name="alerts" columns={all} pages={() => allPages(query)} />
           <ColumnsMenu all={all} ids={ids} choose={choose} />
         </>

@@ -100,7 +100,7 @@ export function Write({ incident, people }: { incident: Incident; people: readon
           tabs={(["comment", "note", "action"] as const).map((option) => ({ value: option, label: t(option) }))}
         />
         <Button type="submit" look="primary" busy={busy} disabled={!value.trim()}>
-          {t(kind === "comment" ? "send" : kind)}
+          {t("send")}
         </Button>
       </div>
     </form>

@@ -5,6 +5,7 @@ import { useCallback, useState } from "react";
 import { allPages, useRows } from "@/api/list";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { type ViewState, Views } from "@/saved/views";
 import { Button, LinkButton } from "@/ui/button";
 import { NOTHING, type Selection } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
@@ -18,7 +19,7 @@ import { IncidentLine, useIncidentColumns } from "./columns";
 import { CreateIncident } from "./create";
 import { facetsQuery, incidentsQuery } from "./data";
 import { Filters } from "./filters";
-import type { IncidentSearch } from "./search";
+import { type IncidentSearch, incidentSearch } from "./search";
 import { text } from "./strings";
 
 export default function IncidentsPage() {
@@ -42,6 +43,14 @@ export default function IncidentsPage() {
     },
     [navigate],
   );
+  const openView = useCallback(
+    (view: ViewState) => {
+      setSelection(NOTHING);
+      if (view.columns.length > 0) choose([...view.columns]);
+      void navigate({ search: incidentSearch(view.search), replace: true });
+    },
+    [navigate, choose],
+  );
   return (
     <ListFrame
       title={t("title")}
@@ -61,6 +70,7 @@ export default function IncidentsPage() {
               { value: "board", label: t("board") },
             ]}
           />
+          <Views page="incidents" state={{ search: state, columns: [...ids] }} onOpen={openView} />
           <ExportMenu name="incidents" columns={columns} pages={() => allPages(query)} />
           {!board && <ColumnsMenu all={columns} ids={ids} choose={choose} />}
           {write && (

@@ -98,7 +98,7 @@ export const text = catalogue({
   report: ["Report", "Bericht"],
   comment: ["Comment", "Kommentar"],
   commentHint: ["Markdown; @name tells a colleague", "Markdown; @name benachrichtigt einen Kollegen"],
-  send: ["Comment", "Kommentieren"],
+  send: ["Send", "Senden"],
   note: ["Note", "Notiz"],
   action: ["Action taken", "Maßnahme"],
   timelineEmpty: ["Nothing yet", "Noch nichts"],

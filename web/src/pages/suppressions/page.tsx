@@ -135,7 +135,8 @@ function useSuppressionColumns(
       },
       {
         id: "actions",
-        label: "",
+        label: t("actions"),
+        quiet: true,
         width: 88,
         grow: 0,
         fixed: true,

@@ -36,6 +36,7 @@ export const text = catalogue({
   author: ["By", "Von"],
   updated: ["Changed", "Geändert"],
   saved: ["Saved; it applies from the next alert on", "Gespeichert; gilt ab dem nächsten Alarm"],
+  actions: ["Actions", "Aktionen"],
   remove: ["Delete", "Löschen"],
   removeTitle: ["Delete “{name}”?", "„{name}“ löschen?"],
   removeHint: [

@@ -76,7 +76,7 @@ function Heading<T>({
   if (!by || !onSort) {
     return (
       <div role="columnheader" className={classes(look, "px-2 text-text-3")}>
-        <span className="truncate">{column.label}</span>
+        <span className={column.quiet ? "sr-only" : "truncate"}>{column.label}</span>
       </div>
     );
   }
