@@ -3,7 +3,7 @@
 (() => {
   let stored = {};
   try {
-    stored = JSON.parse(localStorage.getItem("guardian.preferences") || "{}");
+    stored = JSON.parse(localStorage.getItem("guardian.kept") || "{}").values?.preferences || {};
   } catch {
     stored = {};
   }

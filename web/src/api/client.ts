@@ -44,7 +44,10 @@ export function requestHeaders(): Record<string, string> {
   return { "x-guardian-request": "1", ...(tenant ? { "x-guardian-tenant": tenant } : {}) };
 }
 
-export const api = createClient<paths>({ baseUrl: globalThis.location?.origin ?? "http://localhost" });
+export const api = createClient<paths>({
+  baseUrl: globalThis.location?.origin ?? "http://localhost",
+  fetch: (request) => globalThis.fetch(request),
+});
 api.use({
   onRequest({ request }) {
     for (const [name, value] of Object.entries(requestHeaders())) request.headers.set(name, value);

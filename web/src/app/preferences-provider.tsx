@@ -1,12 +1,12 @@
-import { type ReactNode, useEffect, useMemo, useState } from "react";
-import { applyPreferences, loadPreferences, PreferencesContext, storePreferences } from "./preferences";
+import { type ReactNode, useEffect, useLayoutEffect, useMemo } from "react";
+import { useKept } from "./kept";
+import { applyPreferences, PREFERENCES, type Preferences, PreferencesContext, readPreferences } from "./preferences";
 
 /** Holds the preferences, applies them to the document and follows the system's theme. */
 export function PreferencesProvider({ children }: { children: ReactNode }) {
-  const [preferences, set] = useState(loadPreferences);
+  const [preferences, choose] = useKept(PREFERENCES, readPreferences);
+  useLayoutEffect(() => applyPreferences(preferences), [preferences]);
   useEffect(() => {
-    applyPreferences(preferences);
-    storePreferences(preferences);
     const system = matchMedia("(prefers-color-scheme: dark)");
     const follow = () => applyPreferences(preferences);
     system.addEventListener("change", follow);
@@ -15,9 +15,9 @@ export function PreferencesProvider({ children }: { children: ReactNode }) {
   const value = useMemo(
     () => ({
       preferences,
-      setPreferences: (change: Partial<typeof preferences>) => set((before) => ({ ...before, ...change })),
+      setPreferences: (change: Partial<Preferences>) => choose({ ...preferences, ...change }),
     }),
-    [preferences],
+    [preferences, choose],
   );
   return <PreferencesContext value={value}>{children}</PreferencesContext>;
 }

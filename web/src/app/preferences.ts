@@ -1,5 +1,5 @@
 import { createContext, useContext, useMemo } from "react";
-import { type Catalogue, type Language, type Translate, translator } from "@/i18n/text";
+import { type Catalogue, LANGUAGES, type Language, type Translate, translator } from "@/i18n/text";
 
 /** How one person wants the console; kept in the browser and, once signed in, with the account. */
 export interface Preferences {
@@ -10,27 +10,26 @@ export interface Preferences {
   zone: "local" | "utc";
 }
 
-const KEY = "guardian.preferences";
+/** Its name among what is kept. */
+export const PREFERENCES = "preferences";
 
 export function browserLanguage(): Language {
   return navigator.language.toLowerCase().startsWith("de") ? "de" : "en";
 }
 
-export function loadPreferences(): Preferences {
-  const defaults: Preferences = { theme: "system", density: "comfortable", language: browserLanguage(), zone: "local" };
-  try {
-    return { ...defaults, ...(JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Preferences>) };
-  } catch {
-    return defaults;
-  }
+function one<T extends string>(value: unknown, of: readonly T[], otherwise: T): T {
+  return of.find((known) => known === value) ?? otherwise;
 }
 
-export function storePreferences(preferences: Preferences): void {
-  try {
-    localStorage.setItem(KEY, JSON.stringify(preferences));
-  } catch {
-    // A browser that stores nothing still shows the console; the choice then lasts until the next load.
-  }
+/** Sound preferences from whatever was stored. */
+export function readPreferences(stored: unknown): Preferences {
+  const found = (typeof stored === "object" && stored !== null ? stored : {}) as Record<string, unknown>;
+  return {
+    theme: one(found.theme, ["system", "dark", "light"], "system"),
+    density: one(found.density, ["comfortable", "compact"], "comfortable"),
+    language: one(found.language, LANGUAGES, browserLanguage()),
+    zone: one(found.zone, ["local", "utc"], "local"),
+  };
 }
 
 /** The theme that holds, the system's taken into account. */

@@ -1,6 +1,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useLayoutEffect } from "react";
 import { api, must, onProblem, Problem, type Schema } from "@/api/client";
+import { adopt } from "./kept";
 
 export type Session = Schema<"WhoView">;
 
@@ -23,10 +24,15 @@ export function SessionProvider({ session, children }: { session: Session; child
     () =>
       onProblem((problem) => {
         // The session ended elsewhere: the next look at it leads to the sign-in page.
-        if (problem.status === 401) void client.resetQueries({ queryKey: ["session"] });
+        // A wrong code or password answers 401 too, and ends nothing.
+        if (problem.kind === "unauthenticated") void client.resetQueries({ queryKey: ["session"] });
       }),
     [client],
   );
+  const { user, kind, preferences } = session;
+  useLayoutEffect(() => {
+    if (kind === "session" && user) adopt(user, preferences);
+  }, [kind, user, preferences]);
   return <SessionContext value={session}>{children}</SessionContext>;
 }
 

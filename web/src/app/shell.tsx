@@ -1,7 +1,8 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Menu as MenuIcon, PanelLeftClose, PanelLeftOpen, Search, X } from "lucide-react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { LiveProvider, useLiveState } from "@/live/live";
+import { LiveProvider, useLive, useLiveState } from "@/live/live";
 import { Kbd } from "@/ui/badge";
 import { IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
@@ -177,9 +178,20 @@ function Drawer({ open, onClose }: { open: boolean; onClose: () => void }) {
   );
 }
 
+/** Whatever changes about oneself elsewhere, a role or a preference, is known here at once. */
+function useOwnChanges(): void {
+  const client = useQueryClient();
+  const { user } = useSession();
+  useLive((message) => {
+    if (message.type === "change" && message.subject === "user" && message.id === user)
+      void client.invalidateQueries({ queryKey: ["session"] });
+  });
+}
+
 function Frame() {
   const t = useText(text);
   const navigate = useNavigate();
+  useOwnChanges();
   const { preferences, setPreferences } = usePreferences();
   const [palette, setPalette] = useState(false);
   const [shortcuts, setShortcuts] = useState(false);

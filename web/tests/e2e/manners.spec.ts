@@ -1,18 +1,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
-import { expect, type Page, test } from "@playwright/test";
+import { expect, test } from "@playwright/test";
+import { PASSWORD, prefer, signIn, url } from "./people";
 import { guardian, ROOT } from "./server";
-
-const url = () => process.env.E2E_URL ?? "";
-const PASSWORD = "correct horse battery staple";
-
-/** A session by the API: the form has a test of its own. */
-async function signIn(page: Page): Promise<void> {
-  const answer = await page.request.post(`${url()}/api/v1/session`, {
-    data: { name: "alice", password: PASSWORD },
-    headers: { "x-guardian-request": "1" },
-  });
-  expect(answer.ok()).toBe(true);
-}
 
 test("an unknown visitor is led to the sign-in and back", async ({ page }) => {
   await page.goto(`${url()}/rules`);
@@ -47,11 +36,7 @@ test("every page passes axe in both themes and speaks German", async ({ page }) 
       ["light", "de", german],
     ] as const) {
       await page.goto(url() + path);
-      await page.evaluate(
-        ([theme, language]) => localStorage.setItem("guardian.preferences", JSON.stringify({ theme, language })),
-        [theme, language] as const,
-      );
-      await page.reload();
+      await prefer(page, { theme, language });
       await expect(page.getByRole("heading", { level: 1, name: heading })).toBeVisible();
       const { violations } = await new AxeBuilder({ page }).analyze();
       for (const { id, nodes } of violations) {

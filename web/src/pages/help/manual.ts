@@ -6,7 +6,17 @@ const FILES = import.meta.glob<string>(["../../../../docs/*.md", "../../../../do
 
 const PREFIX = "../../../../docs/";
 /** What people read first comes first; the rest follows by name. */
-const ORDER = ["start", "console", "exporters", "detections", "rules", "filters", "loss", "troubleshooting", "architecture"];
+const ORDER = [
+  "start",
+  "console",
+  "exporters",
+  "detections",
+  "rules",
+  "filters",
+  "loss",
+  "troubleshooting",
+  "architecture",
+];
 const LEFT_OUT = new Set(["README"]);
 
 /** Names of the pages, such as `filters` or `reference/cli`. */

@@ -36,18 +36,7 @@ export function toggled(selection: Selection, id: string, rows: readonly string[
   return { all: false, ids };
 }
 
-const KEY = "guardian.columns.";
-
-/** Ids of the columns that a person chose for a grid, or null. */
-export function chosenColumns(grid: string): string[] | null {
-  try {
-    const stored: unknown = JSON.parse(localStorage.getItem(KEY + grid) ?? "null");
-    return Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : null;
-  } catch {
-    return null;
-  }
-}
-
-export function chooseColumns(grid: string, ids: string[]): void {
-  localStorage.setItem(KEY + grid, JSON.stringify(ids));
+/** The ids of columns that a person chose for a grid, from what is kept, or null. */
+export function readColumns(stored: unknown): string[] | null {
+  return Array.isArray(stored) ? stored.filter((id) => typeof id === "string") : null;
 }

@@ -1,23 +1,20 @@
 import { Columns3 } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
+import { useKept } from "@/app/kept";
 import { useText } from "@/app/preferences";
 import { IconButton } from "../button";
 import { Menu, MenuChoice, MenuLabel } from "../menu";
 import { text } from "../strings";
-import { type Column, chooseColumns, chosenColumns } from "./column";
+import { type Column, readColumns } from "./column";
 
 /** The columns of a grid that are shown, and the setter behind the menu. */
 export function useColumns<T>(grid: string, all: readonly Column<T>[]) {
-  const [chosen, setChosen] = useState(() => chosenColumns(grid));
+  const [chosen, choose] = useKept<string[] | null>(`columns.${grid}`, readColumns);
   const ids = useMemo(
     () => new Set(chosen ?? all.filter((column) => !column.hidden).map((column) => column.id)),
     [chosen, all],
   );
   const shown = useMemo(() => all.filter((column) => column.fixed || ids.has(column.id)), [all, ids]);
-  const choose = (next: string[]) => {
-    chooseColumns(grid, next);
-    setChosen(next);
-  };
   return { shown, ids, choose };
 }
 
