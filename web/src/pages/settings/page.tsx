@@ -12,7 +12,7 @@ import { Checkbox, Switch } from "@/ui/form";
 import { PageHeader, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 
-type Policy = Schema<"PolicyView">;
+type Policy = Schema<"PolicyView"> & { certificate_roles?: string[] };
 
 const text = catalogue({
   title: ["Settings", "Einstellungen"],
