@@ -169,6 +169,13 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("@/pages/settings/page")),
 });
 
+const notifications = createRoute({
+  getParentRoute: () => inside,
+  path: "/notifications",
+  validateSearch: search({ tab: ["inbox", "preferences", "channels", "log"] }),
+  component: lazyRouteComponent(() => import("@/pages/notifications/page")),
+});
+
 const incidents = createRoute({
   getParentRoute: () => inside,
   path: "/incidents",
@@ -210,6 +217,7 @@ const tree = root.addChildren([
     keys,
     audit,
     profile,
+    notifications,
     settings,
     help,
     helpPage,

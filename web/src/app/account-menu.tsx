@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Building2, Keyboard, LogOut, UserRound } from "lucide-react";
+import { BellRing, Building2, Keyboard, LogOut, UserRound } from "lucide-react";
 import { chooseTenant, send } from "@/api/client";
 import { useFormat } from "@/i18n/format";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
@@ -92,6 +92,9 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
       <MenuLine />
       <MenuItem icon={UserRound} onSelect={() => void navigate({ to: "/profile" })}>
         {t("profile")}
+      </MenuItem>
+      <MenuItem icon={BellRing} onSelect={() => void navigate({ to: "/notifications" })}>
+        {t("notifications")}
       </MenuItem>
       <MenuItem icon={Keyboard} onSelect={onShortcuts}>
         {t("shortcuts")}

@@ -8,6 +8,7 @@ import { IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Toasts } from "@/ui/toast";
 import { AccountMenu, TenantMenu } from "./account-menu";
+import { Bell } from "./bell";
 import { type Bindings, useKeys } from "./keys";
 import { NAVIGATION, type NavigationItem } from "./navigation";
 import { Palette } from "./palette";
@@ -258,6 +259,7 @@ function Frame() {
           <div className="hidden flex-1 md:block" />
           <LiveMark />
           <TenantMenu />
+          <Bell />
           <AccountMenu onShortcuts={showShortcuts} />
         </header>
         <LostBanner />

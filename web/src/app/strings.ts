@@ -36,6 +36,7 @@ export const text = catalogue({
   local: ["Local ({zone})", "Lokal ({zone})"],
   utc: ["UTC", "UTC"],
   profile: ["Profile and security", "Profil und Sicherheit"],
+  notifications: ["Notifications", "Benachrichtigungen"],
   signOut: ["Sign out", "Abmelden"],
   tenant: ["Tenant", "Mandant"],
   shortcuts: ["Keyboard shortcuts", "Tastenkürzel"],
