@@ -15,6 +15,7 @@ import { search } from "@/app/search";
 import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
+import { auditSearch } from "@/pages/audit/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
@@ -169,6 +170,11 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("@/pages/settings/page")),
 });
 
+const start = createRoute({
+  getParentRoute: () => inside,
+  path: "/start",
+  component: lazyRouteComponent(() => import("@/pages/start/page")),
+});
 const notifications = createRoute({
   getParentRoute: () => inside,
   path: "/notifications",
@@ -191,7 +197,7 @@ const incident = createRoute({
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
-  validateSearch: search({ q: "text" }),
+  validateSearch: auditSearch,
   component: lazyRouteComponent(() => import("@/pages/audit/page")),
 });
 
@@ -218,6 +224,7 @@ const tree = root.addChildren([
     audit,
     profile,
     notifications,
+    start,
     settings,
     help,
     helpPage,

@@ -72,6 +72,7 @@ export const text = catalogue({
   ],
   reload: ["Load again", "Neu laden"],
   serverSilent: ["The server does not answer", "Der Server antwortet nicht"],
+  start: ["Getting started", "Erste Schritte"],
   dashboard: ["Dashboard", "Übersicht"],
   alerts: ["Alerts", "Alarme"],
   incidents: ["Incidents", "Vorfälle"],

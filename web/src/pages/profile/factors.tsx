@@ -5,7 +5,7 @@ import { api, must, type Schema, send } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useSession } from "@/app/session";
-import { Enrol } from "@/factors/enrol";
+import { Enrol, offerQuery } from "@/factors/enrol";
 import { RecoveryCodes } from "@/factors/recovery-codes";
 import { text as factorText } from "@/factors/strings";
 import { catalogue } from "@/i18n/text";
@@ -176,6 +176,9 @@ function Row({
   const t = useText(text);
   const { busy, act } = useAction();
   const [name, setName] = useState<string | null>(null);
+  const offer = useQuery(offerQuery);
+  // A server that knows no providers does not know how to rename either.
+  const renames = offer.data !== undefined && "providers" in offer.data;
   const passkey = factor.kind === "passkey";
   const Icon = passkey ? Fingerprint : factor.kind === "totp" ? Smartphone : ShieldCheck;
   const rename = async (event: FormEvent) => {
@@ -219,7 +222,7 @@ function Row({
           </Button>
         </form>
       )}
-      {name === null && (
+      {name === null && renames && (
         <IconButton
           label={t("rename", { name: factor.name })}
           icon={Pencil}

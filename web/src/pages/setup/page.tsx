@@ -30,7 +30,7 @@ export default function SetupPage() {
       const session = await must(api.POST("/api/v1/setup", { body: { ...body, token: body.token.trim() } }));
       client.clear();
       client.setQueryData(["session"], session);
-      await navigate({ to: "/" });
+      await navigate({ to: "/start" });
     } catch (error) {
       setProblem((error as Error).message);
     } finally {

@@ -16,6 +16,7 @@ import { failed } from "@/ui/toast";
 import type { User } from "./data";
 import { UserCertificates } from "./certificates";
 import { type Link, RoleSelect } from "./invite";
+import { Memberships } from "./memberships";
 import { text } from "./strings";
 
 /** One account, to look at and to change. */
@@ -208,6 +209,7 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
           }
         </Loaded>
       </section>
+      {manage && <Memberships user={user} />}
       <UserCertificates user={user.id} manage={manage && user.home} />
       <Confirm
         open={resetting}
