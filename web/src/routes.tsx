@@ -3,8 +3,10 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
+  Navigate,
   Outlet,
   redirect,
+  useRouterState,
 } from "@tanstack/react-router";
 import { Problem } from "@/api/client";
 import { queryClient } from "@/api/queries";
@@ -14,6 +16,7 @@ import { search } from "@/app/search";
 import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
+import { auditSearch } from "@/pages/audit/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
@@ -25,8 +28,14 @@ const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: search({ to: "text" }),
+  validateSearch: search({ to: "text", error: "text" }),
   component: lazyRouteComponent(() => import("@/pages/sign-in/page")),
+});
+const register = createRoute({
+  getParentRoute: () => root,
+  path: "/register",
+  validateSearch: search({ tenant: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/register/page")),
 });
 const setup = createRoute({
   getParentRoute: () => root,
@@ -34,8 +43,17 @@ const setup = createRoute({
   component: lazyRouteComponent(() => import("@/pages/setup/page")),
 });
 
+/** Where the sign-in leads back to. */
+function back(href: string): { to?: string } {
+  return href === "/" ? {} : { to: href };
+}
+
 function Private() {
-  const { data: session } = useSessionQuery();
+  const { data: session, error } = useSessionQuery();
+  const href = useRouterState({ select: (state) => state.location.href });
+  // The session ended, or more is due: a second factor that is required from now on.
+  const ended = error instanceof Problem && error.status === 401;
+  if (ended || (session && session.state !== "active")) return <Navigate to="/sign-in" search={back(href)} />;
   if (!session) return null;
   return (
     <SessionProvider session={session}>
@@ -50,12 +68,12 @@ const inside = createRoute({
   id: "inside",
   beforeLoad: async ({ location }) => {
     try {
-      await queryClient.ensureQueryData(sessionQuery);
+      const session = await queryClient.ensureQueryData(sessionQuery);
+      if (session.state === "active") return;
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) throw error;
-      const to = location.href === "/" ? undefined : location.href;
-      throw redirect({ to: "/sign-in", search: to ? { to } : {} });
     }
+    throw redirect({ to: "/sign-in", search: back(location.href) });
   },
   component: Private,
 });
@@ -162,12 +180,25 @@ const keys = createRoute({
 const profile = createRoute({
   getParentRoute: () => inside,
   path: "/profile",
+  validateSearch: search({ error: "text" }),
   component: lazyRouteComponent(() => import("@/pages/profile/page")),
 });
 const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
   component: lazyRouteComponent(() => import("@/pages/settings/page")),
+});
+
+const start = createRoute({
+  getParentRoute: () => inside,
+  path: "/start",
+  component: lazyRouteComponent(() => import("@/pages/start/page")),
+});
+const notifications = createRoute({
+  getParentRoute: () => inside,
+  path: "/notifications",
+  validateSearch: search({ tab: ["inbox", "preferences", "channels", "log"] }),
+  component: lazyRouteComponent(() => import("@/pages/notifications/page")),
 });
 
 const incidents = createRoute({
@@ -190,13 +221,14 @@ const incidentSettings = createRoute({
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
-  validateSearch: search({ q: "text" }),
+  validateSearch: auditSearch,
   component: lazyRouteComponent(() => import("@/pages/audit/page")),
 });
 
 /** Every page, once. */
 const tree = root.addChildren([
   signIn,
+  register,
   setup,
   link,
   inside.addChildren([
@@ -219,6 +251,8 @@ const tree = root.addChildren([
     keys,
     audit,
     profile,
+    notifications,
+    start,
     settings,
     help,
     helpPage,

@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Building2, Keyboard, LogOut, UserRound } from "lucide-react";
-import { api, chooseTenant, must } from "@/api/client";
+import { BellRing, Building2, Keyboard, LogOut, UserRound } from "lucide-react";
+import { chooseTenant, send } from "@/api/client";
 import { useFormat } from "@/i18n/format";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Menu, MenuItem, MenuLabel, MenuLine, MenuPick } from "@/ui/menu";
@@ -28,8 +28,10 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
   const { preferences, setPreferences } = usePreferences();
   const signOut = async () => {
     try {
-      await must(api.DELETE("/api/v1/session"));
+      const ended = await send<{ continue?: string } | undefined>("DELETE", "/session");
       client.clear();
+      // The identity provider ends its session too, and leads back.
+      if (ended?.continue) return location.assign(ended.continue);
       await navigate({ to: "/sign-in" });
     } catch (error) {
       failed(error);
@@ -90,6 +92,9 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
       <MenuLine />
       <MenuItem icon={UserRound} onSelect={() => void navigate({ to: "/profile" })}>
         {t("profile")}
+      </MenuItem>
+      <MenuItem icon={BellRing} onSelect={() => void navigate({ to: "/notifications" })}>
+        {t("notifications")}
       </MenuItem>
       <MenuItem icon={Keyboard} onSelect={onShortcuts}>
         {t("shortcuts")}

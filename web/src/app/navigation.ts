@@ -7,6 +7,7 @@ import {
   LayoutDashboard,
   type LucideIcon,
   Radar,
+  Rocket,
   Router as RouterIcon,
   ScrollText,
   Settings,
@@ -32,7 +33,8 @@ export interface NavigationItem {
     | "/keys"
     | "/audit"
     | "/settings"
-    | "/help";
+    | "/help"
+    | "/start";
   label: PlainKey<typeof text>;
   icon: LucideIcon;
   /** Without it, the page is not offered. */
@@ -44,6 +46,7 @@ export interface NavigationItem {
 
 /** In the order they are shown; a page is one line here and one route. */
 export const NAVIGATION: readonly NavigationItem[] = [
+  { to: "/start", label: "start", icon: Rocket, permission: "users:manage", group: "groupWatch" },
   { to: "/", label: "dashboard", icon: LayoutDashboard, key: "d", group: "groupWatch" },
   { to: "/alerts", label: "alerts", icon: Bell, permission: "alerts:read", key: "a", group: "groupWatch" },
   {

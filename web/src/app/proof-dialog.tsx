@@ -1,11 +1,18 @@
+import { useQuery } from "@tanstack/react-query";
+import { Fingerprint } from "lucide-react";
 import { type FormEvent, useState, useSyncExternalStore } from "react";
-import { api, must } from "@/api/client";
+import { api, must, Problem, send } from "@/api/client";
+import { askPasskey, passkeysPossible } from "@/factors/passkeys";
+import { text as factorText } from "@/factors/strings";
+import { factorTrouble } from "@/factors/trouble";
 import { catalogue } from "@/i18n/text";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
 import { Dialog } from "@/ui/overlay";
+import { Trouble } from "@/ui/trouble";
 import { useText } from "./preferences";
 import { answerProof, proofStore } from "./proof";
+import { type Session, sessionQuery } from "./session";
 
 const text = catalogue({
   title: ["Confirm that it is you", "Bestätigen Sie, dass Sie es sind"],
@@ -14,21 +21,119 @@ const text = catalogue({
     "Diese Änderung ist heikel. Ihre Bestätigung gilt zehn Minuten.",
   ],
   password: ["Your password", "Ihr Passwort"],
+  wrong: ["This is not your password.", "Das ist nicht Ihr Passwort."],
+  code: ["Code of your app, or a recovery code", "Code Ihrer App oder ein Wiederherstellungscode"],
+  passkey: ["Confirm with a passkey", "Mit Passkey bestätigen"],
   confirm: ["Confirm", "Bestätigen"],
+  provider: [
+    "You sign in at a provider: confirm it there. You come back to this page.",
+    "Sie melden sich bei einem Anbieter an: Bestätigen Sie es dort. Sie kommen auf diese Seite zurück.",
+  ],
+  toProvider: ["Continue at the provider", "Weiter beim Anbieter"],
 });
 
+/** Asks who one is once more, by whatever the account has. */
 export function ProofDialog() {
   const asked = useSyncExternalStore(proofStore.subscribe, proofStore.asked);
   const t = useText(text);
   return (
     <Dialog open={asked} onClose={() => answerProof(false)} title={t("title")} description={t("hint")}>
-      {asked && <Form />}
+      {asked && <Ways />}
     </Dialog>
   );
 }
 
-function Form() {
+function Ways() {
+  const { data: session } = useQuery({ ...sessionQuery, enabled: false });
+  const { mfa, method } = (session ?? {}) as Partial<Session & { method: string }>;
+  if (mfa?.enrolled) return <ByFactor methods={mfa.methods} />;
+  return method === "oidc" ? <ByProvider /> : <ByPassword />;
+}
+
+function ByProvider() {
   const t = useText(text);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const go = async () => {
+    setBusy(true);
+    try {
+      const { url } = await send<{ url: string }>("POST", "/session/proof/oidc", {
+        return: location.pathname + location.search,
+      });
+      location.assign(url);
+    } catch (error) {
+      setProblem((error as Error).message);
+      setBusy(false);
+    }
+  };
+  return (
+    <div className="flex flex-col gap-4">
+      {problem && <Trouble>{problem}</Trouble>}
+      <p className="m-0 text-sm text-text-2">{t("provider")}</p>
+      <Button look="primary" busy={busy} onClick={() => void go()} className="self-end">
+        {t("toProvider")}
+      </Button>
+    </div>
+  );
+}
+
+function ByFactor({ methods }: { methods: readonly string[] }) {
+  const t = useText(text);
+  const f = useText(factorText);
+  const [code, setCode] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const [busy, setBusy] = useState<"code" | "passkey" | null>(null);
+  const attempt = async (way: "code" | "passkey", run: () => Promise<unknown>) => {
+    setBusy(way);
+    setProblem(null);
+    try {
+      await run();
+      answerProof(true);
+    } catch (error) {
+      setCode("");
+      setProblem(factorTrouble(error, f));
+      setBusy(null);
+    }
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void attempt("code", () => must(api.POST("/api/v1/session/proof", { body: { code: code.trim() } })));
+  };
+  const passkey = () =>
+    void attempt("passkey", async () =>
+      send("POST", "/session/proof", { passkey: await askPasskey("/session/passkey-challenge") }),
+    );
+  return (
+    <form onSubmit={submit} className="flex flex-col gap-4">
+      <Field label={t("code")} error={problem}>
+        {(ids) => (
+          <Input
+            {...ids}
+            autoComplete="one-time-code"
+            autoFocus
+            className="mono"
+            value={code}
+            onChange={(event) => setCode(event.target.value)}
+          />
+        )}
+      </Field>
+      <div className="flex flex-wrap justify-end gap-2">
+        {methods.includes("passkey") && passkeysPossible() && (
+          <Button icon={Fingerprint} busy={busy === "passkey"} onClick={passkey}>
+            {t("passkey")}
+          </Button>
+        )}
+        <Button type="submit" look="primary" busy={busy === "code"} disabled={!code.trim()}>
+          {t("confirm")}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function ByPassword() {
+  const t = useText(text);
+  const f = useText(factorText);
   const [password, setPassword] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -39,7 +144,8 @@ function Form() {
       await must(api.POST("/api/v1/session/proof", { body: { password } }));
       answerProof(true);
     } catch (error) {
-      setProblem((error as Error).message);
+      const wrong = error instanceof Problem && error.kind === "bad-credentials";
+      setProblem(wrong ? t("wrong") : factorTrouble(error, f));
       setBusy(false);
     }
   };

@@ -5,6 +5,9 @@ import { adopt } from "./kept";
 
 export type Session = Schema<"WhoView">;
 
+/** Answers that mean that the session ended, or that it holds no longer by itself. */
+const ENDED = new Set(["unauthenticated", "factor-required", "enrolment-required"]);
+
 const SessionContext = createContext<Session | null>(null);
 
 export const sessionQuery = {
@@ -23,9 +26,9 @@ export function SessionProvider({ session, children }: { session: Session; child
   useEffect(
     () =>
       onProblem((problem) => {
-        // The session ended elsewhere: the next look at it leads to the sign-in page.
+        // The next look at the session leads to the sign-in page.
         // A wrong code or password answers 401 too, and ends nothing.
-        if (problem.kind === "unauthenticated") void client.resetQueries({ queryKey: ["session"] });
+        if (ENDED.has(problem.kind)) void client.resetQueries({ queryKey: ["session"] });
       }),
     [client],
   );

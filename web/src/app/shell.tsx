@@ -3,11 +3,13 @@ import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-route
 import { Menu as MenuIcon, PanelLeftClose, PanelLeftOpen, Search, X } from "lucide-react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { LiveProvider, useLive, useLiveState } from "@/live/live";
+import { useStartOffered } from "@/pages/start/offer";
 import { Kbd } from "@/ui/badge";
 import { IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Toasts } from "@/ui/toast";
 import { AccountMenu, TenantMenu } from "./account-menu";
+import { Bell } from "./bell";
 import { type Bindings, useKeys } from "./keys";
 import { NAVIGATION, type NavigationItem } from "./navigation";
 import { Palette } from "./palette";
@@ -39,9 +41,13 @@ function Mark() {
 
 function useItems(): readonly NavigationItem[] {
   const { permissions } = useSession();
+  const start = useStartOffered();
   return useMemo(
-    () => NAVIGATION.filter((item) => !item.permission || permissions.includes(item.permission)),
-    [permissions],
+    () =>
+      NAVIGATION.filter(
+        (item) => (!item.permission || permissions.includes(item.permission)) && (item.to !== "/start" || start),
+      ),
+    [permissions, start],
   );
 }
 
@@ -128,7 +134,9 @@ function LostBanner() {
 
 function BottomBar({ onMore }: { onMore: () => void }) {
   const t = useText(text);
-  const items = useItems().slice(0, 4);
+  const items = useItems()
+    .filter((item) => item.to !== "/start")
+    .slice(0, 4);
   const active = useActive();
   const look = "flex flex-1 flex-col items-center justify-center gap-0.5 text-2xs font-medium no-underline";
   return (
@@ -258,6 +266,7 @@ function Frame() {
           <div className="hidden flex-1 md:block" />
           <LiveMark />
           <TenantMenu />
+          <Bell />
           <AccountMenu onShortcuts={showShortcuts} />
         </header>
         <LostBanner />

@@ -37,6 +37,9 @@ const STALE: Record<string, readonly string[]> = {
   view: ["views"],
   hunt: ["hunts"],
   audit: ["audit"],
+  notification: ["notifications"],
+  notifications_read: ["notifications"],
+  notification_channel: ["channels"],
 };
 
 type Handler = (message: LiveMessage) => void;

@@ -169,19 +169,22 @@ export function Checkbox({
   partly,
   onChange,
   label,
+  disabled,
 }: {
   checked: boolean;
   partly?: boolean;
   onChange: (checked: boolean) => void;
   label: string;
+  disabled?: boolean;
 }) {
   return (
     <BaseCheckbox.Root
+      disabled={disabled}
       checked={checked}
       indeterminate={partly ?? false}
       onCheckedChange={onChange}
       aria-label={label}
-      className="flex size-4 shrink-0 items-center justify-center rounded-s border border-line-strong bg-sunken text-accent-ink data-[checked]:border-accent data-[checked]:bg-accent data-[indeterminate]:border-accent data-[indeterminate]:bg-accent"
+      className="flex size-4 shrink-0 items-center justify-center rounded-s border border-line-strong bg-sunken text-accent-ink data-[checked]:border-accent data-[checked]:bg-accent data-[indeterminate]:border-accent data-[indeterminate]:bg-accent data-[disabled]:opacity-45"
     >
       <BaseCheckbox.Indicator className="flex">
         {partly ? <Minus size={12} strokeWidth={3} /> : <Check size={12} strokeWidth={3} />}

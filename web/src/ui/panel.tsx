@@ -8,8 +8,11 @@ export function Panel({
   children,
   className,
   flush,
+  label,
 }: {
   title?: ReactNode;
+  /** Makes the panel a region of this name, for those who jump between regions. */
+  label?: string;
   aside?: ReactNode;
   children: ReactNode;
   className?: string;
@@ -17,7 +20,7 @@ export function Panel({
   flush?: boolean;
 }) {
   return (
-    <section className={classes("panel flex min-w-0 flex-col", className)}>
+    <section aria-label={label} className={classes("panel flex min-w-0 flex-col", className)}>
       {(title || aside) && (
         <header className="flex min-h-11 items-center gap-3 px-4 pt-1">
           <h2 className="m-0 min-w-0 flex-1 truncate text-sm font-semibold text-text">{title}</h2>

@@ -1,73 +1,33 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { type InfiniteData, useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { ScrollText, ShieldCheck } from "lucide-react";
-import { useCallback, useMemo, useState } from "react";
-import { api, must, type Schema } from "@/api/client";
+import { Download, Radio, ScrollText, ShieldCheck } from "lucide-react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { RANGES, rangeText } from "@/app/range";
 import { useSlowText } from "@/app/slow-text";
-import { catalogue } from "@/i18n/text";
-import { Badge } from "@/ui/badge";
-import { Button } from "@/ui/button";
-import { SearchBox } from "@/ui/form";
+import { Button, IconButton } from "@/ui/button";
+import { classes } from "@/ui/classes";
+import { Input, SearchBox, Select } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
-import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { Named } from "@/ui/masked";
+import { Menu, MenuItem } from "@/ui/menu";
 import { Dialog } from "@/ui/overlay";
 import { Facts, PageHeader } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
 import { At } from "@/ui/time";
+import { type TrailPage, auditQuery, type Entry, exportAudit } from "./data";
+import { useAuditLive } from "./live";
+import { ACTOR_KINDS, type AuditState } from "./search";
+import { text } from "./strings";
+import { Verification } from "./verify";
 
-type Entry = Schema<"AuditView">;
-
-const text = catalogue({
-  title: ["Audit trail", "Prüfprotokoll"],
-  lead: ["Who did what, in a chain that proves itself", "Wer was tat, in einer Kette, die sich selbst beweist"],
-  search: ["Search action, subject or actor", "Aktion, Gegenstand oder Person suchen"],
-  verify: ["Verify the chain", "Kette prüfen"],
-  intact: ["The chain is intact", "Die Kette ist unversehrt"],
-  broken: ["The chain is broken", "Die Kette ist gebrochen"],
-  time: ["Time", "Zeit"],
-  actor: ["Who", "Wer"],
-  action: ["Action", "Aktion"],
-  subject: ["Subject", "Gegenstand"],
-  from: ["From", "Von"],
-  request: ["Request", "Anfrage"],
-  hash: ["Hash", "Hash"],
-  before: ["Before", "Vorher"],
-  after: ["After", "Nachher"],
-  none: ["Nothing matches", "Nichts passt"],
-  entry: ["Entry {seq}", "Eintrag {seq}"],
-});
-
-const PAGE = 200;
-
-function auditQuery(q: string | undefined) {
-  return {
-    queryKey: ["audit", q ?? ""],
-    queryFn: ({ pageParam }: { pageParam: string | null }) =>
-      must(
-        api.GET("/api/v1/audit", {
-          params: {
-            query: pageParam ? { cursor: pageParam, limit: PAGE } : { limit: PAGE, ...(q ? { search: q } : {}) },
-          },
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page: { next_cursor?: string | null }) => page.next_cursor ?? null,
-  };
-}
-
-async function* auditPages(q: string | undefined): AsyncGenerator<Entry[]> {
-  const { queryFn } = auditQuery(q);
-  let cursor: string | null = null;
-  do {
-    const page: { items: Entry[]; next_cursor?: string | null } = await queryFn({ pageParam: cursor });
-    yield page.items;
-    cursor = page.next_cursor ?? null;
-  } while (cursor);
-}
+/** Filtered lists are loaded again at most this often while entries come in. */
+const REFRESH_MS = 2_000;
+/** How long a new row stands out. */
+const FRESH_MS = 2_000;
 
 function Json({ value }: { value: unknown }) {
   if (value === null || value === undefined) return <span className="text-text-3">–</span>;
@@ -81,18 +41,81 @@ function Json({ value }: { value: unknown }) {
   );
 }
 
+function Filters({ state }: { state: AuditState }) {
+  const t = useText(text);
+  const r = useText(rangeText);
+  const navigate = useNavigate({ from: "/audit" });
+  const change = (part: Partial<AuditState>) =>
+    void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
+  const [q, setQ] = useSlowText(state.q ?? "", (next) => change({ q: next || undefined }));
+  const [action, setAction] = useSlowText(state.action ?? "", (next) => change({ action: next || undefined }));
+  return (
+    <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
+      <SearchBox
+        label={t("search")}
+        value={q}
+        onChange={(event) => setQ(event.target.value)}
+        className="w-full sm:w-72"
+      />
+      <Input
+        aria-label={t("action")}
+        placeholder={t("actionHint")}
+        value={action}
+        onChange={(event) => setAction(event.target.value)}
+        className="mono !w-full sm:!w-56"
+      />
+      <Select<NonNullable<AuditState["kind"]> | "all">
+        label={t("who")}
+        prefix={t("who")}
+        value={state.kind ?? "all"}
+        onChange={(kind) => change({ kind: kind === "all" ? undefined : kind })}
+        options={[{ value: "all", label: t("anybody") }, ...ACTOR_KINDS.map((value) => ({ value, label: t(value) }))]}
+      />
+      <Select<NonNullable<AuditState["range"]> | "all">
+        label={t("period")}
+        value={state.range ?? "all"}
+        onChange={(range) => change({ range: range === "all" ? undefined : range })}
+        options={[{ value: "all", label: t("always") }, ...RANGES.map((value) => ({ value, label: r(value) }))]}
+      />
+    </div>
+  );
+}
+
+/** Puts live entries on top where nothing is filtered, and loads a filtered list again. */
+function useLiveRows(state: AuditState) {
+  const client = useQueryClient();
+  const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
+  const filtered = Object.keys(state).length > 0;
+  const live = useAuditLive((entry) => {
+    const key = auditQuery(state).queryKey;
+    if (filtered) {
+      timer.current ??= setTimeout(() => {
+        timer.current = null;
+        void client.invalidateQueries({ queryKey: key });
+      }, REFRESH_MS);
+      return;
+    }
+    client.setQueryData<InfiniteData<TrailPage>>(key, (data) => {
+      const [first, ...rest] = data?.pages ?? [];
+      if (!data || !first || first.items.some((item) => item.seq >= entry.seq)) return data;
+      return { ...data, pages: [{ ...first, items: [entry, ...first.items] }, ...rest] };
+    });
+    const id = String(entry.seq);
+    setFresh((before) => new Set(before).add(id));
+    setTimeout(() => setFresh((before) => new Set([...before].filter((other) => other !== id))), FRESH_MS);
+  });
+  return { live, fresh };
+}
+
 export default function AuditPage() {
   const t = useText(text);
-  const { q: asked } = useSearch({ from: "/inside/audit" });
-  const navigate = useNavigate({ from: "/audit" });
-  const list = useInfiniteQuery(auditQuery(asked));
+  const state = useSearch({ from: "/inside/audit" });
+  const list = useInfiniteQuery(auditQuery(state));
+  const { live, fresh } = useLiveRows(state);
   const { busy, act } = useAction();
   const [shown, setShown] = useState<Entry | null>(null);
-  const [verdict, setVerdict] = useState<Record<string, unknown> | null>(null);
-  const [q, setQ] = useSlowText(
-    asked ?? "",
-    (next) => void navigate({ search: next ? { q: next } : {}, replace: true }),
-  );
+  const [verifying, setVerifying] = useState(false);
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const columns = useMemo<readonly Column<Entry>[]>(
     () => [
@@ -111,7 +134,11 @@ export default function AuditPage() {
         label: t("actor"),
         width: 140,
         grow: 0,
-        cell: (e) => <span className="font-medium">{e.actor.name}</span>,
+        cell: (e) => (
+          <span className="font-medium">
+            <Named value={e.actor.name} />
+          </span>
+        ),
         value: (e) => e.actor.name,
       },
       {
@@ -143,7 +170,7 @@ export default function AuditPage() {
         label: t("from"),
         width: 140,
         grow: 0,
-        cell: (e) => <span className="mono text-text-2">{e.ip ?? "–"}</span>,
+        cell: (e) => <span className="mono text-text-2">{e.ip ? <Named value={e.ip} /> : "–"}</span>,
         value: (e) => e.ip,
       },
       {
@@ -161,33 +188,27 @@ export default function AuditPage() {
   const { shown: visible, ids, choose } = useColumns("audit", columns);
   const { fetchNextPage, hasNextPage } = list;
   const more = useCallback(() => void fetchNextPage(), [fetchNextPage]);
-  const verify = async () =>
-    setVerdict((await act(() => must(api.GET("/api/v1/audit/verify")))) as Record<string, unknown> | null);
-  const intact = verdict?.result === "intact";
+  const download = (format: "csv" | "jsonl") =>
+    void act(() => exportAudit(state, format).then(() => true), t("exported"));
   return (
     <div className="flex h-full flex-col">
       <PageHeader title={t("title")} detail={t("lead")}>
-        {verdict && (
-          <span role="status">
-            <Badge tone={intact ? "good" : "critical"}>
-              <ShieldCheck aria-hidden size={13} /> {t(intact ? "intact" : "broken")}
-            </Badge>
-          </span>
-        )}
-        <Button icon={ShieldCheck} busy={busy} onClick={() => void verify()}>
+        <span
+          role="status"
+          className={classes("flex items-center gap-1.5 text-xs", live === "live" ? "text-good" : "text-text-3")}
+        >
+          <Radio aria-hidden size={14} /> {t(live === "live" ? "live" : "notLive")}
+        </span>
+        <Button icon={ShieldCheck} onClick={() => setVerifying(true)}>
           {t("verify")}
         </Button>
-        <ExportMenu name="audit" columns={columns} pages={() => auditPages(asked)} />
+        <Menu trigger={<IconButton label={t("export")} icon={Download} look="plain" disabled={busy} />}>
+          <MenuItem onSelect={() => download("csv")}>{t("csv")}</MenuItem>
+          <MenuItem onSelect={() => download("jsonl")}>{t("jsonl")}</MenuItem>
+        </Menu>
         <ColumnsMenu all={columns} ids={ids} choose={choose} />
       </PageHeader>
-      <div className="px-4 pb-3 md:px-6">
-        <SearchBox
-          label={t("search")}
-          value={q}
-          onChange={(event) => setQ(event.target.value)}
-          className="w-full sm:w-80"
-        />
-      </div>
+      <Filters state={state} />
       <div className="panel mx-3 mb-3 flex min-h-0 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
         {list.error && !list.data ? (
           <Failure error={list.error} onRetry={() => void list.refetch()} />
@@ -202,6 +223,7 @@ export default function AuditPage() {
             onMore={hasNextPage ? more : undefined}
             loadingMore={list.isFetchingNextPage}
             onOpen={setShown}
+            fresh={fresh}
             cardHeight={72}
             card={(entry) => (
               <div className="flex h-full flex-col justify-between text-sm">
@@ -220,6 +242,9 @@ export default function AuditPage() {
           />
         )}
       </div>
+      <Dialog open={verifying} onClose={() => setVerifying(false)} title={t("verify")}>
+        {verifying && <Verification />}
+      </Dialog>
       <Dialog
         open={shown !== null}
         onClose={() => setShown(null)}

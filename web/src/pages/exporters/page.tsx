@@ -212,7 +212,7 @@ export default function ExportersPage() {
                   icon={RouterIcon}
                   title={t("none")}
                   action={
-                    <LinkButton look="primary" to="/help/$" params={{ _splat: "exporters" }}>
+                    <LinkButton look="primary" to="/start">
                       {t("how")}
                     </LinkButton>
                   }

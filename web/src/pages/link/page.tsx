@@ -6,10 +6,10 @@ import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { catalogue } from "@/i18n/text";
 import { Frame } from "@/pages/sign-in/frame";
-import { Trouble } from "@/pages/sign-in/page";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
 import { Empty, Loading } from "@/ui/state";
+import { Trouble } from "@/ui/trouble";
 
 const text = catalogue({
   inviteTitle: ["Welcome to {tenant}", "Willkommen bei {tenant}"],

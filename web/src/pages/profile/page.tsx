@@ -3,12 +3,16 @@ import { type FormEvent, useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { type Session, useSession } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
 import { Facts, PageHeader, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Ago, At } from "@/ui/time";
+import { Factors } from "./factors";
+import { Identities, OwnCertificates } from "./identities";
+import { Programs } from "./programs";
 import { SessionRows } from "./sessions";
 
 const text = catalogue({
@@ -30,6 +34,10 @@ const text = catalogue({
   change: ["Change password", "Passwort ändern"],
   changeHint: ["Your other sessions end.", "Ihre anderen Sitzungen enden."],
   passwordSet: ["Password changed; your other sessions ended", "Passwort geändert; andere Sitzungen beendet"],
+  passwordElsewhere: [
+    "Your password is kept by your organisation's directory: change it there.",
+    "Ihr Passwort verwaltet das Verzeichnis Ihrer Organisation: Ändern Sie es dort.",
+  ],
   sessions: ["Where you are signed in", "Wo Sie angemeldet sind"],
   endOthers: ["End all others", "Alle anderen beenden"],
   ended: ["Ended", "Beendet"],
@@ -151,11 +159,13 @@ function Password({ changed }: { changed: string | null | undefined }) {
   );
 }
 
-/** What belongs to oneself: name, password, and where one is signed in. */
+/** What belongs to oneself: name, password, second factors, and where one is signed in. */
 export default function ProfilePage() {
   const t = useText(text);
   const profile = useQuery(profileQuery);
   const sessions = useQuery(sessionsQuery);
+  const { method } = useSession() as Session & { method?: string | null };
+  const directory = method === "ldap";
   const { act } = useAction();
   const end = (id: string) =>
     act(
@@ -169,9 +179,20 @@ export default function ProfilePage() {
         <Panel title={t("profile")}>
           <Loaded query={profile}>{(data) => <Details key={data.version} profile={data} />}</Loaded>
         </Panel>
-        <Panel title={t("password")}>
-          <Password changed={profile.data?.password_changed} />
-        </Panel>
+        {directory ? (
+          <Panel title={t("password")}>
+            <p className="m-0 text-sm text-text-2">{t("passwordElsewhere")}</p>
+          </Panel>
+        ) : (
+          <Panel title={t("password")}>
+            <Password changed={profile.data?.password_changed} />
+          </Panel>
+        )}
+        <div className="min-w-0 md:col-span-2">
+          <Factors />
+        </div>
+        <Identities />
+        <OwnCertificates />
         <Panel
           title={t("sessions")}
           className="md:col-span-2"
@@ -194,6 +215,9 @@ export default function ProfilePage() {
             {(data) => <SessionRows rows={data.items} onEnd={(row) => void end(row.id)} />}
           </Loaded>
         </Panel>
+        <div className="min-w-0 md:col-span-2">
+          <Programs />
+        </div>
       </div>
     </div>
   );

@@ -4,15 +4,17 @@ import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { offerQuery } from "@/factors/enrol";
 import { catalogue } from "@/i18n/text";
 import { rolesQuery } from "@/pages/users/data";
 import { RoleSelect } from "@/pages/users/invite";
-import { Button } from "@/ui/button";
+import { Badge } from "@/ui/badge";
+import { Button, LinkButton } from "@/ui/button";
 import { Checkbox, Switch } from "@/ui/form";
 import { PageHeader, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 
-type Policy = Schema<"PolicyView">;
+type Policy = Schema<"PolicyView"> & { certificate_roles?: string[] };
 
 const text = catalogue({
   title: ["Settings", "Einstellungen"],
@@ -30,17 +32,116 @@ const text = catalogue({
     "Anträge warten, bis ein Administrator sie freigibt.",
   ],
   registrationRole: ["Role that is proposed", "Vorgeschlagene Rolle"],
+  certificateRoles: ["These roles must present a client certificate", "Diese Rollen brauchen ein Client-Zertifikat"],
+  certificateRolesHint: [
+    "With every request. Register your own before you tick your own role.",
+    "Bei jeder Anfrage. Tragen Sie erst Ihr eigenes ein, bevor Sie Ihre Rolle ankreuzen.",
+  ],
+  ways: ["Ways to sign in", "Wege zur Anmeldung"],
+  how: ["How to set these up", "So richten Sie das ein"],
+  offered: ["Offered here", "Hier angeboten"],
+  notOffered: ["Not offered", "Nicht angeboten"],
+  wayPassword: ["Name and password", "Name und Passwort"],
+  wayPasswordHint: [
+    "Accounts of this installation, and of a directory (LDAP) where one is configured.",
+    "Konten dieser Installation und, falls konfiguriert, eines Verzeichnisses (LDAP).",
+  ],
+  wayPasskey: ["Passkey", "Passkey"],
+  wayPasskeyHint: [
+    "Needs a name in the address bar, not a bare address: server.public_url or the certificate's name.",
+    "Braucht einen Namen in der Adresszeile, keine bloße Adresse: server.public_url oder den Namen des Zertifikats.",
+  ],
+  wayProvider: ["Identity provider (OpenID Connect)", "Identitätsanbieter (OpenID Connect)"],
+  wayProviderHint: ["From the configuration file: identity.oidc.", "Aus der Konfigurationsdatei: identity.oidc."],
+  wayCertificate: ["Client certificate", "Client-Zertifikat"],
+  wayCertificateHint: [
+    "Offered to browsers that present one: server.tls.client_certificates.",
+    "Wird Browsern angeboten, die eines vorlegen: server.tls.client_certificates.",
+  ],
+  notifications: ["Notifications", "Benachrichtigungen"],
+  notificationsHint: [
+    "Mailboxes and webhooks that are told what happens, what was delivered, and a test of it all.",
+    "Postfächer und Webhooks, die erfahren, was geschieht, was zugestellt wurde, und ein Test von allem.",
+  ],
+  toChannels: ["Channels and delivery log", "Kanäle und Zustellprotokoll"],
   save: ["Save", "Speichern"],
   saved: ["Settings saved", "Einstellungen gespeichert"],
 });
 
 const policyQuery = { queryKey: ["settings", "security"], queryFn: () => must(api.GET("/api/v1/settings/security")) };
 
+/** Roles to tick. */
+function RoleBoxes({
+  chosen,
+  disabled,
+  onChange,
+}: {
+  chosen: readonly string[];
+  disabled: boolean;
+  onChange: (roles: string[]) => void;
+}) {
+  const roles = useQuery(rolesQuery);
+  const names = roles.data?.items.map((role) => role.name) ?? [...chosen];
+  return (
+    <span className="flex flex-col gap-2">
+      {names.map((name) => (
+        <span key={name} className="flex items-center gap-2.5 text-sm">
+          <Checkbox
+            label={name}
+            disabled={disabled}
+            checked={chosen.includes(name)}
+            onChange={(on) => onChange(on ? [...chosen, name] : chosen.filter((other) => other !== name))}
+          />
+          {name}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+/** How people may sign in here, which the configuration file decides. */
+function Ways() {
+  const t = useText(text);
+  const offer = useQuery(offerQuery);
+  return (
+    <Loaded query={offer} rows={3}>
+      {(data) => {
+        const providers = (data as { providers?: { name: string; label: string }[] }).providers ?? [];
+        const has = (method: string) => data.methods.includes(method);
+        const ways: [name: string, on: boolean, hint: string][] = [
+          [t("wayPassword"), has("password"), t("wayPasswordHint")],
+          [t("wayPasskey"), has("passkey"), t("wayPasskeyHint")],
+          ...providers.map((provider): [string, boolean, string] => [provider.label, true, t("wayProviderHint")]),
+          ...(providers.length === 0
+            ? [[t("wayProvider"), false, t("wayProviderHint")] as [string, boolean, string]]
+            : []),
+          [t("wayCertificate"), has("certificate"), t("wayCertificateHint")],
+        ];
+        return (
+          <ul className="m-0 flex list-none flex-col p-0">
+            {ways.map(([name, on, hint]) => (
+              <li
+                key={name}
+                className="flex items-start justify-between gap-6 border-t border-line py-3 text-sm first:border-0"
+              >
+                <span>
+                  <span className="block font-medium">{name}</span>
+                  <span className="block text-xs text-text-3">{hint}</span>
+                </span>
+                <Badge tone={on ? "good" : "neutral"}>{t(on ? "offered" : "notOffered")}</Badge>
+              </li>
+            ))}
+          </ul>
+        );
+      }}
+    </Loaded>
+  );
+}
+
 function Form({ policy }: { policy: Policy }) {
   const t = useText(text);
   const client = useQueryClient();
   const write = useCan("settings:write");
-  const roles = useQuery(rolesQuery);
   const { busy, act } = useAction();
   const [values, setValues] = useState(policy);
   const set = (part: Partial<Policy>) => setValues((before) => ({ ...before, ...part }));
@@ -66,21 +167,21 @@ function Form({ policy }: { policy: Policy }) {
       </div>
       <div className={row}>
         <span className="text-sm font-medium">{t("mfaRoles")}</span>
-        <span className="flex flex-col gap-2">
-          {(roles.data?.items ?? []).map((role) => (
-            <span key={role.name} className="flex items-center gap-2.5 text-sm">
-              <Checkbox
-                label={role.name}
-                checked={required.includes(role.name)}
-                onChange={(on) =>
-                  set({ mfa_roles: on ? [...required, role.name] : required.filter((name) => name !== role.name) })
-                }
-              />
-              {role.name}
-            </span>
-          ))}
-        </span>
+        <RoleBoxes chosen={required} disabled={!write} onChange={(mfa_roles) => set({ mfa_roles })} />
       </div>
+      {values.certificate_roles && (
+        <div className={row}>
+          <span>
+            <span className="block text-sm font-medium">{t("certificateRoles")}</span>
+            <span className="block text-xs text-text-3">{t("certificateRolesHint")}</span>
+          </span>
+          <RoleBoxes
+            chosen={values.certificate_roles}
+            disabled={!write}
+            onChange={(certificate_roles) => set({ certificate_roles })}
+          />
+        </div>
+      )}
       <div className={row}>
         <span>
           <span className="block text-sm font-medium">{t("registration")}</span>
@@ -115,13 +216,32 @@ function Form({ policy }: { policy: Policy }) {
 export default function SettingsPage() {
   const t = useText(text);
   const query = useQuery(policyQuery);
+  const manageNotifications = useCan("notifications:manage");
   return (
     <div className="mx-auto max-w-[820px] pb-8">
       <PageHeader title={t("title")} detail={t("lead")} />
-      <div className="px-4 md:px-6">
+      <div className="flex flex-col gap-4 px-4 md:px-6">
         <Panel title={t("security")}>
           <Loaded query={query}>{(policy) => <Form key={policy.version} policy={policy} />}</Loaded>
         </Panel>
+        <Panel
+          title={t("ways")}
+          aside={
+            <LinkButton look="quiet" to="/help/$" params={{ _splat: "access" }}>
+              {t("how")}
+            </LinkButton>
+          }
+        >
+          <Ways />
+        </Panel>
+        {manageNotifications && (
+          <Panel title={t("notifications")}>
+            <p className="mb-3 mt-0 text-sm text-text-2">{t("notificationsHint")}</p>
+            <LinkButton to="/notifications" search={{ tab: "channels" }}>
+              {t("toChannels")}
+            </LinkButton>
+          </Panel>
+        )}
       </div>
     </div>
   );

@@ -4,10 +4,10 @@ import { type FormEvent, useState } from "react";
 import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { Frame } from "@/pages/sign-in/frame";
-import { Trouble } from "@/pages/sign-in/page";
 import { text } from "@/pages/sign-in/strings";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
+import { Trouble } from "@/ui/trouble";
 
 /** First run: the first administrator, with the token of the terminal. */
 export default function SetupPage() {
@@ -30,7 +30,7 @@ export default function SetupPage() {
       const session = await must(api.POST("/api/v1/setup", { body: { ...body, token: body.token.trim() } }));
       client.clear();
       client.setQueryData(["session"], session);
-      await navigate({ to: "/" });
+      await navigate({ to: "/start" });
     } catch (error) {
       setProblem((error as Error).message);
     } finally {

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { resolveTheme, usePreferences, useText } from "@/app/preferences";
 import { text as shell } from "@/app/strings";
+import { ProofDialog } from "@/app/proof-dialog";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Segmented } from "@/ui/tabs";
 import { Toasts } from "@/ui/toast";
@@ -62,6 +63,7 @@ export function Frame({ title, lead, children }: { title: string; lead: string; 
       <div aria-hidden className="relative hidden overflow-hidden border-l border-line lg:block">
         <Trace />
       </div>
+      <ProofDialog />
       <Toasts />
     </div>
   );

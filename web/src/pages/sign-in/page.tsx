@@ -1,12 +1,15 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Navigate, useNavigate, useSearch } from "@tanstack/react-router";
-import { CircleAlert } from "lucide-react";
-import { type FormEvent, useState } from "react";
-import { api, must, Problem } from "@/api/client";
+import { useEffect } from "react";
+import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
-import { Button } from "@/ui/button";
-import { Field, Input } from "@/ui/form";
+import { type Session, sessionQuery } from "@/app/session";
+import { offerQuery } from "@/factors/enrol";
+import { Loading } from "@/ui/state";
+import { EnrolStep } from "./enrol-step";
+import { FactorStep } from "./factor-step";
 import { Frame } from "./frame";
+import { PasswordStep } from "./password-step";
 import { text } from "./strings";
 
 /** Only paths of this console: a link must not lead elsewhere after the sign-in. */
@@ -14,80 +17,44 @@ export function safeTarget(to: string | undefined): string {
   return to?.startsWith("/") && !to.startsWith("//") && !to.includes("\\") ? to : "/";
 }
 
-export function Trouble({ children }: { children: string }) {
-  return (
-    <div role="alert" className="flex items-start gap-2 rounded-m bg-critical-soft px-3 py-2 text-sm text-critical">
-      <CircleAlert aria-hidden size={16} className="mt-0.5 shrink-0" />
-      <span>{children}</span>
-    </div>
-  );
-}
+/** A session that may be half opened, or none; looking does not end the sign-in. */
+const presentQuery = { ...sessionQuery, retry: false, staleTime: 0 };
 
+/** The way in: name and password or what takes their place, then the second factor, or its enrolment. */
 export default function SignInPage() {
   const t = useText(text);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { to } = useSearch({ from: "/sign-in" });
-  const setup = useQuery({ queryKey: ["setup"], queryFn: () => must(api.GET("/api/v1/setup")) });
-  const [name, setName] = useState("");
-  const [password, setPassword] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
-  if (setup.data?.needed) return <Navigate to="/setup" />;
-
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setProblem(null);
-    try {
-      const session = await must(api.POST("/api/v1/session", { body: { name, password } }));
-      client.clear();
-      client.setQueryData(["session"], session);
-      await navigate({ to: safeTarget(to) });
-    } catch (error) {
-      const locked = error instanceof Problem && error.kind === "locked";
-      const wrong = error instanceof Problem && error.status === 401;
-      setProblem(
-        locked ? t("locked", { seconds: error.retryAfter ?? 60 }) : wrong ? t("wrong") : (error as Error).message,
-      );
-    } finally {
-      setBusy(false);
-    }
+  const { to, error } = useSearch({ from: "/sign-in" });
+  const offer = useQuery(offerQuery);
+  const present = useQuery(presentQuery);
+  const session = present.data;
+  const target = safeTarget(to);
+  const active = session?.state === "active";
+  useEffect(() => {
+    if (active) void navigate({ to: target, replace: true });
+  }, [active, target, navigate]);
+  const arrive = (next: Session) => {
+    // Nothing that somebody else loaded here may be shown to this person.
+    client.removeQueries({ predicate: (query) => query.queryKey[0] !== "sign-in" && query.queryKey[0] !== "session" });
+    client.setQueryData(sessionQuery.queryKey, next);
   };
-  return (
-    <Frame title={t("title")} lead={t("lead")}>
-      <form onSubmit={submit} className="flex flex-col gap-4">
-        {problem && <Trouble>{problem}</Trouble>}
-        <Field label={t("name")}>
-          {(ids) => (
-            <Input
-              {...ids}
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-              autoComplete="username"
-              autoFocus
-              required
-              className="!h-10"
-            />
-          )}
-        </Field>
-        <Field label={t("password")}>
-          {(ids) => (
-            <Input
-              {...ids}
-              type="password"
-              value={password}
-              onChange={(event) => setPassword(event.target.value)}
-              autoComplete="current-password"
-              required
-              className="!h-10"
-            />
-          )}
-        </Field>
-        <Button type="submit" look="primary" busy={busy} className="mt-2 !h-10">
-          {t("signIn")}
-        </Button>
-      </form>
-    </Frame>
-  );
+  const leave = async () => {
+    await must(api.DELETE("/api/v1/session")).catch(() => null);
+    client.removeQueries({ queryKey: sessionQuery.queryKey });
+    await present.refetch();
+  };
+  if (offer.data?.setup_needed) return <Navigate to="/setup" />;
+  if (present.isPending || offer.isPending || active) {
+    return (
+      <Frame title={t("title")} lead="">
+        <Loading rows={3} />
+      </Frame>
+    );
+  }
+  if (session?.state === "factor_required")
+    return <FactorStep session={session} onDone={arrive} onLeave={() => void leave()} />;
+  if (session?.state === "enrolment_required")
+    return <EnrolStep session={session} onDone={arrive} onLeave={() => void leave()} />;
+  return <PasswordStep offer={offer.data} target={target} error={error} onDone={arrive} />;
 }

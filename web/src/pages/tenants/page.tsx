@@ -9,7 +9,7 @@ import { catalogue } from "@/i18n/text";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
-import { Dialog } from "@/ui/overlay";
+import { Confirm, Dialog } from "@/ui/overlay";
 import { PageHeader } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
 import { Ago } from "@/ui/time";
@@ -34,6 +34,13 @@ const text = catalogue({
   saved: ["Tenant saved", "Mandant gespeichert"],
   disable: ["Disable", "Sperren"],
   enable: ["Enable", "Entsperren"],
+  delete: ["Delete", "Löschen"],
+  deleteTitle: ["Delete {name}?", "{name} löschen?"],
+  deleteHint: [
+    "The tenant goes with its accounts, alerts, incidents and settings. This cannot be taken back.",
+    "Der Mandant verschwindet mit Konten, Alarmen, Vorfällen und Einstellungen. Das lässt sich nicht zurücknehmen.",
+  ],
+  deleted: ["Tenant deleted", "Mandant gelöscht"],
   edit: ["Edit {name}", "{name} bearbeiten"],
   none: ["You hold no tenant", "Sie haben keinen Mandanten"],
 });
@@ -46,6 +53,16 @@ function Form({ tenant, onClose }: { tenant: Tenant | null; onClose: () => void 
   const { busy, act } = useAction();
   const [name, setName] = useState(tenant?.name ?? "");
   const [slug, setSlug] = useState(tenant?.slug ?? "");
+  const [deleting, setDeleting] = useState(false);
+  const remove = async (id: string) => {
+    const gone = await act(
+      () => must(api.DELETE("/api/v1/tenants/{id}", { params: { path: { id } } })).then(() => true),
+      t("deleted"),
+    );
+    if (!gone) return;
+    void client.invalidateQueries({ queryKey: ["tenants"] });
+    onClose();
+  };
   const change = async (part: { name?: string; slug?: string; disabled?: boolean }) => {
     const saved = await act(
       () =>
@@ -102,10 +119,26 @@ function Form({ tenant, onClose }: { tenant: Tenant | null; onClose: () => void 
             {t(tenant.disabled ? "enable" : "disable")}
           </Button>
         )}
+        {tenant?.disabled && (
+          <Button look="danger" onClick={() => setDeleting(true)}>
+            {t("delete")}
+          </Button>
+        )}
         <Button type="submit" look="primary" busy={busy}>
           {t("save")}
         </Button>
       </div>
+      {tenant && (
+        <Confirm
+          open={deleting}
+          onClose={() => setDeleting(false)}
+          title={t("deleteTitle", { name: tenant.name })}
+          description={t("deleteHint")}
+          action={t("delete")}
+          danger
+          onConfirm={() => remove(tenant.id)}
+        />
+      )}
     </form>
   );
 }

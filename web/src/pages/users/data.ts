@@ -31,6 +31,17 @@ export function usersQuery(state: UsersState) {
   };
 }
 
+/** Everybody that the filter finds, page by page. */
+export async function* userPages(state: UsersState): AsyncGenerator<User[]> {
+  const { queryFn } = usersQuery(state);
+  let cursor: string | null = null;
+  do {
+    const page: { items: User[]; next_cursor?: string | null } = await queryFn({ pageParam: cursor });
+    yield page.items;
+    cursor = page.next_cursor ?? null;
+  } while (cursor);
+}
+
 export const rolesQuery = { queryKey: ["roles", "list"], queryFn: () => must(api.GET("/api/v1/roles")) };
 export const invitationsQuery = { queryKey: ["invitations"], queryFn: () => must(api.GET("/api/v1/invitations")) };
 

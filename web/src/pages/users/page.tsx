@@ -18,8 +18,9 @@ import { PageHeader, Panel } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { Ago } from "@/ui/time";
-import { invitationsQuery, type User, type UsersState, usersQuery } from "./data";
+import { invitationsQuery, type User, type UsersState, userPages, usersQuery } from "./data";
 import { CreateUser, Invite, type Link, LinkDialog } from "./invite";
+import { Requests } from "./requests";
 import { UserSheet } from "./sheet";
 import { text } from "./strings";
 
@@ -41,7 +42,7 @@ function Invitations() {
   const query = useQuery(invitationsQuery);
   if (!query.data || query.data.items.length === 0) return null;
   return (
-    <Panel title={t("invitations")} className="mx-3 mb-3 md:mx-6">
+    <Panel title={t("invitations")} label={t("invitations")} className="mx-3 mb-3 md:mx-6">
       <ul className="m-0 flex list-none flex-col p-0">
         {query.data.items.map((item) => (
           <li
@@ -185,13 +186,7 @@ export default function UsersPage() {
   return (
     <div className="flex h-full flex-col">
       <PageHeader title={t("title")} detail={total === undefined ? "\u00a0" : t("count", { n: total })}>
-        <ExportMenu
-          name="users"
-          columns={columns}
-          pages={async function* () {
-            yield rows;
-          }}
-        />
+        <ExportMenu name="users" columns={columns} pages={() => userPages(state)} />
         <ColumnsMenu all={columns} ids={ids} choose={choose} />
         {manage && (
           <>
@@ -218,6 +213,7 @@ export default function UsersPage() {
           tabs={(["all", "active", "pending", "disabled"] as const).map((value) => ({ value, label: t(value) }))}
         />
       </div>
+      {manage && <Requests />}
       {manage && <Invitations />}
       <div className="panel mx-3 mb-3 flex min-h-64 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
         {list.error && !list.data ? (

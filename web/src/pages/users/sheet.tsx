@@ -14,7 +14,9 @@ import { Loaded } from "@/ui/state";
 import { Ago, At } from "@/ui/time";
 import { failed } from "@/ui/toast";
 import type { User } from "./data";
+import { UserCertificates } from "./certificates";
 import { type Link, RoleSelect } from "./invite";
+import { Memberships } from "./memberships";
 import { text } from "./strings";
 
 /** One account, to look at and to change. */
@@ -48,6 +50,7 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
   const { busy, act } = useAction();
   const [values, setValues] = useState({ display_name: user.display_name, email: user.email ?? "", role: user.role });
   const [deleting, setDeleting] = useState(false);
+  const [resetting, setResetting] = useState(false);
   const params = { path: { id: user.id } };
   const sessions = useQuery({
     queryKey: ["sessions", user.id],
@@ -73,6 +76,14 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
       role: values.role,
     });
   };
+  const endOne = (id: string) =>
+    act(
+      () =>
+        must(
+          api.DELETE("/api/v1/users/{id}/sessions/{session}", { params: { path: { id: user.id, session: id } } }),
+        ).then(() => true),
+      t("endOne"),
+    ).then(() => sessions.refetch());
   const reset = async () => {
     try {
       const link = await proven(() =>
@@ -84,6 +95,7 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
     }
   };
   const own = session.user === user.id;
+  const { directory } = user as User & { directory?: string | null };
   return (
     <div className="flex flex-col gap-6">
       <Facts
@@ -95,6 +107,7 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
             </Badge>,
           ],
           [t("second"), t(user.mfa ? "yes" : "no")],
+          [t("directory"), directory && `${directory}. ${t("directoryHint")}`],
           [t("created"), <At key="c" time={user.created} />],
           [t("lastSignIn"), <Ago key="l" time={user.last_sign_in} />],
           [t("tenants"), user.memberships.map((m) => `${m.name} (${m.role})`).join(", ")],
@@ -102,7 +115,8 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
       />
       {manage && (
         <form onSubmit={save} className="flex flex-col gap-4">
-          {user.home && (
+          {user.pending && <p className="m-0 text-sm text-text-2">{t("approveHint")}</p>}
+          {user.home && !directory && (
             <>
               <Field label={t("displayName")}>
                 {(ids) => (
@@ -150,7 +164,8 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
                 {t("approve")}
               </Button>
             )}
-            {user.home && <Button onClick={() => void reset()}>{t("resetLink")}</Button>}
+            {user.home && !user.pending && !directory && <Button onClick={() => void reset()}>{t("resetLink")}</Button>}
+            {user.home && user.mfa && <Button onClick={() => setResetting(true)}>{t("resetFactors")}</Button>}
             {user.home && !own && (
               <Button onClick={() => void change({ disabled: !user.disabled })}>
                 {t(user.disabled ? "enable" : "disable")}
@@ -186,11 +201,31 @@ function Body({ user, onClose, onLink }: { user: User; onClose: () => void; onLi
             data.items.length === 0 ? (
               <p className="m-0 text-sm text-text-3">{t("noSessions")}</p>
             ) : (
-              <SessionRows rows={data.items} />
+              <SessionRows
+                rows={data.items}
+                {...(manage && user.home ? { onEnd: (row) => void endOne(row.id) } : {})}
+              />
             )
           }
         </Loaded>
       </section>
+      {manage && <Memberships user={user} />}
+      <UserCertificates user={user.id} manage={manage && user.home} />
+      <Confirm
+        open={resetting}
+        onClose={() => setResetting(false)}
+        title={t("resetFactorsTitle", { name: user.name })}
+        description={t("resetFactorsHint")}
+        action={t("resetFactors")}
+        danger
+        onConfirm={async () => {
+          await act(
+            () => must(api.DELETE("/api/v1/users/{id}/factors", { params })).then(() => true),
+            t("factorsReset"),
+          );
+          await refresh();
+        }}
+      />
       <Confirm
         open={deleting}
         onClose={() => setDeleting(false)}

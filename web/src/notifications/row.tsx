@@ -1,0 +1,63 @@
+import { Link } from "@tanstack/react-router";
+import {
+  AtSign,
+  Bell,
+  Eye,
+  FlaskConical,
+  HeartPulse,
+  type LucideIcon,
+  RouterIcon,
+  ShieldAlert,
+  Timer,
+  TimerOff,
+  UserCheck,
+} from "lucide-react";
+import { classes } from "@/ui/classes";
+import { Ago } from "@/ui/time";
+import type { Notification } from "./data";
+
+const ICONS: Record<Notification["event"], LucideIcon> = {
+  mention: AtSign,
+  assignment: UserCheck,
+  watching: Eye,
+  sla_warning: Timer,
+  sla_breach: TimerOff,
+  alert: Bell,
+  incident: ShieldAlert,
+  exporter_silent: RouterIcon,
+  health: HeartPulse,
+  test: FlaskConical,
+};
+
+/** One notification; a click leads to what it is about. */
+export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: () => void }) {
+  const Icon = ICONS[item.event] ?? Bell;
+  const look = classes(
+    "flex gap-3 px-4 py-3 text-left text-sm no-underline hover:bg-hover",
+    item.read ? "text-text-2" : "text-text",
+  );
+  const inside = (
+    <>
+      <Icon aria-hidden size={16} className={classes("mt-0.5 shrink-0", item.read ? "text-text-3" : "text-accent")} />
+      <span className="min-w-0 flex-1">
+        <span className={classes("block break-words", !item.read && "font-semibold")}>{item.title}</span>
+        {item.text && <span className="line-clamp-2 block break-words text-text-2">{item.text}</span>}
+        <span className="mt-0.5 block text-xs text-text-3">
+          {item.by && `${item.by} · `}
+          <Ago time={item.time} />
+        </span>
+      </span>
+      {!item.read && <span aria-hidden className="mt-1.5 size-2 shrink-0 rounded-full bg-accent" />}
+    </>
+  );
+  // Only paths of this console are followed.
+  return item.link?.startsWith("/") && !item.link.startsWith("//") ? (
+    <Link to={item.link as "/"} onClick={onOpen} className={look}>
+      {inside}
+    </Link>
+  ) : (
+    <button type="button" onClick={onOpen} className={classes(look, "w-full")}>
+      {inside}
+    </button>
+  );
+}

@@ -1,0 +1,210 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { BadgeCheck, Link2, Plus } from "lucide-react";
+import { useEffect } from "react";
+import { send } from "@/api/client";
+import { useAction } from "@/app/action";
+import { useText } from "@/app/preferences";
+import { offerQuery } from "@/factors/enrol";
+import { catalogue } from "@/i18n/text";
+import { Badge } from "@/ui/badge";
+import { Button } from "@/ui/button";
+import { Panel } from "@/ui/panel";
+import { Ago, At } from "@/ui/time";
+import { failed } from "@/ui/toast";
+
+const text = catalogue({
+  identities: ["Other ways to sign in", "Andere Wege zur Anmeldung"],
+  managed: ["Looks after your roles", "Verwaltet Ihre Rollen"],
+  link: ["Link {provider}", "{provider} verknüpfen"],
+  unlink: ["Unlink", "Lösen"],
+  unlinked: ["Unlinked", "Gelöst"],
+  taken: [
+    "This account of the provider belongs to somebody else here.",
+    "Dieses Konto des Anbieters gehört hier jemand anderem.",
+  ],
+  refused: ["The provider did not link the account.", "Der Anbieter hat das Konto nicht verknüpft."],
+  certificates: ["Client certificates", "Client-Zertifikate"],
+  certificatesHint: [
+    "A certificate that your browser presents can sign you in.",
+    "Ein Zertifikat, das Ihr Browser vorlegt, kann Sie anmelden.",
+  ],
+  register: ["Register the one presented now", "Das jetzt vorgelegte eintragen"],
+  registered: ["Certificate registered", "Zertifikat eingetragen"],
+  presented: ["Presented by this browser", "Von diesem Browser vorgelegt"],
+  remove: ["Remove", "Entfernen"],
+  removed: ["Certificate removed", "Zertifikat entfernt"],
+  until: ["Valid until", "Gültig bis"],
+});
+
+interface Identity {
+  id: string;
+  provider: string;
+  label: string;
+  subject: string;
+  managed: boolean;
+  last_used: string | null;
+}
+
+/** A client certificate that opens an account. */
+export interface Certificate {
+  id: string;
+  name: string;
+  fingerprint: string;
+  subject: string;
+  not_after: string;
+  last_used: string | null;
+}
+
+interface Certificates {
+  items: Certificate[];
+  presented: { fingerprint: string; subject: string; not_after: string; registered: boolean } | null;
+}
+
+const identitiesQuery = {
+  queryKey: ["identities"],
+  queryFn: () => send<{ items: Identity[] }>("GET", "/session/identities"),
+};
+const certificatesQuery = {
+  queryKey: ["certificates"],
+  queryFn: () => send<Certificates>("GET", "/session/certificates"),
+};
+const ROW = "flex items-center gap-3 border-t border-line py-2.5 text-sm first:border-0";
+
+/** Links to identity providers; only where there are any. */
+export function Identities() {
+  const t = useText(text);
+  const { act } = useAction();
+  const offer = useQuery(offerQuery);
+  const query = useQuery(identitiesQuery);
+  const { error } = useSearch({ from: "/inside/profile" });
+  const navigate = useNavigate();
+  // A provider leads back here and says in the address what became of it.
+  useEffect(() => {
+    if (!error) return;
+    failed(t(error === "oidc-taken" ? "taken" : "refused"));
+    void navigate({ to: "/profile", replace: true });
+  }, [error, t, navigate]);
+  const providers = (offer.data as { providers?: { name: string; label: string }[] } | undefined)?.providers ?? [];
+  const items = query.data?.items ?? [];
+  const open = providers.filter((provider) => !items.some((item) => item.provider === provider.name));
+  if (items.length === 0 && open.length === 0) return null;
+  const link = async (provider: string) => {
+    const begun = await act(() =>
+      send<{ url: string }>("POST", "/session/identities", { provider, return: "/profile" }),
+    );
+    if (begun) location.assign(begun.url);
+  };
+  return (
+    <Panel
+      title={t("identities")}
+      aside={open.map((provider) => (
+        <Button key={provider.name} icon={Plus} onClick={() => void link(provider.name)}>
+          {t("link", { provider: provider.label })}
+        </Button>
+      ))}
+    >
+      <ul className="m-0 flex list-none flex-col p-0">
+        {items.map((item) => (
+          <li key={item.id} className={ROW}>
+            <Link2 aria-hidden size={18} className="shrink-0 text-text-3" />
+            <span className="min-w-0 flex-1">
+              <span className="flex items-center gap-2 font-medium">
+                {item.label} {item.managed && <Badge>{t("managed")}</Badge>}
+              </span>
+              <span className="block truncate text-xs text-text-3">
+                {item.subject} · <Ago time={item.last_used} />
+              </span>
+            </span>
+            {!item.managed && (
+              <Button
+                look="quiet"
+                onClick={() =>
+                  void act(() => send("DELETE", `/session/identities/${item.id}`), t("unlinked")).then(() =>
+                    query.refetch(),
+                  )
+                }
+              >
+                {t("unlink")}
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+/** One's client certificates; only where one is registered or presented. */
+export function OwnCertificates() {
+  const t = useText(text);
+  const { act } = useAction();
+  const query = useQuery(certificatesQuery);
+  const { items = [], presented = null } = query.data ?? {};
+  if (items.length === 0 && !presented) return null;
+  const fresh = presented && !presented.registered;
+  return (
+    <Panel
+      title={t("certificates")}
+      aside={
+        fresh && (
+          <Button
+            icon={Plus}
+            onClick={() =>
+              void act(() => send("POST", "/session/certificates", {}), t("registered")).then(() => query.refetch())
+            }
+          >
+            {t("register")}
+          </Button>
+        )
+      }
+    >
+      <p className="m-0 pb-2 text-xs text-text-3">{t("certificatesHint")}</p>
+      {fresh && (
+        <p className="mb-2 mt-0 text-sm">
+          {t("presented")}: <span className="mono break-all">{presented.subject}</span>
+        </p>
+      )}
+      <CertificateRows
+        items={items}
+        onRemove={(item) =>
+          void act(() => send("DELETE", `/session/certificates/${item.id}`), t("removed")).then(() => query.refetch())
+        }
+      />
+    </Panel>
+  );
+}
+
+/** Certificates below one another, one's own or those of an account. */
+export function CertificateRows({
+  items,
+  onRemove,
+}: {
+  items: readonly Certificate[];
+  onRemove?: (item: Certificate) => void;
+}) {
+  const t = useText(text);
+  return (
+    <ul className="m-0 flex list-none flex-col p-0">
+      {items.map((item) => (
+        <li key={item.id} className={ROW}>
+          <BadgeCheck aria-hidden size={18} className="shrink-0 text-text-3" />
+          <span className="min-w-0 flex-1">
+            <span className="block truncate font-medium">{item.name || item.subject}</span>
+            <span className="mono block truncate text-xs text-text-3" title={item.fingerprint}>
+              {item.subject}
+            </span>
+            <span className="block text-xs text-text-3">
+              {t("until")} <At time={item.not_after} />
+            </span>
+          </span>
+          {onRemove && (
+            <Button look="quiet" onClick={() => onRemove(item)}>
+              {t("remove")}
+            </Button>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
