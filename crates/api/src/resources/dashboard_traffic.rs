@@ -121,6 +121,8 @@ impl<T> Drop for Counting<T> {
 pub struct TrafficCache {
     volumes: Arc<Slots<Volume>>,
     rankings: Arc<Slots<Rankings>>,
+    /// One ranking at a time: each takes all the cores there are.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 type Slots<T> = parking_lot::Mutex<HashMap<Key, Arc<Slot<T>>>>;
@@ -202,18 +204,16 @@ pub(crate) async fn traffic(
     };
     let rankings = {
         let (state, scope) = (state.clone(), scope.clone());
-        async move { rankings(&state, &scope, span, replays).await }
+        async move {
+            let _turn = state.traffic.turn.lock().await;
+            rankings(&state, &scope, span, replays).await
+        }
     };
-    let (volume, rankings) = tokio::try_join!(
-        // Roll-ups answer in milliseconds: these are waited for.
-        slot(&state.traffic.volumes, key.clone()).get(
-            state,
-            good_for.min(Duration::from_secs(15)),
-            Duration::from_secs(SECONDS),
-            volume
-        ),
-        slot(&state.traffic.rankings, key).get(state, good_for, PATIENCE, rankings),
-    )?;
+    // Roll-ups answer in milliseconds: these are waited for, and not made to share the cores with the rankings.
+    let fresh = good_for.min(Duration::from_secs(15));
+    let volumes = slot(&state.traffic.volumes, key.clone());
+    let volume = volumes.get(state, fresh, Duration::from_secs(SECONDS), volume).await?;
+    let rankings = slot(&state.traffic.rankings, key).get(state, good_for, PATIENCE, rankings).await?;
     let empty = || Volume { flows: vec![0.0; steps as usize], bytes: vec![0.0; steps as usize], ..Volume::default() };
     Ok(Traffic {
         volume: volume.map_or_else(|| Arc::new(empty()), |kept| kept.figures),
