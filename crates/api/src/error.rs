@@ -96,15 +96,18 @@ impl ApiError {
 
     /// Somebody else changed the thing since the caller looked; `current` is what it is now.
     pub fn version_conflict(current: &impl Serialize) -> Self {
-        let detail = "somebody changed it meanwhile; `current` is what it is now";
-        let mut error = Self::new(StatusCode::CONFLICT, "version-conflict", detail);
-        error.0.current = serde_json::to_value(current).ok();
-        error
+        Self::changed_meanwhile().with_current(current)
+    }
+
+    /// The same where the present state is not at hand.
+    fn changed_meanwhile() -> Self {
+        Self::new(StatusCode::CONFLICT, "version-conflict", "somebody changed it meanwhile; load it again")
     }
 
     /// Adds the present state to a conflict of versions; other errors stay as they are.
     pub fn with_current(mut self, current: &impl Serialize) -> Self {
         if self.0.kind.ends_with("#version-conflict") {
+            "somebody changed it meanwhile; `current` is what it is now".clone_into(&mut self.0.detail);
             self.0.current = serde_json::to_value(current).ok();
         }
         self
@@ -122,9 +125,7 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::NotFound(what) => Self::not_found(what),
             CatalogError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
-            CatalogError::VersionConflict { .. } => {
-                Self::new(StatusCode::CONFLICT, "version-conflict", error.to_string())
-            }
+            CatalogError::VersionConflict { .. } => Self::changed_meanwhile(),
             CatalogError::Invalid(detail) => Self::invalid(detail),
             CatalogError::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the catalog is busy; try again").retry_after(1)

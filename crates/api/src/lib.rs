@@ -9,10 +9,12 @@
 pub mod auth;
 mod console;
 mod cursor;
+mod diff;
 mod error;
 mod extract;
 mod operations;
 mod resources;
+mod rule_pack;
 mod state;
 
 use axum::Router;
@@ -29,8 +31,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use cursor::Cursors;
 pub use error::{ApiError, ApiResult, Problem};
-pub use resources::TrafficCache;
 pub use resources::query::{QueryAnswer, answer};
+pub use resources::{TrafficCache, exception};
 pub use state::{ApiSettings, ApiState, Kpis, ReplayStart, ReplayView, Replays, RuleActivity, RuleWork};
 
 /// Largest JSON body; uploads of captures have their own limit.

@@ -57,6 +57,8 @@ pub struct ApiSettings {
     /// Whether browsers are told to insist on HTTPS from now on: only with the operator's own certificate, because with
     /// the local authority's they would lock people out who do not trust it yet.
     pub hsts: bool,
+    /// Ids of the detectors that the configuration switches off.
+    pub disabled_detectors: Vec<String>,
 }
 
 /// Figures of the last second, for headers and live views.
@@ -98,11 +100,13 @@ pub struct RuleWork {
 }
 
 /// Tells what rules did.
+#[async_trait]
 pub trait RuleActivity: Send + Sync {
     /// Every rule of the tenant that ran.
     fn activity(&self, tenant: TenantId) -> Vec<RuleWork>;
-    /// Takes changed rules up; called after a change was committed.
-    fn reload(&self);
+    /// Takes changed rules and exceptions up; called after a change was committed. When it returns they hold from the next
+    /// batch on.
+    async fn reload(&self);
 }
 
 /// A replay to start.

@@ -38,6 +38,8 @@ text_enum! {
         Hunt = "hunt",
         /// A detection rule.
         Rule = "rule",
+        /// An exception to a rule.
+        RuleException = "rule_exception",
         /// A device that sends flows.
         Exporter = "exporter",
         /// An account.

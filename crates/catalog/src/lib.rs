@@ -21,6 +21,7 @@ mod config;
 mod credentials;
 mod entity;
 mod error;
+mod exceptions;
 mod exporters;
 mod incidents;
 mod links;
@@ -46,8 +47,8 @@ pub use actor::{Actor, ActorKind};
 pub use alerts::{
     ALERT_PAGE_MAX, Alert, AlertBucket, AlertChange, AlertCounts, AlertCursor, AlertDetail, AlertFacets, AlertFilter,
     AlertGroup, AlertGrouping, AlertOrder, AlertPage, AlertSort, AlertStatus, BUCKETS_MAX, BULK_MAX, BulkDone,
-    EVIDENCE_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX, Presence, ReplayFilter, SUPPRESSIONS_MAX, Suppression,
-    SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
+    EVIDENCE_MAX, FACET_VALUES_MAX, FacetValue, GROUPS_MAX, Presence, ReplayFilter, SUPPRESSIONS_MAX, SplitAlerts,
+    Suppression, SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Verification};
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
@@ -57,6 +58,7 @@ pub use credentials::{
     Refresh, SESSIONS_PER_USER_MAX, SecondFactor, Session, TokenFamily,
 };
 pub use error::CatalogError;
+pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, Evidence, EvidenceDetail, INCIDENT_ALERTS_MAX,

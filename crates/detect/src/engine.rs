@@ -37,6 +37,8 @@ pub struct Engine {
     pub(crate) grouping: Grouping,
     pub(crate) rows: u64,
     pub(crate) odd_batches: u64,
+    /// Rows that exceptions kept from rules since somebody last asked.
+    excepted: HashMap<u128, u64>,
 }
 
 /// Realms with their limit. When it is reached, the realm that was quiet longest goes.
@@ -83,6 +85,7 @@ impl Engine {
             grouping: Grouping::new(config.open_alerts_max, config.evidence_bytes_max, interval),
             rows: 0,
             odd_batches: 0,
+            excepted: HashMap::new(),
             rules: Arc::new(RuleSet::empty()),
             config,
         };
@@ -143,13 +146,14 @@ impl Engine {
         let work = Work { id: batch_id, batch, times: &times, received: &received, rules: &infos };
         let partition = Partition::new(batch);
         self.note_matches(&work, &matches);
+        self.note_exceptions(&matches);
         self.plain_rules(&work, &partition, &matches, &mut out);
         let fired = self.correlator.step(&self.rules, batch_id, batch, &matches);
         for fired in fired {
             self.correlation(&work, fired, &mut out);
         }
         if let Some(rows) = &rows {
-            self.run_detectors(&work, &partition, rows, &mut out);
+            self.run_detectors(&work, &partition, rows, &matches, &mut out);
         }
         self.grouping.settle(&work);
         self.grouping.tick(work.rules, batch.received, &mut out);
@@ -190,6 +194,19 @@ impl Engine {
                 recent.extend(work.id, work.batch.class, &work.batch.rows, &rows);
             }
         }
+    }
+
+    fn note_exceptions(&mut self, matches: &Matches) {
+        for ((id, _), rows) in self.rules.exceptions().zip(matches.excepted()) {
+            if *rows > 0 {
+                *self.excepted.entry(id).or_default() += rows;
+            }
+        }
+    }
+
+    /// Rows that each exception kept from its rule since this was last asked.
+    pub fn take_excepted(&mut self) -> Vec<(u128, u64)> {
+        self.excepted.drain().collect()
     }
 
     /// Rules over single rows: their matches are grouped by entity.
@@ -264,19 +281,27 @@ impl Engine {
         self.grouping.fire(work, firings, about, out);
     }
 
-    fn run_detectors(&mut self, work: &Work<'_>, partition: &Partition, rows: &FlowRows<'_>, out: &mut Output) {
+    fn run_detectors(
+        &mut self,
+        work: &Work<'_>,
+        partition: &Partition,
+        rows: &FlowRows<'_>,
+        matches: &Matches,
+        out: &mut Output,
+    ) {
         let (config, seats) = (&self.config, &self.detectors);
+        let hidden: Vec<_> = seats.iter().map(|(d, _)| matches.excepted_rows(&self.rules, d.id)).collect();
         let mut fired = Vec::new();
         if let [only] = &partition.names[..] {
             let at = self.realms.place(only, || Realm::new(config, seats));
             let realm = &mut self.realms.all[at].1;
             for row in 0..rows.len() {
-                realm.row(rows, row, work.times[row], &mut fired);
+                realm.row(rows, row, work.times[row], &hidden, &mut fired);
             }
         } else {
             for row in 0..rows.len() {
                 let at = self.realms.place(&partition.names[partition.of(row)], || Realm::new(config, seats));
-                self.realms.all[at].1.row(rows, row, work.times[row], &mut fired);
+                self.realms.all[at].1.row(rows, row, work.times[row], &hidden, &mut fired);
             }
         }
         for (number, row, firing) in fired {

@@ -2,6 +2,7 @@
 //! addresses of two sites, or replayed and live traffic, never meet. Must never mix rows of two realms.
 
 use arrow::array::{Array, AsArray};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Int32Type;
 use guardian_model::{Batch, FlowField, Micros, TenantId};
 
@@ -124,8 +125,16 @@ impl Realm {
         }
     }
 
-    /// Shows one row to every detector; firings go to `fired` with the number of their rule.
-    pub(crate) fn row(&mut self, rows: &FlowRows<'_>, row: usize, time: i64, fired: &mut Vec<(u32, u32, Firing)>) {
+    /// Shows one row to every detector from which it is not hidden (`hidden` has a place for each seat); firings go to
+    /// `fired` with the number of their rule.
+    pub(crate) fn row(
+        &mut self,
+        rows: &FlowRows<'_>,
+        row: usize,
+        time: i64,
+        hidden: &[Option<BooleanBuffer>],
+        fired: &mut Vec<(u32, u32, Firing)>,
+    ) {
         if time > self.watermark {
             self.watermark = time;
             if time >= self.next_sweep {
@@ -135,7 +144,10 @@ impl Realm {
         self.last_received = self.last_received.max(rows.received[row]);
         self.prevalence.observe(rows, row, Micros(time));
         let context = Context { rows, row, time: Micros(time), prevalence: &self.prevalence };
-        for seat in &mut self.seats {
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            if hidden.get(at).and_then(Option::as_ref).is_some_and(|rows| rows.value(row)) {
+                continue;
+            }
             if let Some(firing) = seat.detector.row(&context) {
                 fired.push((seat.rule, row as u32, firing));
             }

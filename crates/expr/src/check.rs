@@ -73,6 +73,14 @@ impl Typed {
         self.class
     }
 
+    /// Puts the filter into a graph of the same class, where it shares what others ask. An empty filter is every row.
+    pub fn insert_into(&self, graph: &mut Graph) -> Result<NodeId, String> {
+        match &self.root {
+            None => Ok(graph.constant(true)),
+            Some(root) => insert(graph, root),
+        }
+    }
+
     /// The rows of a batch of the class that pass.
     pub fn evaluate(&self, batch: &RecordBatch) -> BooleanBuffer {
         let rows = batch.num_rows();

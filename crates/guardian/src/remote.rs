@@ -159,6 +159,11 @@ impl Remote {
         serde_json::from_slice(&body).context("the server's answer is not JSON")
     }
 
+    /// Sends a request and reads its answer as it comes.
+    pub(crate) async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>> {
+        read_capped(self.send(request).await?).await
+    }
+
     /// Sends a request and reads its answer as text.
     pub(crate) async fn text(&self, request: RequestBuilder) -> Result<String> {
         let body = read_capped(self.send(request).await?).await?;

@@ -36,6 +36,9 @@ pub(crate) struct Engines {
     of_tenants: HashMap<TenantId, TenantEngine>,
 }
 
+/// Rows that exceptions kept from rules, by tenant and exception.
+pub type ExceptionHits = HashMap<(TenantId, u128), u64>;
+
 impl Engines {
     pub(crate) fn new(config: DetectConfig, rules: Arc<ArcSwap<TenantRules>>) -> Self {
         Self { config, rules, of_tenants: HashMap::new() }
@@ -90,6 +93,15 @@ impl Engines {
     /// What each rule of each tenant did.
     pub(crate) fn stats(&self) -> Vec<(TenantId, Vec<RuleStats>)> {
         self.of_tenants.iter().map(|(tenant, own)| (*tenant, own.engine.stats().rules)).collect()
+    }
+
+    /// Adds what exceptions did since the last time.
+    pub(crate) fn take_excepted(&mut self, hits: &mut ExceptionHits) {
+        for (tenant, own) in &mut self.of_tenants {
+            for (id, rows) in own.engine.take_excepted() {
+                *hits.entry((*tenant, id)).or_default() += rows;
+            }
+        }
     }
 
     /// All engines' states: tenant (16 bytes), length (u64, little-endian), state; repeated.

@@ -18,8 +18,10 @@ mod worker;
 
 pub use collector::{CollectError, Collector, CollectorDeps, Exporters};
 pub use config::{CollectConfig, ListenerConfig};
-pub use engines::TenantRules;
+pub use engines::{ExceptionHits, TenantRules};
 pub use enrich::{Enrich, Enrichers};
-pub use spine::{AlertSink, SharedRuleStats, Spine, SpineDeps, SpineInput, SpineStats, Store, StoreError};
+pub use spine::{
+    AlertSink, SharedExceptionHits, SharedRuleStats, Spine, SpineDeps, SpineInput, SpineStats, Store, StoreError,
+};
 pub use state::StateDir;
 pub use status::ExporterStatus;

@@ -24,7 +24,7 @@ use guardian_kit::metrics::{Counter, Metrics};
 use guardian_model::{AlertState, Batch, FINDING, Finding, Micros, TenantId, finding_batch};
 use parking_lot::Mutex;
 
-use crate::engines::{Engines, TenantRules};
+use crate::engines::{Engines, ExceptionHits, TenantRules};
 use crate::state::StateDir;
 
 /// Batches that may wait for the spine; the sources block beyond that.
@@ -103,6 +103,9 @@ pub struct SpineStats {
 /// What each rule of each tenant did so far, shared with whoever shows it.
 pub type SharedRuleStats = Arc<Mutex<Vec<(TenantId, Vec<RuleStats>)>>>;
 
+/// Rows that exceptions kept from rules and that nobody has written down yet.
+pub type SharedExceptionHits = Arc<Mutex<ExceptionHits>>;
+
 /// Hands batches to the spine. Clones share one queue.
 #[derive(Clone)]
 pub struct SpineInput {
@@ -136,6 +139,7 @@ pub struct Spine {
     input: SpineInput,
     stats: Arc<SpineStats>,
     rule_stats: SharedRuleStats,
+    exception_hits: SharedExceptionHits,
     thread: JoinHandle<()>,
 }
 
@@ -147,8 +151,11 @@ impl Spine {
         let rule_stats = Arc::new(Mutex::new(Vec::new()));
         let mut worker = Worker::new(deps, Arc::clone(&stats), Arc::clone(&rule_stats));
         worker.recover();
+        // What the log told again was counted before the restart.
+        worker.engines.take_excepted(&mut ExceptionHits::default());
+        let exception_hits = Arc::clone(&worker.exception_hits);
         let thread = std::thread::Builder::new().name("spine".into()).spawn(move || worker.run(&work))?;
-        Ok(Self { input: SpineInput { queue }, stats, rule_stats, thread })
+        Ok(Self { input: SpineInput { queue }, stats, rule_stats, exception_hits, thread })
     }
 
     /// The way in.
@@ -166,6 +173,11 @@ impl Spine {
         Arc::clone(&self.rule_stats)
     }
 
+    /// Rows that exceptions kept from rules, refreshed at most twice a second; whoever writes them down takes them out.
+    pub fn exception_hits(&self) -> SharedExceptionHits {
+        Arc::clone(&self.exception_hits)
+    }
+
     /// Works off the queue, saves the state and ends the thread. Sources must have stopped before.
     pub fn stop(self) {
         // An error means that the thread is gone already, which join reports.
@@ -181,6 +193,7 @@ struct Worker {
     engines: Engines,
     stats: Arc<SpineStats>,
     rule_stats: SharedRuleStats,
+    exception_hits: SharedExceptionHits,
     last_id: Option<u64>,
     saved_id: Option<u64>,
     next_save: Micros,
@@ -197,6 +210,7 @@ impl Worker {
             engines: Engines::new(deps.detect.clone(), Arc::clone(&deps.rules)),
             stats,
             rule_stats,
+            exception_hits: SharedExceptionHits::default(),
             last_id: None,
             saved_id: None,
             next_save: deps.clock.now() + SNAPSHOT_EVERY,
@@ -289,6 +303,7 @@ impl Worker {
         let output = self.engines.tick(now);
         self.tell(output, self.last_id, false);
         *self.rule_stats.lock() = self.engines.stats();
+        self.engines.take_excepted(&mut self.exception_hits.lock());
         if now >= self.next_save {
             self.next_save = now + SNAPSHOT_EVERY;
             self.save();

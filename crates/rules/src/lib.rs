@@ -15,6 +15,7 @@ mod correlation;
 mod detection;
 mod document;
 mod encode;
+mod exception;
 mod field;
 mod issue;
 mod logsource;
@@ -32,6 +33,7 @@ pub use document::{
     ALERT_WINDOW_DEFAULT, Body, Condition, Correlation, CorrelationKind, CountCondition, Document, Extension, Item,
     LogSource, Rule, Scalar, Selection, Status,
 };
+pub use exception::Exception;
 pub use issue::{Issue, IssueLevel, Place};
 pub use parse::{Parsed, parse};
 pub use ruleset::{CompiledRule, EVENT_TIME_AHEAD_MAX, Matches, RuleSet, event_times};

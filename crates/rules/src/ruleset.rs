@@ -11,6 +11,7 @@ use guardian_model::{Batch, Class, Micros, RuleRef};
 
 use crate::compile;
 use crate::document::{Body, CorrelationKind, CountCondition, Document};
+use crate::exception::CompiledException;
 use crate::issue::Issue;
 
 /// A document that compiled.
@@ -116,6 +117,7 @@ impl CompiledRule {
 pub struct RuleSet {
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) graphs: Vec<Graph>,
+    pub(crate) exceptions: Vec<CompiledException>,
 }
 
 impl RuleSet {
@@ -127,7 +129,7 @@ impl RuleSet {
 
     /// A set without rules.
     pub const fn empty() -> Self {
-        Self { rules: Vec::new(), graphs: Vec::new() }
+        Self { rules: Vec::new(), graphs: Vec::new(), exceptions: Vec::new() }
     }
 
     /// The rules: plain ones first, each correlation after the rules it refers to.
@@ -140,19 +142,19 @@ impl RuleSet {
         self.graphs.iter().map(Graph::predicates).sum()
     }
 
-    /// Tests every plain rule of the batch's class.
+    /// Tests every plain rule of the batch's class, and takes excepted rows away.
     pub fn evaluate(&self, batch: &Batch) -> Matches {
         let rows = batch.rows.num_rows();
-        let mut masks = vec![None; self.rules.len()];
+        let mut matches = Matches { rows, masks: vec![None; self.rules.len()], ..Matches::default() };
         if rows == 0 {
-            return Matches { rows, masks };
+            return matches;
         }
         let mut evaluators: Vec<_> = self
             .graphs
             .iter()
             .map(|g| (g.class().name == batch.class.name).then(|| g.evaluator(&batch.rows)))
             .collect();
-        for (mask, rule) in masks.iter_mut().zip(&self.rules) {
+        for (mask, rule) in matches.masks.iter_mut().zip(&self.rules) {
             if let Plan::Detection { graph, root } = rule.plan
                 && let Some(evaluator) = &mut evaluators[graph]
             {
@@ -160,15 +162,22 @@ impl RuleSet {
                 *mask = (!selected.is_none()).then(|| selected.into_buffer(rows));
             }
         }
-        Matches { rows, masks }
+        self.except(batch, &mut evaluators, &mut matches);
+        matches
     }
 }
 
-/// Which rows of a batch matched which plain rule.
-#[derive(Clone, Debug)]
+/// Which rows of a batch matched which plain rule, without those that exceptions took away.
+#[derive(Clone, Debug, Default)]
 pub struct Matches {
     pub(crate) rows: usize,
     pub(crate) masks: Vec<Option<BooleanBuffer>>,
+    /// Rows that a correlation must not see, by its position; empty without exceptions.
+    pub(crate) hidden: Vec<Option<BooleanBuffer>>,
+    /// Rows of exceptions to rules outside the set, by the exception's position.
+    pub(crate) outside: Vec<(usize, BooleanBuffer)>,
+    /// Rows that each exception took away; empty without exceptions.
+    pub(crate) excepted: Vec<u64>,
 }
 
 impl Matches {

@@ -1,6 +1,8 @@
 //! Sigma from YAML to firings, as a user of the crate sees it.
 #![expect(clippy::unwrap_used, clippy::float_cmp, clippy::format_collect, clippy::format_push_string, reason = "tests")]
 
+#[path = "it/exceptions.rs"]
+mod exceptions;
 #[path = "it/flows.rs"]
 mod flows;
 #[path = "it/hostile.rs"]

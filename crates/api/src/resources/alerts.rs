@@ -89,6 +89,8 @@ pub(crate) struct AlertView {
     pub(crate) suppressed_by: Option<String>,
     /// Incident that it belongs to.
     pub(crate) incident: Option<String>,
+    /// Alert that it was taken out of.
+    pub(crate) split_from: Option<String>,
     /// Replay it came from; null for live traffic.
     pub(crate) replay: Option<String>,
     /// Whether it was found by looking back.
@@ -145,6 +147,7 @@ impl From<Alert> for AlertView {
             snoozed_until: alert.snoozed_until.map(|t| t.to_string()),
             suppressed_by: alert.suppressed_by.map(|id| id.to_string()),
             incident: alert.incident.map(|id| id.to_string()),
+            split_from: alert.split_from.map(|id| id.to_string()),
             replay: alert.replay,
             retro: alert.retro,
             created: alert.created.to_string(),

@@ -200,8 +200,9 @@ pub(crate) struct Dashboard {
     pub(crate) to: String,
     /// Length of a step of the series.
     pub(crate) step_seconds: f64,
-    /// When the telemetry figures were taken, RFC 3339; they are kept for a while.
-    pub(crate) generated: String,
+    /// When talkers and countries were ranked, RFC 3339; null while they are being ranked for the first time: ask again in
+    /// a moment.
+    pub(crate) generated: Option<String>,
     /// Key figures.
     pub(crate) kpis: Vec<KpiView>,
     /// Alerts over time, by last activity.
@@ -235,9 +236,7 @@ async fn dashboard(
     let replays = query.replay.as_deref() == Some("include");
     let told = held.contains(Permission::FlowsRead);
     let (traffic, (alert_kpis, alerts, counts, rules), exporters, incidents) = tokio::try_join!(
-        async {
-            if told { traffic(&state, &scope, span, replays, STEPS).await } else { Ok(Traffic::default().into()) }
-        },
+        async { if told { traffic(&state, &scope, span, replays, STEPS).await } else { Ok(Traffic::default()) } },
         alert_figures(&state, &scope, span, replays, held.contains(Permission::AlertsRead)),
         exporter_health(&state, &scope),
         incident_figures(&state, &scope, span, replays, held.contains(Permission::IncidentsRead)),
@@ -246,18 +245,19 @@ async fn dashboard(
     let (incident_kpis, incidents) = incidents;
     kpis.extend(incident_kpis);
     let sum = |series: &[f64]| Some(series.iter().sum::<f64>());
-    kpis.push(kpi("flows", sum(&traffic.flows), Some(traffic.flows_before), traffic.flows.clone()));
-    kpis.push(kpi("bytes", sum(&traffic.bytes), Some(traffic.bytes_before), traffic.bytes.clone()));
+    let volume = &traffic.volume;
+    kpis.push(kpi("flows", sum(&volume.flows), Some(volume.flows_before), volume.flows.clone()));
+    kpis.push(kpi("bytes", sum(&volume.bytes), Some(volume.bytes_before), volume.bytes.clone()));
     kpis.push(kpi("exporters", Some(exporters.healthy as f64), None, Vec::new()));
     Ok(Json(Dashboard {
         from: span.from.to_string(),
         to: span.to.to_string(),
         step_seconds: span.micros() as f64 / STEPS as f64 / 1e6,
-        generated: traffic.taken.to_string(),
+        generated: traffic.ranked.map(|t| t.to_string()),
         kpis,
         alerts_by_severity: alerts,
-        top_talkers: traffic.talkers.clone(),
-        countries: traffic.countries.clone(),
+        top_talkers: traffic.rankings.talkers.clone(),
+        countries: traffic.rankings.countries.clone(),
         attack: counts,
         exporters,
         rules,

@@ -2,6 +2,7 @@
 
 mod alert_bulk;
 mod alert_figures;
+mod alert_split;
 mod alerts;
 mod api_keys;
 mod audit;
@@ -24,6 +25,11 @@ mod profile;
 pub(crate) mod query;
 mod replays;
 mod roles;
+mod rule_coverage;
+mod rule_exceptions;
+mod rule_files;
+mod rule_test;
+mod rule_versions;
 mod rules;
 mod saved;
 mod search;
@@ -57,6 +63,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     alerts::routes,
     alert_figures::routes,
     alert_bulk::routes,
+    alert_split::routes,
     suppressions::routes,
     incidents::routes,
     incident_alerts::routes,
@@ -72,6 +79,11 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     flows::routes,
     query::routes,
     rules::routes,
+    rule_versions::routes,
+    rule_exceptions::routes,
+    rule_files::routes,
+    rule_coverage::routes,
+    rule_test::routes,
     exporters::routes,
     replays::routes,
     stream::routes,
@@ -79,4 +91,5 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
 ];
 
 pub use dashboard_traffic::TrafficCache;
+pub use rule_exceptions::exception;
 pub(crate) use system::probes;

@@ -1,43 +1,28 @@
-//! Rules: list, read, upload, validate, enable, test against history.
+//! Rules: list, read, upload, validate, enable.
 
-use arrow::array::AsArray as _;
-use arrow::compute::{cast, max};
-use arrow::datatypes::TimestampMicrosecondType;
-use arrow::record_batch::RecordBatch;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use futures::TryStreamExt as _;
 use guardian_catalog::{Rule, RuleDraft, RuleOrigin};
 use guardian_identity::Permission;
-use guardian_lake::QueryLimits;
-use guardian_model::{AlertState, Batch, FLOW, FlowField, Micros, TenantId};
-use guardian_rules::{IssueLevel, RuleSet};
+use guardian_model::TenantId;
+use guardian_rules::{Issue, IssueLevel, RuleSet};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::alerts::parse_time;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Json;
 use crate::state::ApiState;
-
-/// Rows that one test against history looks at.
-const TEST_ROWS_MAX: u64 = 20_000_000;
-/// Time that one test may take.
-const TEST_TIME: std::time::Duration = std::time::Duration::from_secs(300);
-/// Alerts that one test answers with.
-const TEST_ALERTS_MAX: usize = 1_000;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list, upload))
         .routes(routes!(validate))
-        .routes(routes!(test))
         .routes(routes!(get, delete))
         .routes(routes!(enable))
         .routes(routes!(disable))
@@ -64,6 +49,10 @@ pub(crate) struct RuleView {
     pub(crate) matched: u64,
     /// Times it fired since the start.
     pub(crate) fired: u64,
+    /// Exceptions to it that hold.
+    pub(crate) exceptions: usize,
+    /// When it last changed, RFC 3339.
+    pub(crate) updated: String,
     /// What keeps it from working, such as a field that no telemetry has.
     pub(crate) issues: Vec<String>,
     /// The YAML text; only when one rule is asked for.
@@ -85,7 +74,7 @@ fn issues_of(source: &str) -> Vec<String> {
     all.map(|i| format!("line {}: {}", i.line, i.message)).collect()
 }
 
-fn view(rule: Rule, source: &str, work: &HashMap<String, (u64, u64)>) -> RuleView {
+pub(crate) fn view(rule: Rule, source: &str, work: &HashMap<String, (u64, u64)>) -> RuleView {
     let (matched, fired) = work.get(&rule.rule_id).copied().unwrap_or_default();
     RuleView {
         id: rule.rule_id,
@@ -97,13 +86,28 @@ fn view(rule: Rule, source: &str, work: &HashMap<String, (u64, u64)>) -> RuleVie
         hash: rule.hash,
         matched,
         fired,
+        exceptions: 0,
+        updated: rule.updated.to_string(),
         issues: issues_of(source),
         source: None,
     }
 }
 
-fn work(state: &ApiState, tenant: TenantId) -> HashMap<String, (u64, u64)> {
+pub(crate) fn work(state: &ApiState, tenant: TenantId) -> HashMap<String, (u64, u64)> {
     state.rule_stats.activity(tenant).into_iter().map(|w| (w.rule_id, (w.matched, w.fired))).collect()
+}
+
+/// How many exceptions to each rule hold.
+async fn excepted(state: &ApiState, tenant: TenantId) -> ApiResult<HashMap<String, usize>> {
+    let scope = guardian_model::Scope::of(tenant);
+    let now = state.clock.now();
+    let mut counts = HashMap::new();
+    for exception in state.catalog.scoped(&scope).rule_exceptions(tenant, None).await? {
+        if exception.draft.enabled && exception.draft.expires.is_none_or(|end| now < end) {
+            *counts.entry(exception.rule_id).or_default() += 1;
+        }
+    }
+    Ok(counts)
 }
 
 /// List the rules with what each did
@@ -113,7 +117,12 @@ async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<R
     let scope = guardian_model::Scope::of(tenant);
     let sources = state.catalog.scoped(&scope).rule_sources(tenant).await?;
     let work = work(&state, tenant);
-    let items = sources.into_iter().map(|s| view(s.rule, &s.source, &work)).collect();
+    let mut excepted = excepted(&state, tenant).await?;
+    let items = sources.into_iter().map(|s| {
+        let exceptions = excepted.remove(&s.rule.rule_id).unwrap_or_default();
+        RuleView { exceptions, ..view(s.rule, &s.source, &work) }
+    });
+    let items = items.collect();
     Ok(Json(RuleList { items }))
 }
 
@@ -124,8 +133,9 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<Strin
     let tenant = caller.tenant(Permission::RulesRead).await?;
     let scope = guardian_model::Scope::of(tenant);
     let found = state.catalog.scoped(&scope).rule(tenant, &id).await?;
+    let exceptions = excepted(&state, tenant).await?.remove(&id).unwrap_or_default();
     let shown = view(found.rule, &found.source, &work(&state, tenant));
-    Ok(Json(RuleView { source: Some(found.source), ..shown }))
+    Ok(Json(RuleView { source: Some(found.source), exceptions, ..shown }))
 }
 
 /// Rule text.
@@ -140,7 +150,7 @@ pub(crate) struct RuleText {
 }
 
 /// One thing that is wrong with a text.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct IssueView {
     /// error or warning.
     pub(crate) level: &'static str,
@@ -154,6 +164,18 @@ pub(crate) struct IssueView {
     pub(crate) help: String,
 }
 
+impl From<Issue> for IssueView {
+    fn from(i: Issue) -> Self {
+        Self {
+            level: if i.level == IssueLevel::Error { "error" } else { "warning" },
+            line: i.line,
+            column: i.column,
+            message: i.message,
+            help: i.help,
+        }
+    }
+}
+
 /// What a check found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Validation {
@@ -165,23 +187,17 @@ pub(crate) struct Validation {
     pub(crate) issues: Vec<IssueView>,
 }
 
-fn check(source: &str) -> (Validation, RuleSet) {
+pub(crate) fn check(source: &str) -> (Validation, RuleSet) {
     let parsed = guardian_rules::parse(source);
     let (set, more) = RuleSet::compile(parsed.documents);
-    let issues: Vec<_> = parsed
-        .issues
-        .into_iter()
-        .chain(more)
-        .map(|i| IssueView {
-            level: if i.level == IssueLevel::Error { "error" } else { "warning" },
-            line: i.line,
-            column: i.column,
-            message: i.message,
-            help: i.help,
-        })
-        .collect();
+    let issues: Vec<_> = parsed.issues.into_iter().chain(more).map(IssueView::from).collect();
     let valid = !set.rules().is_empty() && issues.iter().all(|i| i.level != "error");
     (Validation { valid, rules: set.rules().len(), issues }, set)
+}
+
+/// The refusal of a text with errors.
+pub(crate) fn refused(detail: &str, validation: &Validation) -> ApiError {
+    ApiError::invalid(detail).with_issues(validation.issues.iter().map(|i| json!(i)).collect())
 }
 
 /// Check a rule text without storing it
@@ -204,8 +220,7 @@ async fn upload(
     let (validation, _) = check(&body.source);
     let parsed = guardian_rules::parse(&body.source);
     let Some(main) = parsed.documents.last().filter(|_| validation.valid) else {
-        let issues = validation.issues.iter().map(|i| json!(i)).collect();
-        return Err(ApiError::invalid("the rule text has errors; nothing was stored").with_issues(issues));
+        return Err(refused("the rule text has errors; nothing was stored", &validation));
     };
     let draft = RuleDraft {
         rule_id: main.id.clone(),
@@ -221,7 +236,7 @@ async fn upload(
     let mut tx = state.catalog.scoped(&scope).begin(tenant, caller.actor()).await?;
     let rule = tx.put_rule(&draft).await?;
     tx.commit().await?;
-    state.rule_stats.reload();
+    state.rule_stats.reload().await;
     Ok((StatusCode::CREATED, Json(view(rule, &body.source, &work(&state, tenant)))))
 }
 
@@ -234,7 +249,7 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<St
     let mut tx = state.catalog.scoped(&scope).begin(tenant, caller.actor()).await?;
     tx.delete_rule(&id).await?;
     tx.commit().await?;
-    state.rule_stats.reload();
+    state.rule_stats.reload().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -263,97 +278,7 @@ async fn switch(
     let mut tx = state.catalog.scoped(&scope).begin(tenant, caller.actor()).await?;
     tx.enable_rule(&id, enabled).await?;
     tx.commit().await?;
-    state.rule_stats.reload();
+    state.rule_stats.reload().await;
     let found = state.catalog.scoped(&scope).rule(tenant, &id).await?;
     Ok(Json(view(found.rule, &found.source, &work(&state, tenant))))
-}
-
-/// What to test.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TestRequest {
-    /// Sigma YAML.
-    pub(crate) source: String,
-    /// Telemetry received at or after this time, RFC 3339.
-    pub(crate) from: String,
-    /// Telemetry received before this time, RFC 3339.
-    pub(crate) to: String,
-}
-
-/// What the rule would have found.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TestAnswer {
-    /// Flow rows looked at.
-    pub(crate) rows: u64,
-    /// Whether the limit of rows cut the test short.
-    pub(crate) truncated: bool,
-    /// The alerts, at most 1,000: rule, entity, count, first and last event, sentence.
-    #[schema(value_type = Vec<Object>)]
-    pub(crate) alerts: Vec<Value>,
-}
-
-/// Test a rule against history: what would it have found?
-///
-/// The same engine as live, over the stored rows in the order of receipt; nothing is stored or alerted.
-#[utoipa::path(post, path = "/rules/test", tag = "rules", extensions(("x-permission" = json!("rules:test"))), request_body = TestRequest,
-    responses((status = 200, body = TestAnswer), (status = 422, body = Problem), (status = 403, body = Problem)))]
-async fn test(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Json(body): Json<TestRequest>,
-) -> ApiResult<Json<TestAnswer>> {
-    let tenant = caller.tenant(Permission::RulesTest).await?;
-    let (validation, set) = check(&body.source);
-    if !validation.valid {
-        let issues = validation.issues.iter().map(|i| json!(i)).collect();
-        return Err(ApiError::invalid("the rule text has errors").with_issues(issues));
-    }
-    let (from, to) = (parse_time("from", &body.from)?, parse_time("to", &body.to)?);
-    let scope = guardian_model::Scope::of(tenant);
-    let columns: Vec<_> = FLOW.fields.iter().map(|f| format!("\"{}\"", f.name)).collect();
-    let sql = format!(
-        "SELECT {} FROM flows WHERE received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}' ORDER BY batch, \"row\"",
-        columns.join(", ")
-    );
-    let limits = QueryLimits { rows: Some(TEST_ROWS_MAX as usize), time: Some(TEST_TIME), ..QueryLimits::default() };
-    let mut stream = state.lake.query(&scope, &sql, limits).await?;
-    let detectors = guardian_detect::detectors::ALL.iter().map(|d| d.id.to_owned()).collect();
-    let config = guardian_detect::DetectConfig { disabled_detectors: detectors, ..Default::default() };
-    let mut engine = guardian_detect::Engine::new(config, std::sync::Arc::new(set));
-    let (mut rows, mut number) = (0, 0);
-    let mut found: HashMap<guardian_model::AlertKey, AlertState> = HashMap::new();
-    let mut keep = |output: guardian_detect::Output| {
-        for state in output.findings.into_iter().map(|f| f.alert).chain(output.updates) {
-            if found.len() < TEST_ALERTS_MAX || found.contains_key(&state.key) {
-                found.insert(state.key, state);
-            }
-        }
-    };
-    while let Some(batch) = stream.try_next().await? {
-        rows += batch.num_rows() as u64;
-        number += 1;
-        keep(engine.process(number, &conform(tenant, &batch)?));
-    }
-    keep(engine.tick(to));
-    let mut alerts: Vec<_> = found.into_values().collect();
-    alerts.sort_by_key(|a| a.first_seen);
-    let alerts = alerts.into_iter().map(|a| {
-        json!({
-            "rule_id": a.rule.id, "title": a.rule.title, "severity": a.rule.severity.as_str(),
-            "entity": a.entity.value, "group": a.group_key, "count": a.count, "summary": a.summary,
-            "first_seen": a.first_seen.to_string(), "last_seen": a.last_seen.to_string(),
-        })
-    });
-    Ok(Json(TestAnswer { rows, truncated: rows >= TEST_ROWS_MAX, alerts: alerts.collect() }))
-}
-
-/// Rows that came out of SQL, in the columns of their class again.
-fn conform(tenant: TenantId, rows: &RecordBatch) -> ApiResult<Batch> {
-    let schema = FLOW.schema();
-    let columns = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
-    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(ApiError::internal)?;
-    let rows = RecordBatch::try_new(schema, columns).map_err(ApiError::internal)?;
-    let received = rows.column(FlowField::Received.index()).as_primitive::<TimestampMicrosecondType>();
-    let received = Micros(max(received).unwrap_or_default());
-    Ok(Batch { tenant, class: &FLOW, received, rows })
 }

@@ -1,8 +1,9 @@
 //! Alerts: what the detector said ([`upsert`]), what people look at ([`query`], [`facets`]) and what they decide
-//! ([`triage`], [`suppress`]), which a bulk change can take back ([`undo`]).
+//! ([`triage`], [`suppress`], [`split`]), which a bulk change can take back ([`undo`]).
 
 mod facets;
 mod query;
+mod split;
 mod suppress;
 mod triage;
 mod undo;
@@ -24,6 +25,7 @@ pub use facets::{
 pub use query::{
     ALERT_PAGE_MAX, AlertCounts, AlertCursor, AlertFilter, AlertOrder, AlertPage, AlertSort, Presence, ReplayFilter,
 };
+pub use split::SplitAlerts;
 pub use suppress::{SUPPRESSIONS_MAX, Suppression, SuppressionDraft};
 pub use triage::{AlertChange, BULK_MAX, BulkDone};
 pub use undo::{UNDO_FOR, Undone};
@@ -106,6 +108,9 @@ pub struct Alert {
     /// The incident it belongs to.
     #[serde(default)]
     pub incident: Option<IncidentId>,
+    /// The alert that it was taken out of.
+    #[serde(default)]
+    pub split_from: Option<AlertId>,
     /// When it first came to the catalog.
     pub created: Micros,
     /// When anything of it last changed.
@@ -180,6 +185,7 @@ impl TryFrom<alert::Model> for Alert {
             snoozed_until: row.snoozed_until.map(Micros),
             suppressed_by: row.suppressed_by,
             incident: row.incident_id.map(IncidentId),
+            split_from: row.split_from.map(AlertId),
             created: Micros(row.created),
             updated: Micros(row.updated),
             seq: row.seq,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Alert, AlertDetail, AlertStatus, Verdict};
 use crate::entity::{alert, alert_evidence};
-use crate::page::{self, PageKey};
+use crate::page::{self, Cut, PageKey};
 use crate::text::{clean, contains_pattern};
 use crate::{CatalogError, Scoped, text_enum};
 
@@ -190,18 +190,15 @@ impl Scoped<'_> {
         }
         let snapshot = cursor.map_or_else(|| self.catalog().now(), |c| c.snapshot);
         let query = self.select::<alert::Entity>().filter(condition(filter)).filter(C::Created.lte(snapshot.0));
-        let place = cursor.map(|c| (&c.value, c.id));
-        let limit = limit.clamp(1, ALERT_PAGE_MAX);
-        let query = page::by(query, &sorted_by(order.by), C::Id, order.ascending, place).limit(limit + 1);
-        let mut rows = query.all(self.conn()).await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(limit as usize);
-        let next = rows.last().filter(|_| more).map(|last| AlertCursor {
-            order,
-            snapshot,
-            value: sort_value(last, order.by),
-            id: last.id,
-        });
+        let cut = Cut {
+            by: sorted_by(order.by),
+            ascending: order.ascending,
+            after: cursor.map(|c| (&c.value, c.id)),
+            limit: limit.clamp(1, ALERT_PAGE_MAX),
+        };
+        let place = |row: &alert::Model| (sort_value(row, order.by), row.id);
+        let (rows, next) = page::fetch(query, C::Id, cut, self.conn(), place).await?;
+        let next = next.map(|(value, id)| AlertCursor { order, snapshot, value, id });
         let items = rows.into_iter().map(Alert::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(AlertPage { items, next })
     }

@@ -7,7 +7,7 @@ use guardian_model::{AlertId, AlertKey, AlertState, Scope, TenantId};
 use sea_orm::{ColumnTrait, EntityTrait, InsertMany, QueryFilter, sea_query::OnConflict};
 use uuid::Uuid;
 
-use super::{Alert, AlertStatus};
+use super::{Alert, AlertStatus, split};
 use crate::entity::{alert, alert_evidence};
 use crate::text::clean;
 use crate::tx::{Audit, CHUNK, Change};
@@ -216,6 +216,8 @@ fn blank(state: &AlertState, id: Uuid, now: i64) -> alert::Model {
         created: now,
         updated: now,
         seq: 0,
+        taken: None,
+        split_from: None,
     }
 }
 
@@ -223,7 +225,9 @@ fn blank(state: &AlertState, id: Uuid, now: i64) -> alert::Model {
 fn merge(entry: &mut Merged, state: &AlertState) -> Result<(), CatalogError> {
     let row = &mut entry.row;
     let before = row.clone();
-    let count = i64::try_from(state.count).unwrap_or(i64::MAX);
+    // What people took out stays out, however often detection tells of it.
+    let taken = split::taken(row)?;
+    let count = i64::try_from(state.count).unwrap_or(i64::MAX).saturating_sub(taken.len() as i64).max(1);
     row.first_seen = row.first_seen.min(state.first_seen.0);
     row.last_seen = row.last_seen.max(state.last_seen.0);
     // What also happened live is not removed with a replay, and what was also found live is not a look back.
@@ -236,8 +240,9 @@ fn merge(entry: &mut Merged, state: &AlertState) -> Result<(), CatalogError> {
         row.summary = clean(&state.summary, TEXT_MAX);
         row.measures = serde_json::to_string(&state.measures).map_err(CatalogError::json("measures"))?;
         if !state.evidence.is_empty() {
-            let kept = &state.evidence[..state.evidence.len().min(EVIDENCE_MAX)];
-            let text = serde_json::to_string(kept).map_err(CatalogError::json("evidence"))?;
+            let left = state.evidence.iter().filter(|(event, _)| !taken.contains(event));
+            let kept: Vec<_> = left.take(EVIDENCE_MAX).collect();
+            let text = serde_json::to_string(&kept).map_err(CatalogError::json("evidence"))?;
             let hash = blake3::hash(text.as_bytes()).as_bytes()[..16].to_vec();
             if hash != row.evidence_hash {
                 row.evidence_hash = hash;

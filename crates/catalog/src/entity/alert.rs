@@ -40,6 +40,8 @@ pub struct Model {
     pub created: i64,
     pub updated: i64,
     pub seq: i64,
+    pub taken: Option<String>,
+    pub split_from: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

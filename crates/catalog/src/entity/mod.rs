@@ -27,6 +27,7 @@ pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod role;
 pub(crate) mod rule;
+pub(crate) mod rule_exception;
 pub(crate) mod rule_version;
 pub(crate) mod saved;
 pub(crate) mod second_factor;
@@ -76,6 +77,7 @@ tenant_owned!(
     membership,
     role,
     rule,
+    rule_exception,
     saved,
     setting,
     suppression,

@@ -3,14 +3,14 @@
 
 use guardian_model::{IncidentId, Micros, TenantId, UserId};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Incident, MARKDOWN_MAX, list};
 use crate::entity::incident_entry;
-use crate::page::{self, PageKey};
+use crate::page::{self, Cut, PageKey};
 use crate::text::clean;
 use crate::{Action, CatalogError, Scoped, Subject, Tx, text_enum};
 
@@ -143,13 +143,14 @@ impl Scoped<'_> {
         if !kinds.is_empty() {
             query = query.filter(C::Kind.is_in(kinds.iter().map(|k| k.as_str())));
         }
-        let limit = limit.clamp(1, PAGE_MAX);
-        let by = Expr::col((incident_entry::Entity, C::EventTime));
-        let query = page::by(query, &by, C::Id, ascending, place.map(|(key, id)| (key, *id))).limit(limit + 1);
-        let mut rows = query.all(self.conn()).await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(limit as usize);
-        let next = rows.last().filter(|_| more).map(|row| (PageKey::Number(row.event_time), row.id));
+        let cut = Cut {
+            by: Expr::col((incident_entry::Entity, C::EventTime)),
+            ascending,
+            after: place.map(|(key, id)| (key, *id)),
+            limit: limit.clamp(1, PAGE_MAX),
+        };
+        let end = |row: &incident_entry::Model| (PageKey::Number(row.event_time), row.id);
+        let (rows, next) = page::fetch(query, C::Id, cut, self.conn(), end).await?;
         let items = rows.into_iter().map(IncidentEntry::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok((items, next))
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Incident, IncidentKind, IncidentStatus, NO_DEADLINE};
 use crate::alerts::{FACET_VALUES_MAX, FacetValue, ReplayFilter};
 use crate::entity::{incident, incident_entity};
-use crate::page::{self, PageKey};
+use crate::page::{self, Cut, PageKey};
 use crate::text::{clean, contains_pattern};
 use crate::{CatalogError, Scoped, text_enum};
 
@@ -166,18 +166,15 @@ impl Scoped<'_> {
         }
         let snapshot = cursor.map_or_else(|| self.catalog().now(), |c| c.snapshot);
         let query = self.select::<incident::Entity>().filter(condition(filter)).filter(C::Created.lte(snapshot.0));
-        let place = cursor.map(|c| (&c.value, c.id));
-        let limit = limit.clamp(1, INCIDENT_PAGE_MAX);
-        let query = page::by(query, &sorted_by(order.by), C::Id, order.ascending, place).limit(limit + 1);
-        let mut rows = query.all(self.conn()).await?;
-        let more = rows.len() as u64 > limit;
-        rows.truncate(limit as usize);
-        let next = rows.last().filter(|_| more).map(|last| IncidentCursor {
-            order,
-            snapshot,
-            value: sort_value(last, order.by),
-            id: last.id,
-        });
+        let cut = Cut {
+            by: sorted_by(order.by),
+            ascending: order.ascending,
+            after: cursor.map(|c| (&c.value, c.id)),
+            limit: limit.clamp(1, INCIDENT_PAGE_MAX),
+        };
+        let place = |row: &incident::Model| (sort_value(row, order.by), row.id);
+        let (rows, next) = page::fetch(query, C::Id, cut, self.conn(), place).await?;
+        let next = next.map(|(value, id)| IncidentCursor { order, snapshot, value, id });
         let items = rows.into_iter().map(Incident::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(IncidentPage { items, next })
     }

@@ -2,9 +2,11 @@
 //! is made in two releases: expand (add what is new, write both), then contract (drop what is old).
 
 mod build;
+mod m20261122_alert_splits;
 mod m20261122_identity;
 mod m20261122_incidents;
 mod m20261122_initial;
+mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
 
@@ -30,6 +32,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_triage::Migration),
             Box::new(m20261122_incidents::Migration),
             Box::new(m20261122_saved::Migration),
+            Box::new(m20261122_rule_exceptions::Migration),
+            Box::new(m20261122_alert_splits::Migration),
         ]
     }
 }

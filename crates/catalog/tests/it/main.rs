@@ -13,6 +13,7 @@ mod support;
 mod tenancy;
 mod things;
 mod triage;
+mod tuning;
 
 /// Declares each test once for both databases.
 macro_rules! on_both {
@@ -66,6 +67,8 @@ on_both![
     incidents::incidents_change_in_bulk_and_back,
     incidents::followers_and_auditors_hear_of_it,
     saved::what_is_kept_is_ones_own_until_it_is_shared,
+    tuning::exceptions_are_versioned_and_counted,
+    tuning::what_was_taken_out_of_an_alert_stays_out,
     logs::numbers_have_no_gaps_under_concurrent_writers,
     logs::what_is_not_committed_leaves_no_trace,
     logs::a_follower_misses_and_repeats_nothing,

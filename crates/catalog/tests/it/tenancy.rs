@@ -1,10 +1,10 @@
 //! Tenants never see or change each other's data, whichever function is asked.
 
 use guardian_catalog::{
-    Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, EntryKind, ExporterSeen,
-    ExporterState, FactorKind, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin, IncidentPatch,
-    IncidentSort, Joining, LinkKind, NewApiKey, NewEntry, NewIncident, NewLink, NewTask, NewUser, RoleDraft, RuleDraft,
-    RuleOrigin, SlaDue, SuppressionDraft, TenantChange, User, UserChange, Verdict,
+    Actor, AlertChange, AlertFilter, AlertSort, ApiKeyChange, AuditFilter, CatalogError, EntryKind, ExceptionDraft,
+    ExporterSeen, ExporterState, FactorKind, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin,
+    IncidentPatch, IncidentSort, Joining, LinkKind, NewApiKey, NewEntry, NewIncident, NewLink, NewTask, NewUser,
+    RoleDraft, RuleDraft, RuleOrigin, SlaDue, SuppressionDraft, TenantChange, User, UserChange, Verdict,
 };
 use guardian_model::{AlertId, IncidentId, Scope, TenantId};
 use serde_json::json;
@@ -20,6 +20,7 @@ struct Full {
     session: Uuid,
     link: Uuid,
     suppression: Uuid,
+    exception: Uuid,
     incident: IncidentId,
 }
 
@@ -65,9 +66,10 @@ async fn fill(db: &Db, slug: &str) -> Full {
     };
     let link = tx.create_link(&link).await.unwrap().id;
     let suppression = tx.create_suppression(&suppression()).await.unwrap().id;
+    let exception = tx.create_rule_exception("r1", &exception()).await.unwrap().id;
     let incident = tx.create_incident(&incident(alert)).await.unwrap().id;
     tx.commit().await.unwrap();
-    Full { tenant, user, alert, key, session, link, suppression, incident }
+    Full { tenant, user, alert, key, session, link, suppression, exception, incident }
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -101,6 +103,10 @@ fn incident(alert: AlertId) -> NewIncident {
         due: SlaDue::default(),
         alerts: vec![Joining::by_person(alert, "")],
     }
+}
+
+fn exception() -> ExceptionDraft {
+    ExceptionDraft { filter: "dst_port = 1".into(), reason: "r".into(), expires: None, enabled: true }
 }
 
 fn suppression() -> SuppressionDraft {
@@ -183,6 +189,9 @@ pub(crate) async fn nothing_of_another_tenant_is_read(db: &Db) {
     refused("rule", s.rule(them, "r1").await);
     refused("rule_sources", s.rule_sources(them).await);
     refused("rule_versions", s.rule_versions(them, "r1").await);
+    refused("rule_exceptions", s.rule_exceptions(them, None).await);
+    refused("rule_exception", s.rule_exception(ours.tenant, theirs.exception).await);
+    assert_eq!(s.rule_exceptions(ours.tenant, None).await.unwrap().len(), 1);
     refused("setting", s.setting(them, "k").await);
     refused("setting_versions", s.setting_versions(them, "k", 9).await);
     refused("user", s.user(theirs.user.id).await);
@@ -253,6 +262,10 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     refused("close_session", tx.close_session(ours.user.id, theirs.session).await);
     refused("revoke_api_key", tx.revoke_api_key(theirs.key).await);
     refused("delete_suppression", tx.delete_suppression(theirs.suppression).await);
+    refused("delete_rule_exception", tx.delete_rule_exception(theirs.exception).await);
+    refused("update_rule_exception", tx.update_rule_exception(theirs.exception, 1, &exception()).await);
+    refused("split_alert", tx.split_alert(theirs.alert, &[], "").await);
+    refused("join_back", tx.join_back(theirs.alert).await);
     refused("apply_suppression", tx.apply_suppression(theirs.suppression).await);
     refused("update_incident", tx.update_incident(theirs.incident, 1, &IncidentPatch::default()).await);
     refused("join_alerts", tx.join_alerts(theirs.incident, &[Joining::by_person(ours.alert, "")]).await);

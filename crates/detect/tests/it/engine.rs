@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use guardian_detect::fixture::{self, Shape};
 use guardian_detect::{DetectConfig, Engine, SnapshotError, harness, shipped};
-use guardian_model::{Batch, Finding, Micros, TenantId};
-use guardian_rules::RuleSet;
+use guardian_expr::Expr;
+use guardian_model::{Batch, FLOW, Finding, Micros, TenantId};
+use guardian_rules::{Exception, RuleSet};
 use proptest::prelude::*;
 
 /// A scan, a beacon, a tunnel, an upload and logins, one after the other and among each other.
@@ -272,4 +273,32 @@ fn limits_hold_and_are_counted() {
     let telnet = stats.rules.iter().find(|r| r.title.contains("Clear-text administration protocol")).unwrap();
     assert_eq!((telnet.firings, telnet.open_alerts), (650, 10));
     assert!(stats.state_bytes > 0 && telnet.last_match.is_some());
+}
+
+#[test]
+fn exceptions_hold_for_rules_correlations_and_detectors() {
+    let quiet = |rule: &str, filter: &str, id: u128| {
+        let filter = Expr::parse(filter).unwrap().check(&FLOW, Micros(0)).unwrap();
+        Exception { id, rule_id: rule.to_owned(), filter, expires: None }
+    };
+    let plain = harness::run(DetectConfig::default(), rules(), batches(MIXED, 64));
+    let of =
+        |outcome: &harness::Outcome, id: &str| outcome.rules.iter().find(|r| r.id == id).map_or(0, |r| r.alerts.len());
+    let loud: Vec<_> = plain.rules.iter().filter(|r| !r.alerts.is_empty()).map(|r| r.id.clone()).collect();
+    assert!(loud.iter().any(|id| id == "guardian.beaconing"), "{loud:?}");
+    for (number, id) in loud.iter().enumerate() {
+        // Everything that the one rule looks at is excepted; the others must not notice.
+        let exceptions = vec![quiet(id, "src_port >= 0", number as u128)];
+        let (set, wrong) = RuleSet::compile(shipped()).0.with_exceptions(exceptions);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let mut engine = Engine::new(DetectConfig::default(), Arc::new(set));
+        let outcome = harness::run_with(&mut engine, (1..).zip(batches(MIXED, 64)));
+        assert_eq!(of(&outcome, id), 0, "{id} is quiet");
+        for other in loud.iter().filter(|other| *other != id) {
+            assert_eq!(of(&outcome, other), of(&plain, other), "{other} beside an exception to {id}");
+        }
+        let hits = engine.take_excepted();
+        assert!(matches!(hits.as_slice(), [(at, rows)] if *at == number as u128 && *rows > 0), "{hits:?}");
+        assert!(engine.take_excepted().is_empty(), "told once");
+    }
 }

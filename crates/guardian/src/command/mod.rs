@@ -10,6 +10,7 @@ mod exporters;
 mod incidents;
 mod query;
 mod replay;
+mod rule_server;
 mod rules;
 mod serve;
 mod trust;

@@ -1,4 +1,5 @@
-//! `guardian rules`: check rule files, test them against captures, list what runs.
+//! `guardian rules`: check rule files, test them against captures, list what runs; the rest is the server's business
+//! (`rule_server`).
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,12 +9,13 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::rule_server::Served;
 use super::{EXIT_WANTING, Global};
 use crate::output::{self, Format, Table};
 use crate::remote::{Remote, block_on};
 use crate::wiring;
 
-/// Check, test and list detection rules.
+/// Check, test, list, exchange and tune detection rules.
 #[derive(Args, Debug)]
 pub(crate) struct Rules {
     #[command(subcommand)]
@@ -39,6 +41,8 @@ enum Action {
     },
     /// List the rules of the running server with what each did; without a server, the rules that ship
     List,
+    #[command(flatten)]
+    Served(Served),
 }
 
 impl Rules {
@@ -47,12 +51,13 @@ impl Rules {
             Action::Check { paths } => check(&paths, global.output),
             Action::Test { rules, captures } => test(&rules, &captures, global),
             Action::List => list(global),
+            Action::Served(served) => served.run(global),
         }
     }
 }
 
 /// All rule files below the paths, sorted, with their text.
-fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
     for path in paths {
         collect(path, &mut files, 0)?;

@@ -11,12 +11,14 @@ use guardian_kit::clock::Clock;
 use guardian_kit::metrics::Metrics;
 use guardian_kit::shutdown::Shutdown;
 use guardian_model::{Micros, TenantId};
-use guardian_pipeline::{ExporterStatus, Exporters, SharedRuleStats, SpineStats, TenantRules};
+use guardian_pipeline::{
+    ExceptionHits, ExporterStatus, Exporters, SharedExceptionHits, SharedRuleStats, SpineStats, TenantRules,
+};
 use tokio::sync::watch;
 
 /// How often figures are taken.
 const EVERY: Duration = Duration::from_secs(1);
-/// Every how many figures the exporters are written to the catalog.
+/// Every how many figures the exporters and what exceptions did are written to the catalog.
 const EXPORTERS_EVERY: u64 = 2;
 /// An exporter unheard for this long is silent.
 const SILENT_AFTER: i64 = 5 * Micros::MINUTE;
@@ -26,6 +28,7 @@ const SILENT_AFTER: i64 = 5 * Micros::MINUTE;
 pub(super) struct Sources {
     pub(super) collector: Exporters,
     pub(super) spine: Arc<SpineStats>,
+    pub(super) exception_hits: SharedExceptionHits,
     pub(super) catalog: Catalog,
     pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
@@ -51,6 +54,9 @@ pub(super) fn start(sources: &Sources) -> watch::Receiver<Kpis> {
             round += 1;
             if round.is_multiple_of(EXPORTERS_EVERY) && !exporters.is_empty() {
                 store(&sources, &exporters).await;
+            }
+            if round.is_multiple_of(EXPORTERS_EVERY) {
+                store_exception_hits(&sources).await;
             }
         }
     });
@@ -105,6 +111,28 @@ async fn store(sources: &Sources, exporters: &[ExporterStatus]) {
     }
 }
 
+/// Writes down what exceptions did. What cannot be written now is kept for the next time.
+async fn store_exception_hits(sources: &Sources) {
+    let taken: ExceptionHits = std::mem::take(&mut *sources.exception_hits.lock());
+    let mut tenants: Vec<TenantId> = taken.keys().map(|(tenant, _)| *tenant).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    for tenant in tenants {
+        let own: Vec<(uuid::Uuid, u64)> = taken
+            .iter()
+            .filter(|((t, _), _)| *t == tenant)
+            .map(|((_, id), n)| (uuid::Uuid::from_u128(*id), *n))
+            .collect();
+        if let Err(error) = sources.catalog.system().count_exception_hits(tenant, &own).await {
+            tracing::warn!(%error, "what exceptions did could not be written to the catalog");
+            let mut hits = sources.exception_hits.lock();
+            for (id, rows) in own {
+                *hits.entry((tenant, id.as_u128())).or_default() += rows;
+            }
+        }
+    }
+}
+
 fn seen(status: &ExporterStatus) -> ExporterSeen {
     let held = status.counters.get("held_records").and_then(serde_json::Value::as_u64).unwrap_or(0);
     ExporterSeen {
@@ -122,14 +150,17 @@ pub(super) struct RuleFigures {
     stats: SharedRuleStats,
     catalog: Catalog,
     rules: Arc<ArcSwap<TenantRules>>,
+    /// One after the other, so that what was read first is not put in place last.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RuleFigures {
     pub(super) fn new(stats: SharedRuleStats, catalog: Catalog, rules: Arc<ArcSwap<TenantRules>>) -> Self {
-        Self { stats, catalog, rules }
+        Self { stats, catalog, rules, turn: Arc::default() }
     }
 }
 
+#[async_trait::async_trait]
 impl RuleActivity for RuleFigures {
     fn activity(&self, tenant: TenantId) -> Vec<RuleWork> {
         let all = self.stats.lock();
@@ -137,13 +168,18 @@ impl RuleActivity for RuleFigures {
         own.iter().map(|s| RuleWork { rule_id: s.id.clone(), matched: s.matched, fired: s.firings }).collect()
     }
 
-    fn reload(&self) {
-        let (catalog, rules) = (self.catalog.clone(), Arc::clone(&self.rules));
-        tokio::spawn(async move {
+    async fn reload(&self) {
+        let (catalog, rules, turn) = (self.catalog.clone(), Arc::clone(&self.rules), Arc::clone(&self.turn));
+        // A task of its own: it must not end with the request that asked for it.
+        let loading = tokio::spawn(async move {
+            let _turn = turn.lock().await;
             match super::rules::load(&catalog).await {
                 Ok(loaded) => rules.store(Arc::new(loaded)),
                 Err(error) => tracing::error!(%error, "changed rules could not be taken up"),
             }
         });
+        if let Err(error) = loading.await {
+            tracing::error!(%error, "taking changed rules up broke off");
+        }
     }
 }

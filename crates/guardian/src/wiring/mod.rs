@@ -228,6 +228,7 @@ impl Ground {
         let kpis = figures::start(&figures::Sources {
             collector: collector.exporters(),
             spine: spine.stats(),
+            exception_hits: spine.exception_hits(),
             catalog: self.catalog.clone(),
             metrics: self.metrics.clone(),
             clock: Arc::clone(&clock),
@@ -261,6 +262,7 @@ impl Ground {
             settings: Arc::new(ApiSettings {
                 metrics_public: config.server.metrics_public,
                 hsts: !config.server.tls.certificate.as_os_str().is_empty(),
+                disabled_detectors: config.detect.disabled_detectors.clone(),
             }),
         });
         Ok((app, replays, setup))

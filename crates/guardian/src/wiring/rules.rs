@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use guardian_catalog::{Actor, Catalog, RuleDraft, RuleOrigin};
+use guardian_catalog::{Actor, Catalog, RuleDraft, RuleException, RuleOrigin};
 use guardian_model::{AlertState, Batch, TenantId};
 use guardian_pipeline::capture_file::{EXPORT_PORTS, Survey};
 use guardian_pipeline::replay::{ReplayProgress, ReplayRequest, Speed};
 use guardian_pipeline::{AlertSink, SpineDeps, TenantRules};
-use guardian_rules::{IssueLevel, RuleSet};
+use guardian_rules::{Exception, IssueLevel, RuleSet};
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -81,13 +81,37 @@ pub(super) async fn load(catalog: &Catalog) -> Result<TenantRules> {
     let everything = catalog.system().everything().await?;
     for tenant in everything.tenants() {
         let sources = catalog.scoped(&everything).rule_sources(*tenant).await?;
+        let exceptions = catalog.scoped(&everything).rule_exceptions(*tenant, None).await?;
         let enabled = sources.iter().filter(|s| s.rule.enabled);
-        rules.by_tenant.insert(*tenant, compile(enabled.map(|s| s.source.as_str())));
+        let set = compile(enabled.map(|s| s.source.as_str()));
+        rules.by_tenant.insert(*tenant, Arc::new(except(set, &exceptions)));
     }
     Ok(rules)
 }
 
-fn compile<'a>(texts: impl Iterator<Item = &'a str>) -> Arc<RuleSet> {
+/// The rules with the exceptions that hold for one of them or for a detector.
+fn except(set: RuleSet, exceptions: &[RuleException]) -> RuleSet {
+    let detector = |id: &str| guardian_detect::detectors::ALL.iter().any(|d| d.id == id);
+    let wanted: Vec<Exception> = exceptions
+        .iter()
+        .filter(|e| e.draft.enabled)
+        .filter(|e| detector(&e.rule_id) || set.rules().iter().any(|r| r.document.id == e.rule_id))
+        .filter_map(|e| match guardian_api::exception(e) {
+            Ok(exception) => Some(exception),
+            Err(problem) => {
+                tracing::warn!(rule = e.rule_id, exception = %e.id, problem, "an exception cannot work as written");
+                None
+            }
+        })
+        .collect();
+    let (set, wrong) = set.with_exceptions(wanted);
+    for (id, problem) in wrong {
+        tracing::warn!(exception = %uuid::Uuid::from_u128(id), problem, "an exception cannot work as written");
+    }
+    set
+}
+
+fn compile<'a>(texts: impl Iterator<Item = &'a str>) -> RuleSet {
     let mut documents = Vec::new();
     for text in texts {
         documents.extend(guardian_rules::parse(text).documents);
@@ -96,12 +120,12 @@ fn compile<'a>(texts: impl Iterator<Item = &'a str>) -> Arc<RuleSet> {
     for issue in issues {
         tracing::warn!(rule = issue.rule, issue.message, issue.help, "a rule cannot work as written");
     }
-    Arc::new(set)
+    set
 }
 
 /// The shipped rules, compiled.
 pub(super) fn shipped() -> Arc<RuleSet> {
-    compile(guardian_detect::shipped::ALL.iter().map(|s| s.text))
+    Arc::new(compile(guardian_detect::shipped::ALL.iter().map(|s| s.text)))
 }
 
 /// The shipped rules in the form of the API's list.
@@ -156,7 +180,7 @@ impl guardian_pipeline::Store for Forgetful {
 pub(crate) fn test(config: &Config, rules: Option<&[(PathBuf, String)]>, capture: &Path) -> Result<Vec<AlertState>> {
     let set = match rules {
         None => shipped(),
-        Some(files) => compile(files.iter().map(|(_, text)| text.as_str())),
+        Some(files) => Arc::new(compile(files.iter().map(|(_, text)| text.as_str()))),
     };
     let metrics = guardian_kit::metrics::Metrics::new();
     let (intel, _) = guardian_intel::Intel::open(&config.enrich, &metrics)?;

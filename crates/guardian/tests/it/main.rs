@@ -19,6 +19,7 @@ mod incidents;
 mod live;
 mod overview;
 mod reference;
+mod rule_tuning;
 mod rules;
 mod triage;
 mod walk;

@@ -39,6 +39,7 @@ fn alert(n: u128, rule: &str, attack: &[&str], source: &str, target: &str, minut
         note: None,
         snoozed_until: None,
         suppressed_by: None,
+        split_from: None,
         incident: None,
         created: at,
         updated: at,

@@ -112,7 +112,10 @@ impl Correlator {
         let mut held: Vec<Option<BooleanBuffer>> = vec![None; rules.rules.len()];
         for (position, rule) in rules.rules.iter().enumerate() {
             let Some(plan) = rule.correlation() else { continue };
-            let masks: Vec<_> = plan.rules.iter().map(|base| matches.rows(*base).or(held[*base].as_ref())).collect();
+            let rows = |base: &usize| matches.rows(*base).or(held[*base].as_ref()).cloned();
+            let seen: Vec<_> =
+                plan.rules.iter().map(|base| rows(base).and_then(|rows| matches.seen(position, rows))).collect();
+            let masks: Vec<_> = seen.iter().map(Option::as_ref).collect();
             if masks.iter().all(Option::is_none) {
                 continue;
             }
