@@ -16,9 +16,11 @@ mod accounts;
 mod actor;
 mod alerts;
 mod audit;
+mod audit_follow;
 mod change_log;
 mod config;
 mod credentials;
+mod dump;
 mod entity;
 mod error;
 mod exporters;
@@ -30,6 +32,7 @@ mod preferences;
 mod roles;
 mod rules;
 mod scoped;
+mod sealed;
 mod settings;
 mod store;
 mod system;
@@ -49,6 +52,7 @@ pub use alerts::{
     SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Verification};
+pub use audit_follow::AuditFollower;
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
 pub use credentials::{
@@ -72,6 +76,7 @@ pub use preferences::{PREFERENCES_BYTES_MAX, Preferences};
 pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use scoped::Scoped;
+pub use sealed::{SealedPlace, SealedSecret};
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;

@@ -100,6 +100,7 @@ permissions! {
     IncidentsConfigure = "incidents:configure", "Set deadlines, correlation and task templates.", [Admin];
     FlowsRead = "flows:read", "Search flows with typed filters and see top talkers.", [Admin, Operator, Viewer];
     FlowsSql = "flows:sql", "Hunt through telemetry with SQL.", [Admin, Operator];
+    PersonalRead = "personal:read", "See addresses and names of people and machines; without it, pseudonyms.", [Admin, Operator];
     RulesRead = "rules:read", "See rules and their versions.", [Admin, Operator, Viewer];
     RulesWrite = "rules:write", "Add, change, enable, disable and delete rules.", [Admin, Operator];
     RulesTest = "rules:test", "Test rules against stored telemetry.", [Admin, Operator];
@@ -208,6 +209,7 @@ mod tests {
             "incidents:configure admin",
             "flows:read          admin operator viewer",
             "flows:sql           admin operator",
+            "personal:read       admin operator",
             "rules:read          admin operator viewer",
             "rules:write         admin operator",
             "rules:test          admin operator",

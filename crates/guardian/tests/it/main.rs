@@ -7,6 +7,7 @@
 
 mod access;
 mod app;
+mod backup;
 mod bad_input;
 mod capture;
 mod crash;
@@ -17,6 +18,7 @@ mod headers;
 mod http;
 mod incidents;
 mod live;
+mod personal;
 mod reference;
 mod rules;
 mod triage;
