@@ -2,15 +2,17 @@
 //! without naming the permission.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use guardian_catalog::Actor;
-use guardian_identity::{Identity, IdentityError, Origin, Permission, Principal, Refusal};
-use guardian_model::{Ip, Scope, TenantId};
+use guardian_identity::{Identity, IdentityError, Origin, Permission, PermissionSet, Principal, Refusal};
+use guardian_model::{Ip, Pseudonyms, Scope, TenantId};
 
 use crate::error::{ApiError, ApiResult};
+use crate::mask::MaskSlot;
 use crate::state::ApiState;
 
 /// Name of the session cookie. The prefix makes browsers insist on `Secure`, no domain and the root path.
@@ -19,6 +21,8 @@ pub const SESSION_COOKIE: &str = "__Host-guardian";
 pub const REQUEST_HEADER: &str = "x-guardian-request";
 /// Header that names the tenant, for callers that belong to several.
 pub const TENANT_HEADER: &str = "x-guardian-tenant";
+/// An entity that is none.
+const NOBODY: &str = "\u{1a}";
 const USER_AGENT_CHARS_MAX: usize = 200;
 
 /// Whoever sent the request, authenticated.
@@ -28,6 +32,8 @@ pub struct Caller {
     principal: Principal,
     origin: Origin,
     tenant: TenantId,
+    /// What stands in the place of personal data for somebody who may not see it.
+    masks: Option<Arc<Pseudonyms>>,
     /// The bearer token or cookie, to look again whether it still holds.
     credential: Credential,
 }
@@ -39,10 +45,38 @@ enum Credential {
 }
 
 impl Caller {
-    /// The tenants in which the caller may do this, or only the one that the tenant header names. A refusal is audited.
+    /// The tenants in which the caller may do this. A refusal is audited. Whoever sees pseudonyms in the tenant that the
+    /// request is about sees them in all; whoever does not, sees those tenants only in which they need not.
     pub async fn scope(&self, permission: Permission) -> ApiResult<Scope> {
         self.tenant(permission).await?;
-        Ok(self.principal.scope_for(permission))
+        let scope = self.principal.scope_for(permission);
+        Ok(match &self.masks {
+            Some(masks) => scope.masked(Arc::clone(masks)),
+            None => {
+                let open = self.principal.scope_for(Permission::PersonalRead);
+                Scope::of_all(scope.tenants().iter().copied().filter(|tenant| open.contains(*tenant)))
+            }
+        })
+    }
+
+    /// What stands in the place of personal data in everything that this caller is told; none if they may see it.
+    pub fn masks(&self) -> Option<&Arc<Pseudonyms>> {
+        self.masks.as_ref()
+    }
+
+    /// An entity that a filter names, as the catalog knows it. Whoever sees pseudonyms names those; anything else that
+    /// they name is nobody, so that asking tells nothing.
+    pub fn named(&self, entity: &str) -> String {
+        match &self.masks {
+            None => entity.to_owned(),
+            Some(masks) => masks.reveal(entity).unwrap_or_else(|| NOBODY.to_owned()),
+        }
+    }
+
+    /// A text to search people's words for. Whoever sees pseudonyms cannot try out addresses.
+    pub fn searched(&self, text: &str) -> String {
+        let word = |c: char| c.is_alphabetic() || c.is_whitespace();
+        if self.masks.is_none() || text.chars().all(word) { text.to_owned() } else { NOBODY.to_owned() }
     }
 
     /// The tenant that the request is about, if the caller may do this there. A refusal is audited.
@@ -76,10 +110,10 @@ impl Caller {
 
     /// The same caller, asking about another tenant; what they may do there is checked as ever. For the live stream,
     /// whose browsers cannot send the tenant header.
-    #[must_use]
-    pub fn about(mut self, tenant: TenantId) -> Self {
+    pub async fn about(mut self, tenant: TenantId) -> ApiResult<Self> {
+        self.masks = masks(&self.identity, &self.principal, tenant).await?;
         self.tenant = tenant;
-        self
+        Ok(self)
     }
 
     /// For the audit trail.
@@ -102,13 +136,14 @@ impl Caller {
         self.tenant
     }
 
-    /// Whether the credential that opened a long connection still holds.
-    pub async fn still_valid(&self) -> bool {
+    /// Whether the credential that opened a long connection still holds, and still allows all of `needed` in the tenant
+    /// that the request is about.
+    pub async fn still_may(&self, needed: PermissionSet) -> bool {
         let again = match &self.credential {
             Credential::Bearer(token) => self.identity.bearer(token, &self.origin).await,
             Credential::Session(token) => self.identity.session(token).await,
         };
-        again.is_ok_and(|principal| !principal.permissions(self.tenant).is_empty())
+        again.is_ok_and(|principal| principal.permissions(self.tenant).covers(needed))
     }
 }
 
@@ -210,7 +245,20 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> ApiResult<Option<Calle
         None => principal.home,
         Some(text) => text.ok().and_then(|t| t.parse().ok()).ok_or_else(|| ApiError::not_found("tenant"))?,
     };
-    Ok(Some(Caller { identity: state.identity.clone(), principal, origin, tenant, credential }))
+    let masks = masks(&state.identity, &principal, tenant).await?;
+    if let Some(slot) = parts.extensions.get::<MaskSlot>() {
+        slot.fill(masks.clone());
+    }
+    Ok(Some(Caller { identity: state.identity.clone(), principal, origin, tenant, masks, credential }))
+}
+
+/// The pseudonyms for somebody who may not see personal data in `tenant`.
+async fn masks(identity: &Identity, principal: &Principal, tenant: TenantId) -> ApiResult<Option<Arc<Pseudonyms>>> {
+    let held = principal.permissions(tenant);
+    if held.is_empty() || held.contains(Permission::PersonalRead) {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(identity.pseudonyms(tenant).await?)))
 }
 
 impl FromRequestParts<ApiState> for Caller {

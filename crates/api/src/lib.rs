@@ -12,6 +12,7 @@ mod cursor;
 mod diff;
 mod error;
 mod extract;
+mod mask;
 mod operations;
 mod resources;
 mod rule_pack;
@@ -105,7 +106,8 @@ pub fn router(state: ApiState) -> Router {
     };
     let content = header::CONTENT_SECURITY_POLICY;
     let hsts = state.settings.hsts.then(|| HeaderValue::from_static(INSIST_ON_HTTPS));
-    api.merge(resources::probes())
+    api.layer(axum::middleware::from_fn(mask::layer))
+        .merge(resources::probes())
         .merge(docs.layer(fixed(content.clone(), DOCUMENTATION_SECURITY)))
         .fallback(console::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -103,6 +103,8 @@ pub enum Verification {
         checkpoints: u64,
         /// Hexadecimal hash of the last one; write it down elsewhere to prove the trail later.
         head: String,
+        /// The newest checkpoint among them.
+        last_checkpoint: Option<Checkpoint>,
     },
     /// Somebody changed the trail.
     Broken {
@@ -261,6 +263,23 @@ impl Scoped<'_> {
         Ok(query.all(self.conn()).await?.into_iter().map(Checkpoint::from).collect())
     }
 
+    /// The checkpoints of `tenant`'s trail beyond entry `after`, oldest first, at most `limit`.
+    pub async fn checkpoints_after(
+        &self,
+        tenant: TenantId,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<Checkpoint>, CatalogError> {
+        self.require(tenant)?;
+        let query = self
+            .select::<audit_checkpoint::Entity>()
+            .filter(audit_checkpoint::Column::TenantId.eq(tenant.0))
+            .filter(audit_checkpoint::Column::Seq.gt(after))
+            .order_by_asc(audit_checkpoint::Column::Seq)
+            .limit(limit);
+        Ok(query.all(self.conn()).await?.into_iter().map(Checkpoint::from).collect())
+    }
+
     /// Reads the whole trail of `tenant`, compares it with `anchors` (what its head was said to be, by number, whose
     /// signatures the caller has checked) and names the first entry that is not as it was written.
     pub async fn verify_audit(&self, tenant: TenantId, anchors: &[Checkpoint]) -> Result<Verification, CatalogError> {
@@ -293,7 +312,12 @@ impl Scoped<'_> {
         } else if walk.previous != head.audit_head && head.audit_seq > 0 {
             Verification::Broken { seq: walk.seq, problem: "it is not the last entry that was written".into() }
         } else {
-            Verification::Intact { entries: walk.seq, checkpoints: anchors.len() as u64, head: hex(&head.audit_head) }
+            Verification::Intact {
+                entries: walk.seq,
+                checkpoints: anchors.len() as u64,
+                head: hex(&head.audit_head),
+                last_checkpoint: anchors.iter().max_by_key(|anchor| (anchor.seq, anchor.time)).cloned(),
+            }
         })
     }
 }

@@ -16,9 +16,11 @@ mod accounts;
 mod actor;
 mod alerts;
 mod audit;
+mod audit_follow;
 mod change_log;
 mod config;
 mod credentials;
+mod dump;
 mod entity;
 mod error;
 mod exceptions;
@@ -32,6 +34,7 @@ mod roles;
 mod rules;
 mod saved;
 mod scoped;
+mod sealed;
 mod settings;
 mod store;
 mod system;
@@ -51,6 +54,7 @@ pub use alerts::{
     Suppression, SuppressionDraft, UNDO_FOR, Undone, UpsertOutcome, Upserted, Verdict,
 };
 pub use audit::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Verification};
+pub use audit_follow::AuditFollower;
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
 pub use credentials::{
@@ -76,6 +80,7 @@ pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use saved::{SAVED_BYTES_MAX, Saved, SavedDraft, SavedKind};
 pub use scoped::Scoped;
+pub use sealed::{SealedPlace, SealedSecret};
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;

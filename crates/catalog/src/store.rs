@@ -190,7 +190,7 @@ fn busy_timeout(config: &CatalogConfig) -> Duration {
 }
 
 /// Creates the database file readable by its owner only; SQLite gives its `-wal` and `-shm` the same mode.
-fn create_private(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn create_private(path: &Path) -> Result<(), CatalogError> {
     let explain = |error: std::io::Error| CatalogError::Config(format!("cannot write {}: {error}", path.display()));
     if path.as_os_str().is_empty() || path.starts_with(":memory:") {
         return Err(CatalogError::Config(

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use guardian_catalog::CatalogConfig;
 use guardian_detect::DetectConfig;
+use guardian_identity::IdentityConfig;
 use guardian_intel::IntelConfig;
 use guardian_kit::config::{ConfigErrors, Loaded, Sources};
+use guardian_kit::egress::EgressConfig;
 use guardian_kit::logging::LogConfig;
 use guardian_lake::LakeConfig;
 use guardian_pipeline::CollectConfig;
@@ -33,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) catalog: CatalogConfig,
     /// What the detection engine holds, and the behavioural detectors.
     pub(crate) detect: DetectConfig,
+    /// Sign-in, sessions and keys.
+    pub(crate) identity: IdentityConfig,
+    /// Requests to other systems.
+    pub(crate) egress: EgressConfig,
     /// Messages that the program writes.
     pub(crate) log: LogConfig,
 }
@@ -47,6 +53,8 @@ impl Default for Config {
             lake: LakeConfig::default(),
             catalog: CatalogConfig::default(),
             detect: DetectConfig::default(),
+            identity: IdentityConfig::default(),
+            egress: EgressConfig::default(),
             log: LogConfig::default(),
         }
     }

@@ -4,6 +4,8 @@ use guardian_kit::config::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{AnchorsConfig, KeysConfig};
+
 /// Sign-in, sessions and keys.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +26,10 @@ pub struct IdentityConfig {
     pub refresh_max: Duration,
     /// Requests that one API key or program may send in a minute, and at once.
     pub key_requests_per_minute: u32,
+    /// Where the master key comes from.
+    pub keys: KeysConfig,
+    /// Where signed checkpoints of the audit trail are kept outside this machine.
+    pub anchors: AnchorsConfig,
 }
 
 impl Default for IdentityConfig {
@@ -37,6 +43,8 @@ impl Default for IdentityConfig {
             access_token: Duration::secs(10 * 60),
             refresh_max: Duration::days(30),
             key_requests_per_minute: 3_000,
+            keys: KeysConfig::default(),
+            anchors: AnchorsConfig::default(),
         }
     }
 }

@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 use crate::limiter::{ACCOUNT, PAIR};
 use crate::service::address;
 use crate::sign_in::{active_session, own_session};
-use crate::vault::Vault;
 use crate::{Identity, IdentityError, Origin, Principal, SessionState, SignedIn, secret, totp};
 
 /// How many recovery codes there are.
@@ -54,7 +53,7 @@ impl Identity {
         let (user, _) = enrolling_session(principal)?;
         self.require_recent(principal)?;
         let bytes = secret::random::<{ totp::SECRET_BYTES }>()?;
-        let sealed = self.vault()?.seal(&user.to_string(), bytes.as_slice())?;
+        let sealed = self.seal(&user.to_string(), bytes.as_slice()).await?;
         let name = if name.trim().is_empty() { "Authenticator app" } else { name };
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let factor = tx.add_factor(user, FactorKind::Totp, name, sealed).await?;
@@ -79,7 +78,7 @@ impl Identity {
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let all = tx.factors_of(user).await?;
         let new = all.iter().find(|f| f.id == id && !f.confirmed).ok_or(CatalogError::NotFound("factor"))?;
-        let step = self.step_of(new, code)?.ok_or(IdentityError::BadCode)?;
+        let step = self.step_of(new, code).await?.ok_or(IdentityError::BadCode)?;
         let first = !all.iter().any(|f| f.confirmed);
         tx.confirm_factor(user, id, step).await?;
         let codes = if first { put_recovery_codes(&mut tx, user).await? } else { Vec::new() };
@@ -171,7 +170,7 @@ impl Identity {
     ) -> Result<(), IdentityError> {
         self.count_code(name, origin)?;
         for factor in tx.factors_of(user).await?.iter().filter(|f| f.confirmed) {
-            if let Some(step) = self.step_of(factor, code)? {
+            if let Some(step) = self.step_of(factor, code).await? {
                 return Ok(tx.use_factor(user, factor.id, step).await?);
             }
         }
@@ -198,14 +197,10 @@ impl Identity {
         Ok(false)
     }
 
-    fn step_of(&self, factor: &SecondFactor, code: &str) -> Result<Option<i64>, IdentityError> {
-        let secret = self.vault()?.open_sealed(&factor.user.to_string(), &factor.secret)?;
+    async fn step_of(&self, factor: &SecondFactor, code: &str) -> Result<Option<i64>, IdentityError> {
+        let secret = self.unseal(&factor.user.to_string(), &factor.secret).await?;
         let now_secs = self.inner.clock.now().0.div_euclid(guardian_model::Micros::SECOND);
         Ok(totp::matching_step(&secret, code, now_secs, factor.counter))
-    }
-
-    fn vault(&self) -> Result<Vault, IdentityError> {
-        Vault::open(&self.inner.data)
     }
 
     /// Six digits are guessed in a day if nobody counts.

@@ -9,6 +9,7 @@
 //! one table in [`Permission`] does.
 
 mod accounts;
+mod anchor;
 mod checkpoint;
 mod config;
 mod error;
@@ -18,6 +19,7 @@ mod jwt;
 mod keys;
 mod limiter;
 mod links;
+mod master;
 mod password;
 mod permission;
 mod policy;
@@ -35,12 +37,14 @@ mod totp;
 mod vault;
 
 pub use accounts::{AccountChange, NewAccount};
+pub use anchor::{AnchorError, Anchors, AnchorsConfig};
 pub use checkpoint::AuditKey;
 pub use config::IdentityConfig;
 pub use error::IdentityError;
 pub use factor::{BegunTotp, Factors};
 pub use keys::{API_KEY_PREFIX, KeyChange, MadeApiKey, OPERATOR_KEY_PREFIX, OperatorKey};
 pub use links::{Invitation, LINK_HOURS_MAX, LinkLook, MadeLink, Registration};
+pub use master::{KeysConfig, MASTER_KEY_FILE};
 pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check_password};
 pub use permission::{Permission, PermissionSet, Role};
 pub use policy::{POLICY_KEY, SecurityPolicy};
@@ -51,3 +55,4 @@ pub use service::Identity;
 pub use setup::{SETUP_TOKEN_FILE, SetupToken};
 pub use sign_in::{Mfa, SignedIn};
 pub use tokens::{REFRESH_TOKEN_PREFIX, TokenPair};
+pub use vault::{KeyInfo, KeyPurpose, KeyStatus, Rotated};

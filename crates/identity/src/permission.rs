@@ -102,6 +102,7 @@ permissions! {
     ViewsShare = "views:share", "Share views and hunts, and change shared ones of others.", [Admin, Operator];
     FlowsRead = "flows:read", "Search flows with typed filters and see top talkers.", [Admin, Operator, Viewer];
     FlowsSql = "flows:sql", "Hunt through telemetry with SQL.", [Admin, Operator];
+    PersonalRead = "personal:read", "See addresses and names of people and machines; without it, pseudonyms.", [Admin, Operator];
     RulesRead = "rules:read", "See rules and their versions.", [Admin, Operator, Viewer];
     RulesWrite = "rules:write", "Add, change, enable, disable and delete rules.", [Admin, Operator];
     RulesTest = "rules:test", "Test rules against stored telemetry.", [Admin, Operator];
@@ -212,6 +213,7 @@ mod tests {
             "views:share         admin operator",
             "flows:read          admin operator viewer",
             "flows:sql           admin operator",
+            "personal:read       admin operator",
             "rules:read          admin operator viewer",
             "rules:write         admin operator",
             "rules:test          admin operator",

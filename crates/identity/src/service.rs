@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::limiter::{Limiter, NOTED};
 use crate::password::Hasher;
 use crate::rate::Rates;
+use crate::vault::Vault;
 use crate::{
     IdentityConfig, IdentityError, OperatorKey, Origin, Permission, Principal, PrincipalKind, Refusal, SessionState,
     authorise,
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) limiter: Limiter,
     pub(crate) operator: RwLock<Option<OperatorKey>>,
     pub(crate) rates: Rates,
+    /// The catalog's keys, once they were needed.
+    pub(crate) vault: RwLock<Option<Arc<Vault>>>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -55,6 +58,7 @@ impl Identity {
                 hasher: Hasher::new(),
                 limiter: Limiter::default(),
                 operator: RwLock::new(None),
+                vault: RwLock::new(None),
             }),
         }
     }

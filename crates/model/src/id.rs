@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Pseudonyms;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -52,15 +54,26 @@ impl TenantId {
 }
 
 /// The set of tenants that a piece of code may read or change. Stores take a scope, never a bare "everything".
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It also says how whoever reads with it sees personal data: as it is, or as pseudonyms.
+#[derive(Clone, Debug)]
 pub struct Scope {
     tenants: Arc<[TenantId]>,
+    masks: Option<Arc<Pseudonyms>>,
 }
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        self.tenants == other.tenants && self.masks.is_some() == other.masks.is_some()
+    }
+}
+
+impl Eq for Scope {}
 
 impl Scope {
     /// A scope of exactly one tenant.
     pub fn of(tenant: TenantId) -> Self {
-        Self { tenants: Arc::from([tenant]) }
+        Self { tenants: Arc::from([tenant]), masks: None }
     }
 
     /// A scope of several tenants; the order does not matter and repeats are dropped.
@@ -68,12 +81,23 @@ impl Scope {
         let mut tenants: Vec<_> = tenants.into_iter().collect();
         tenants.sort_unstable();
         tenants.dedup();
-        Self { tenants: tenants.into() }
+        Self { tenants: tenants.into(), masks: None }
     }
 
     /// Whether the scope holds the tenant.
     pub fn contains(&self, tenant: TenantId) -> bool {
         self.tenants.contains(&tenant)
+    }
+
+    /// The same tenants, for somebody who sees pseudonyms in the place of personal data.
+    #[must_use]
+    pub fn masked(self, masks: Arc<Pseudonyms>) -> Self {
+        Self { masks: Some(masks), ..self }
+    }
+
+    /// The pseudonyms that stand in the place of personal data; none if it is seen as it is.
+    pub fn masks(&self) -> Option<&Arc<Pseudonyms>> {
+        self.masks.as_ref()
     }
 
     /// The tenants, sorted.

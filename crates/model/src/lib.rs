@@ -11,6 +11,7 @@ mod finding;
 mod flow;
 mod id;
 mod ip;
+mod pseudonym;
 mod severity;
 mod time;
 
@@ -22,6 +23,7 @@ pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef,
 pub use flow::{FLOW, FlowField};
 pub use id::{AlertId, IncidentId, Scope, TenantId, UserId};
 pub use ip::Ip;
+pub use pseudonym::{Pseudonyms, is_pseudonym};
 pub use severity::Severity;
 pub use time::Micros;
 

@@ -3,7 +3,8 @@
 use crate::extract::{Json, Query};
 use axum::extract::{Path, State};
 use guardian_catalog::{
-    Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertOrder, AlertStatus, Presence, ReplayFilter, Verdict,
+    Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertOrder, AlertSort, AlertStatus, Presence,
+    ReplayFilter, Verdict,
 };
 use guardian_identity::Permission;
 use guardian_model::{AlertId, Micros, Severity, UserId};
@@ -219,6 +220,7 @@ impl ListQuery {
             other => words(other)?,
         };
         let (assignee, unassigned) = person(caller, self.assignee.as_deref())?;
+        let masked = caller.masks().is_some();
         let without_incident = self.incident.as_deref() == Some("none");
         let incident = self.incident.as_deref().filter(|_| !without_incident).map(str::parse).transpose();
         Ok(AlertFilter {
@@ -232,7 +234,9 @@ impl ListQuery {
                 .map_err(ApiError::invalid)?,
             verdict: words(self.verdict.as_deref())?,
             rule_id: self.rule.clone(),
-            entity: self.entity.clone(),
+            // A pseudonym is somebody or nobody, never a part of a name.
+            entity: self.entity.clone().filter(|_| !masked),
+            entity_is: self.entity.as_deref().filter(|_| masked).map(|entity| caller.named(entity)),
             attack: self.attack.clone(),
             assignee,
             unassigned,
@@ -250,6 +254,7 @@ impl ListQuery {
                 Some(name) => ReplayFilter::Named(name.to_owned()),
             },
             search: self.search.clone(),
+            titles_only: masked,
             ..AlertFilter::default()
         })
     }
@@ -327,6 +332,9 @@ async fn list(
         }
         None => {
             let order = query.sort.as_deref().unwrap_or("newest").parse::<AlertOrder>().map_err(ApiError::invalid)?;
+            if order.by == AlertSort::Entity && caller.masks().is_some() {
+                return Err(ApiError::forbidden("the order of names tells about them: it needs personal:read"));
+            }
             (query.filter(&caller, state.clock.now())?, order, None)
         }
     };

@@ -289,6 +289,8 @@ pub(crate) struct VerificationView {
     pub(crate) head: Option<String>,
     /// How many checkpoints agree with it.
     pub(crate) checkpoints: Option<u64>,
+    /// The newest of them, if it is intact and there is one.
+    pub(crate) last_checkpoint: Option<CheckpointView>,
     /// The first entry that is not as it was written, if it is broken.
     pub(crate) seq: Option<i64>,
     /// What is wrong with it.
@@ -298,11 +300,12 @@ pub(crate) struct VerificationView {
 impl From<Verification> for VerificationView {
     fn from(verification: Verification) -> Self {
         match verification {
-            Verification::Intact { entries, checkpoints, head } => Self {
+            Verification::Intact { entries, checkpoints, head, last_checkpoint } => Self {
                 result: "intact",
                 entries: Some(entries),
                 head: Some(head),
                 checkpoints: Some(checkpoints),
+                last_checkpoint: last_checkpoint.map(CheckpointView::from),
                 seq: None,
                 problem: None,
             },
@@ -311,6 +314,7 @@ impl From<Verification> for VerificationView {
                 entries: None,
                 head: None,
                 checkpoints: None,
+                last_checkpoint: None,
                 seq: Some(seq),
                 problem: Some(problem),
             },

@@ -362,7 +362,7 @@ impl IncidentQuery {
             unowned,
             watcher,
             tag: self.tag.clone(),
-            entity: self.entity.clone(),
+            entity: self.entity.as_deref().map(|entity| caller.named(entity)),
             attack: self.attack.clone(),
             sla: self.sla.as_deref().map(str::parse::<SlaFilter>).transpose().map_err(ApiError::invalid)?,
             replay: match self.replay.as_deref() {
@@ -373,7 +373,7 @@ impl IncidentQuery {
             },
             from: time("from", &self.from)?,
             to: time("to", &self.to)?,
-            search: self.search.clone(),
+            search: self.search.as_deref().map(|text| caller.searched(text)),
             merged: self.merged.as_deref() == Some("include"),
             ..IncidentFilter::default()
         })

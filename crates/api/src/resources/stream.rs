@@ -1,15 +1,17 @@
 //! The live stream: changes of the tenant, resumable without gap or repeat, and the figures of each second.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use guardian_catalog::{
-    Action, Alert, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask, Subject,
+    Action, Alert, AuditEntry, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask,
+    Subject,
 };
-use guardian_identity::Permission;
-use guardian_model::{Scope, TenantId};
+use guardian_identity::{Permission, PermissionSet};
+use guardian_model::{Pseudonyms, Scope, TenantId};
 use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::AlertView;
+use super::audit::AuditView;
 use super::incident_evidence::EvidenceFileView;
 use super::incident_parts::{EntityView, TaskView};
 use super::incident_timeline::EntryView;
@@ -48,37 +51,57 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 pub(crate) struct StreamQuery {
     /// Number of the last change that the client has; without it, the stream begins now.
     pub(crate) since: Option<i64>,
-    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`; all by default.
+    /// Number of the last entry of the audit trail that the client has; without it, that topic begins now.
+    pub(crate) audit_since: Option<i64>,
+    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`, and `audit`, which needs
+    /// `audit:read`; all but `audit` by default.
     pub(crate) topics: Option<String>,
     /// Tenant to hear of, instead of the one of the tenant header.
     pub(crate) tenant: Option<String>,
 }
 
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each topic is heard or not")]
 struct Topics {
     alerts: bool,
     incidents: bool,
     changes: bool,
     kpis: bool,
+    audit: bool,
 }
 
 impl Topics {
+    const ALL: Self = Self { alerts: true, incidents: true, changes: true, kpis: true, audit: false };
+    const NONE: Self = Self { alerts: false, incidents: false, changes: false, kpis: false, audit: false };
+
     fn parse(text: Option<&str>) -> ApiResult<Self> {
-        let Some(text) = text else { return Ok(Self { alerts: true, incidents: true, changes: true, kpis: true }) };
-        let mut topics = Self { alerts: false, incidents: false, changes: false, kpis: false };
+        let Some(text) = text else { return Ok(Self::ALL) };
+        let mut topics = Self::NONE;
         for topic in text.split(',').map(str::trim) {
             match topic {
                 "alerts" => topics.alerts = true,
                 "incidents" => topics.incidents = true,
                 "changes" => topics.changes = true,
                 "kpis" => topics.kpis = true,
+                "audit" => topics.audit = true,
                 other => {
-                    let detail = format!("`topics`: `{other}` is not alerts, incidents, changes or kpis");
+                    let detail = format!("`topics`: `{other}` is not alerts, incidents, changes, kpis or audit");
                     return Err(ApiError::invalid(detail));
                 }
             }
         }
         Ok(topics)
+    }
+
+    /// What somebody must be allowed for as long as they listen.
+    fn permissions(self, personal: bool) -> PermissionSet {
+        let needed = [
+            (true, Permission::AlertsRead),
+            (personal, Permission::PersonalRead),
+            (self.incidents, Permission::IncidentsRead),
+            (self.audit, Permission::AuditRead),
+        ];
+        needed.into_iter().filter(|(wanted, _)| *wanted).map(|(_, permission)| permission).collect()
     }
 }
 
@@ -87,9 +110,10 @@ impl Topics {
 /// Each message is a JSON object with a `type`: `hello` (with the `seq` to resume from), `alert` (with `seq`, `alert` and
 /// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
 /// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
-/// evidence, its `id`, `action` and `data`, null when it is gone), `change`, `kpis`, `resync` (the asked position is
-/// too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
-/// when connecting again: nothing is missed or told twice.
+/// evidence, its `id`, `action` and `data`, null when it is gone), `change`, `kpis`, `audit` (with the `entry`), `resync`
+/// (the asked position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as
+/// `since` when connecting again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says
+/// `audit_seq`, each entry its `seq`; pass the highest as `audit_since`.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
     responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
 async fn stream(
@@ -98,9 +122,16 @@ async fn stream(
     Query(query): Query<StreamQuery>,
     upgrade: WebSocketUpgrade,
 ) -> ApiResult<Response> {
+    let caller = match query.tenant.as_deref() {
+        Some(text) => caller.about(text.parse().map_err(|_| ApiError::not_found("tenant"))?).await?,
+        None => caller,
+    };
     let mut topics = Topics::parse(query.topics.as_deref())?;
     let scope = caller.scope(Permission::AlertsRead).await?;
     let tenant = caller.tenant(Permission::AlertsRead).await?;
+    if topics.audit {
+        caller.within(tenant, Permission::AuditRead).await?;
+    }
     let scoped = state.catalog.scoped(&scope);
     let since = match query.since {
         Some(since) => since,
@@ -108,13 +139,27 @@ async fn stream(
     };
     // Whoever may not see incidents hears nothing of them.
     topics.incidents &= caller.principal().permissions(tenant).contains(Permission::IncidentsRead);
+    let audit_since = match (topics.audit, query.audit_since) {
+        (true, Some(since)) => since,
+        (true, None) => scoped.audit_head(tenant).await?.0,
+        (false, _) => 0,
+    };
     let follower = scoped.follow(tenant, since)?;
+    let trail = scoped.follow_audit(tenant, audit_since)?;
     let kpis = state.kpis.clone();
     let lookup = Lookup::load(&state, &Scope::of(tenant), tenant).await?;
+    let masks = caller.masks().cloned();
     Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| async move {
-        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup };
-        session.run(follower, kpis, caller, since).await;
+        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup, masks };
+        session.run(Sources { follower, trail, kpis }, caller, since).await;
     }))
+}
+
+/// What a connection hears.
+struct Sources {
+    follower: guardian_catalog::Follower,
+    trail: guardian_catalog::AuditFollower,
+    kpis: tokio::sync::watch::Receiver<crate::state::Kpis>,
 }
 
 struct Session {
@@ -124,19 +169,21 @@ struct Session {
     state: ApiState,
     tenant: TenantId,
     lookup: Lookup,
+    /// What stands in the place of personal data, if the caller may not see it.
+    masks: Option<Arc<Pseudonyms>>,
 }
 
 impl Session {
-    async fn run(
-        mut self,
-        mut follower: guardian_catalog::Follower,
-        mut kpis: tokio::sync::watch::Receiver<crate::state::Kpis>,
-        caller: Caller,
-        since: i64,
-    ) {
-        if !self.send(json!({"type": "hello", "seq": since})).await {
+    async fn run(mut self, sources: Sources, caller: Caller, since: i64) {
+        let Sources { mut follower, mut trail, mut kpis } = sources;
+        let mut hello = json!({"type": "hello", "seq": since});
+        if self.topics.audit {
+            hello["audit_seq"] = json!(trail.position());
+        }
+        if !self.send(hello).await {
             return;
         }
+        let needed = self.topics.permissions(self.masks.is_none());
         let mut ping = tokio::time::interval(PING);
         loop {
             let going = tokio::select! {
@@ -151,9 +198,16 @@ impl Session {
                     let figures = kpis.borrow_and_update().clone();
                     changed.is_ok() && self.send(json!({"type": "kpis", "kpis": figures})).await
                 }
+                entries = trail.next(), if self.topics.audit => match entries {
+                    Ok(entries) => self.entries(entries).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "a live stream ended");
+                        false
+                    }
+                },
                 incoming = self.socket.recv() => matches!(incoming, Some(Ok(message)) if !matches!(message, Message::Close(_))),
                 _ = ping.tick() => {
-                    caller.still_valid().await && self.push(Message::Ping(Vec::new().into())).await
+                    caller.still_may(needed).await && self.push(Message::Ping(Vec::new().into())).await
                 }
             };
             if !going {
@@ -185,6 +239,15 @@ impl Session {
             }
             Changes::ResyncNeeded { latest, .. } => self.send(json!({"type": "resync", "seq": latest})).await,
         }
+    }
+
+    async fn entries(&mut self, entries: Vec<AuditEntry>) -> bool {
+        for entry in entries {
+            if !self.send(json!({"type": "audit", "entry": AuditView::from(entry)})).await {
+                return false;
+            }
+        }
+        true
     }
 
     fn message(&mut self, entry: ChangeEntry) -> Option<Value> {
@@ -252,7 +315,10 @@ impl Session {
         created || before.is_some_and(|before| decade > before)
     }
 
-    async fn send(&mut self, value: Value) -> bool {
+    async fn send(&mut self, mut value: Value) -> bool {
+        if let Some(masks) = &self.masks {
+            masks.value(&mut value);
+        }
         self.push(Message::Text(value.to_string().into())).await
     }
 

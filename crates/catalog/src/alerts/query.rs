@@ -93,6 +93,8 @@ pub struct AlertFilter {
     pub replay: ReplayFilter,
     /// Whose title, summary, entity or group contains this text, whatever its case.
     pub search: Option<String>,
+    /// Search titles alone, for somebody who may not see what the rest says of people.
+    pub titles_only: bool,
 }
 
 text_enum! {
@@ -401,8 +403,9 @@ fn observed(filter: &AlertFilter) -> Condition {
         ReplayFilter::Named(name) => all.add(C::Replay.eq(clean(name, SEARCH_MAX))),
     };
     if let Some(search) = filter.search.as_deref().filter(|s| !s.trim().is_empty()) {
-        let columns = [C::RuleTitle, C::Summary, C::Entity, C::GroupKey];
-        all = all.add(columns.into_iter().fold(Condition::any(), |any, c| any.add(contains(c, search.trim()))));
+        let columns: &[C] =
+            if filter.titles_only { &[C::RuleTitle] } else { &[C::RuleTitle, C::Summary, C::Entity, C::GroupKey] };
+        all = all.add(columns.iter().copied().fold(Condition::any(), |any, c| any.add(contains(c, search.trim()))));
     }
     all
 }

@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod alerts;
+mod dump;
 mod incidents;
 mod logs;
 mod saved;
@@ -95,4 +96,6 @@ on_both![
     things::exporters_are_counted_and_bounded,
     things::settings_are_versioned,
     things::state_is_handed_over,
+    dump::everything_comes_back,
+    dump::states_are_swapped_by_one_alone,
 ];

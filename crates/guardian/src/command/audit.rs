@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use guardian_catalog::{AuditFilter, Checkpoint};
 use reqwest::Method;
@@ -42,8 +42,9 @@ enum Action {
     },
     /// Prove that no entry was changed, removed or put in later; exit code 3 and the first broken entry if one was
     Verify {
-        /// File with checkpoints that were kept elsewhere, one JSON object a line, as `guardian audit checkpoint` prints
-        #[arg(long, value_name = "FILE")]
+        /// File with checkpoints that were kept elsewhere, one JSON object a line, as `guardian audit checkpoint` prints and
+        /// anchors receive; what a syslog server writes before it does not matter
+        #[arg(long, visible_alias = "anchor", value_name = "FILE")]
         anchors: Option<PathBuf>,
     },
     /// Sign what the head of the trail is now and print it; keep it on another machine
@@ -134,7 +135,8 @@ fn verdict(answer: &Value, format: Format) -> Result<ExitCode> {
 
 fn read(file: &std::path::Path) -> Result<Vec<Checkpoint>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    // A syslog server writes its own words before the message.
+    let lines = text.lines().filter_map(|line| Some(&line[line.find('{')?..]));
     let parse = |line: &str| {
         let mut value: Value = serde_json::from_str(line)?;
         // The API writes times for people, the command line as microseconds; both are welcome.
@@ -144,5 +146,9 @@ fn read(file: &std::path::Path) -> Result<Vec<Checkpoint>> {
         Ok(serde_json::from_value(value)?)
     };
     let all: Result<Vec<Checkpoint>> = lines.map(parse).collect();
-    all.with_context(|| format!("{} holds something that is no checkpoint", file.display()))
+    let all = all.with_context(|| format!("{} holds something that is no checkpoint", file.display()))?;
+    if all.is_empty() {
+        bail!("{} holds no checkpoint: it proves nothing", file.display());
+    }
+    Ok(all)
 }

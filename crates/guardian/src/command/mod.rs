@@ -2,12 +2,14 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod demo;
 mod docs;
 mod exporters;
 mod incidents;
+mod keys;
 mod query;
 mod replay;
 mod rule_server;
@@ -91,6 +93,8 @@ enum Command {
     Rules(rules::Rules),
     User(user::User),
     Audit(audit::Audit),
+    Keys(keys::Keys),
+    Backup(backup::Backup),
     Demo(demo::Demo),
     Trust(trust::Trust),
     Config(config::ConfigCommand),
@@ -120,6 +124,8 @@ impl Cli {
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),
+            Command::Keys(c) => c.run(global),
+            Command::Backup(c) => c.run(global),
             Command::Demo(c) => c.run(global),
             Command::Trust(c) => c.run(global),
             Command::Config(c) => c.run(global),

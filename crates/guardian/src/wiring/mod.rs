@@ -15,8 +15,9 @@ use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use guardian_api::{ApiSettings, ApiState, Cursors, TrafficCache};
 use guardian_catalog::Catalog;
-use guardian_identity::{Identity, IdentityConfig, OperatorKey};
+use guardian_identity::{Anchors, Identity, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
+use guardian_kit::egress;
 use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
 use guardian_kit::shutdown::Shutdown;
@@ -34,6 +35,8 @@ use crate::tls::{self, ServerTls};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often ended sessions are removed.
 const SWEEP: Duration = Duration::from_secs(600);
+/// How often it is looked whether there are checkpoints to anchor.
+const ANCHOR: Duration = Duration::from_secs(5);
 
 /// What a person should hear at the start.
 pub(crate) struct Welcome {
@@ -221,10 +224,13 @@ impl Ground {
         spine: &Spine,
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
         let clock = Arc::clone(&self.clock);
-        let identity = Identity::new(self.catalog.clone(), Arc::clone(&clock), IdentityConfig::default(), &config.data);
+        let identity = Identity::new(self.catalog.clone(), Arc::clone(&clock), config.identity.clone(), &config.data);
+        identity.prepare_keys().await?;
         identity.accept_operator(OperatorKey::create(&config.data.join("run").join("operator.key"))?);
         let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
         sweep_sessions(identity.clone(), self.shutdown.clone());
+        let client = egress::Client::new(&config.egress, &self.metrics)?;
+        anchor_checkpoints(Anchors::new(identity.clone(), client)?, self.shutdown.clone());
         let kpis = figures::start(&figures::Sources {
             collector: collector.exporters(),
             spine: spine.stats(),
@@ -319,10 +325,32 @@ fn sweep_sessions(identity: Identity, shutdown: Shutdown) {
                     if let Err(error) = identity.sweep().await {
                         tracing::warn!(%error, "ended sessions could not be removed");
                     }
+                    if let Err(error) = identity.refresh_keys().await {
+                        tracing::error!(%error, "the catalog's keys could not be read");
+                    }
                     if let Err(error) = identity.checkpoint_due().await {
                         tracing::error!(%error, "the audit trail could not be signed");
                     }
                 }
+            }
+        }
+    });
+}
+
+/// Carries checkpoints of the audit trail to where they are kept outside this machine.
+fn anchor_checkpoints(anchors: Anchors, shutdown: Shutdown) {
+    if anchors.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        let token = shutdown.token();
+        let mut every = tokio::time::interval(ANCHOR);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => break,
+                _ = every.tick() => if let Err(error) = anchors.carry().await {
+                    tracing::error!(%error, "checkpoints of the audit trail could not be anchored; they are tried again");
+                },
             }
         }
     });

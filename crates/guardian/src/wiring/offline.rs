@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use guardian_catalog::{AuditFilter, Catalog, Checkpoint, Verification};
-use guardian_identity::{Identity, IdentityConfig, IdentityError, NewAccount, Origin, Principal};
+use guardian_identity::{Identity, IdentityError, KeyStatus, NewAccount, Origin, Principal, Rotated};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::metrics::Metrics;
 use guardian_lake::Lake;
@@ -37,7 +37,7 @@ fn identity<T>(config: &Config, work: impl AsyncFnOnce(Identity, Catalog) -> Res
     runtime()?.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
-        let identity = Identity::new(catalog.clone(), clock, IdentityConfig::default(), &config.data);
+        let identity = Identity::new(catalog.clone(), clock, config.identity.clone(), &config.data);
         work(identity, catalog).await
     })
 }
@@ -129,5 +129,21 @@ pub(crate) fn checkpoint(config: &Config, slug: &str) -> Result<Checkpoint> {
         let by = operator(&identity).await?;
         let made = identity.checkpoint(tenant, by.actor(&Origin::default())).await?;
         made.ok_or_else(|| anyhow!("the trail is still empty"))
+    })
+}
+
+/// How the keys of the catalog stand.
+pub(crate) fn key_status(config: &Config) -> Result<KeyStatus> {
+    identity(config, async |identity, _| {
+        identity.prepare_keys().await?;
+        Ok(identity.key_status().await?)
+    })
+}
+
+/// Replaces the data key of secrets, or the master key.
+pub(crate) fn rotate_keys(config: &Config, master: bool) -> Result<Rotated> {
+    identity(config, async |identity, _| {
+        let actor = operator(&identity).await?.actor(&Origin::default());
+        Ok(if master { identity.rotate_master_key(actor).await? } else { identity.rotate_data_key(actor).await? })
     })
 }

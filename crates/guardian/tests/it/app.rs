@@ -40,6 +40,12 @@ impl App {
         app
     }
 
+    /// A data directory without anything in it, and nothing running.
+    pub(crate) fn elsewhere() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { data: dir.path().join("data"), child: None, _dir: Some(dir) }
+    }
+
     /// Starts the program again on the same data.
     pub(crate) fn spawn(&mut self) {
         self.spawn_with(&[]);

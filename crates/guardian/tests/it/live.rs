@@ -77,3 +77,31 @@ fn followers_are_told_what_happened_why_and_what_to_do() {
         assert!(story.iter().any(|line| line.contains(part)), "{part} is missing in {story:#?}");
     }
 }
+
+#[test]
+fn the_audit_trail_is_heard_by_those_who_may_read_it() {
+    let app = App::start();
+    block_on(async {
+        let mut live = Live::open(&app, "audit", None).await;
+        let hello = live.next().await;
+        let begin = hello["audit_seq"].as_i64().unwrap();
+        app.json(&["audit", "checkpoint"]);
+        let first = live.next().await;
+        assert_eq!(first["type"], "audit", "{first}");
+        assert_eq!(first["entry"]["seq"], begin + 1);
+        assert_eq!(first["entry"]["action"], "audit.checkpoint");
+        drop(live);
+        app.json(&["audit", "checkpoint"]);
+        // Whoever comes back hears what they missed, and nothing twice.
+        let again = format!("audit&audit_since={}", begin + 1);
+        let mut live = Live::open(&app, &again, None).await;
+        live.next().await;
+        assert_eq!(live.next().await["entry"]["seq"], begin + 2);
+
+        // Without being asked for it stays silent.
+        let mut alerts = Live::open(&app, "alerts", None).await;
+        assert_eq!(alerts.next().await.get("audit_seq"), None);
+    });
+    let verdict = app.json(&["audit", "verify"]);
+    assert_eq!(verdict["last_checkpoint"]["signature"].as_str().map(str::len), Some(128), "{verdict}");
+}

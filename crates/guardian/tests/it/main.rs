@@ -7,6 +7,7 @@
 
 mod access;
 mod app;
+mod backup;
 mod bad_input;
 mod capture;
 mod crash;
@@ -18,6 +19,7 @@ mod http;
 mod incidents;
 mod live;
 mod overview;
+mod personal;
 mod reference;
 mod rule_tuning;
 mod rules;

@@ -1,7 +1,9 @@
 //! Identity over a real catalog: sign-in, sessions, keys, set-up and the trail they leave.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod anchor;
 mod factors;
+mod keys;
 mod people;
 mod trail;
 

@@ -1,15 +1,14 @@
-//! SQL functions for addresses: `ip('10.0.0.1')`, `mac('…')`, `ip_text(src_ip)`, `in_cidr(src_ip, '10.0.0.0/8')`, and
-//! the internal one that masks personal columns.
+//! SQL functions for addresses: `ip('10.0.0.1')`, `mac('…')`, `ip_text(src_ip)`, `in_cidr(src_ip, '10.0.0.0/8')`.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use guardian_model::{Ip, Kind};
+use guardian_model::Ip;
 
 /// The Arrow type of addresses.
 pub(crate) const IP: DataType = DataType::FixedSizeBinary(16);
@@ -21,11 +20,6 @@ pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {
     [Task::Ip, Task::Mac, Task::IpText, Task::InCidr].map(|task| Arc::new(ScalarUDF::from(Function::new(task)))).into()
 }
 
-/// The function that masks a personal column of this kind; queries cannot name it.
-pub(crate) fn mask() -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(Function::new(Task::Mask)))
-}
-
 /// Name of [`in_cidr`](Task::InCidr).
 pub(crate) const IN_CIDR: &str = "in_cidr";
 
@@ -35,7 +29,6 @@ enum Task {
     Mac,
     IpText,
     InCidr,
-    Mask,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -50,7 +43,6 @@ impl Function {
             Task::Ip | Task::Mac => Signature::exact(vec![DataType::Utf8], Volatility::Immutable),
             Task::IpText => Signature::exact(vec![IP], Volatility::Immutable),
             Task::InCidr => Signature::exact(vec![IP, DataType::Utf8], Volatility::Immutable),
-            Task::Mask => Signature::any(1, Volatility::Immutable),
         };
         Self { task, signature }
     }
@@ -63,7 +55,6 @@ impl ScalarUDFImpl for Function {
             Task::Mac => "mac",
             Task::IpText => "ip_text",
             Task::InCidr => IN_CIDR,
-            Task::Mask => "masked",
         }
     }
 
@@ -71,24 +62,16 @@ impl ScalarUDFImpl for Function {
         &self.signature
     }
 
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.task {
             Task::Ip => IP,
             Task::Mac => MAC,
             Task::IpText => DataType::Utf8,
             Task::InCidr => DataType::Boolean,
-            Task::Mask => match args {
-                [one] => one.clone(),
-                _ => return plan_err!("masked takes one column"),
-            },
         })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        // A mask keeps what is not null not null.
-        if let (Task::Mask, [field]) = (self.task, args.arg_fields) {
-            return Ok(Arc::clone(field));
-        }
         let types: Vec<DataType> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
         Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, true)))
     }
@@ -102,7 +85,6 @@ impl ScalarUDFImpl for Function {
             Task::Mac => parsed::<6>(&first, parse_mac)?,
             Task::IpText => ip_text(&first)?,
             Task::InCidr => in_cidr(&first, &array(&args.args, 1, rows)?)?,
-            Task::Mask => masked(&first)?,
         };
         if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(result.into()) }
     }
@@ -155,37 +137,6 @@ fn in_cidr(column: &ArrayRef, networks: &ArrayRef) -> Result<ArrayRef> {
         range.map(|(low, high)| low <= address && address <= high)
     });
     Ok(Arc::new(rows.collect::<BooleanArray>()))
-}
-
-/// Zeroes the host part: addresses keep their /24 (IPv6: /48), MACs their manufacturer; text becomes `masked`.
-fn masked(column: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match column.data_type() {
-        DataType::FixedSizeBinary(16) => {
-            let mask = |bytes: &[u8]| {
-                let mut ip = ip_of(bytes)?;
-                let keep = if ip.is_v4() { 15 } else { 6 };
-                ip.0[keep..].fill(0);
-                Some(ip.0)
-            };
-            let values = fixed(column)?.iter().map(|b| b.and_then(mask));
-            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, 16)?)
-        }
-        DataType::FixedSizeBinary(6) => {
-            let mask = |b: &[u8]| Some([*b.first()?, *b.get(1)?, *b.get(2)?, 0, 0, 0]);
-            let values = fixed(column)?.iter().map(|b| b.and_then(mask));
-            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, 6)?)
-        }
-        DataType::Utf8 => {
-            let values = (0..column.len()).map(|i| column.is_valid(i).then_some("masked"));
-            Arc::new(values.collect::<StringArray>())
-        }
-        other => return exec_err!("no mask for {other}"),
-    })
-}
-
-/// Whether personal columns of this kind can be masked; a personal column of another kind is hidden as null.
-pub(crate) fn can_mask(kind: Kind) -> bool {
-    matches!(kind, Kind::Ip | Kind::Mac | Kind::Text)
 }
 
 /// First and last address of `10.0.0.0/8`, or of a single address. Mapped IPv4 keeps the order of IPv4.

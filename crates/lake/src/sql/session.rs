@@ -15,7 +15,7 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
-use guardian_model::{ALL_CLASSES, Class, FLOW, Scope};
+use guardian_model::{ALL_CLASSES, Class, FLOW, Pseudonyms, Scope};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -47,9 +47,6 @@ pub struct QueryLimits {
     pub memory: Option<usize>,
     /// Most rows; more are left out and [`QueryStats::truncated`] says so.
     pub rows: Option<usize>,
-    /// Mask personal columns, for callers who may not see them: addresses keep their network, text reads `masked`.
-    /// Filters see the masked values too.
-    pub mask_personal: bool,
 }
 
 /// A table that queries may name.
@@ -160,7 +157,7 @@ struct Job {
     env: Arc<RuntimeEnv>,
     scope: Scope,
     statement: Statement,
-    mask: bool,
+    mask: Option<Arc<Pseudonyms>>,
     memory: usize,
     rows: usize,
     threads: usize,
@@ -171,7 +168,7 @@ struct Job {
 impl Lake {
     /// Runs one SELECT over the rows of the tenants in scope, as they are now: those in memory and those in files.
     /// Fails at once when the text is not allowed or does not fit the tables; errors while running come through the
-    /// stream.
+    /// stream. Personal columns are pseudonyms, for filters too, if the scope says so.
     pub async fn query(&self, scope: &Scope, sql: &str, limits: QueryLimits) -> Result<QueryStream, LakeError> {
         let (store, config) = (&self.inner.store, &self.inner.store.config);
         store.counters.queries.inc(1);
@@ -210,7 +207,7 @@ impl Lake {
             env: Arc::clone(&engine.env),
             scope: scope.clone(),
             statement,
-            mask: limits.mask_personal,
+            mask: scope.masks().cloned(),
             memory: limits.memory.map_or(config.query_memory.as_usize(), |m| m.min(config.query_memory.as_usize())),
             rows: limits.rows.map_or(config.query_rows, |r| r.min(config.query_rows)),
             threads: engine.threads,
@@ -370,7 +367,13 @@ impl Job {
         let context = SessionContext::new_with_state(builder.build());
         let table = |class: &'static Class| {
             let rows = snapshot.classes.get(&class.ocsf_class_uid).cloned().unwrap_or_default();
-            Arc::new(ClassTable { class, schema: schema_of(class), rows, mask: self.mask, counts: Arc::clone(counts) })
+            Arc::new(ClassTable {
+                class,
+                schema: schema_of(class),
+                rows,
+                mask: self.mask.clone(),
+                counts: Arc::clone(counts),
+            })
         };
         for class in ALL_CLASSES {
             context.register_table(class.name, table(class))?;

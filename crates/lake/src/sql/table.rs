@@ -28,9 +28,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
-use guardian_model::{Class, TenantId};
+use guardian_model::{Class, Pseudonyms, TenantId};
 
-use super::functions;
+use super::mask;
 use super::snapshot::{Bounds, ClassRows, TENANT};
 use crate::store::row_numbers;
 use crate::store::state::{HotBatch, LiveFile};
@@ -68,7 +68,7 @@ pub(crate) struct ClassTable {
     pub(crate) class: &'static Class,
     pub(crate) schema: SchemaRef,
     pub(crate) rows: ClassRows,
-    pub(crate) mask: bool,
+    pub(crate) mask: Option<Arc<Pseudonyms>>,
     pub(crate) counts: Arc<ScanCounts>,
 }
 
@@ -112,7 +112,10 @@ impl TableProvider for ClassTable {
             1 => inputs.remove(0),
             _ => UnionExec::try_new(inputs)?,
         };
-        if self.mask { self.masked(state, plan) } else { Ok(plan) }
+        match &self.mask {
+            Some(masks) => self.masked(state, plan, masks),
+            None => Ok(plan),
+        }
     }
 }
 
@@ -164,21 +167,28 @@ impl ClassTable {
         Ok(DataSourceExec::from_data_source(source))
     }
 
-    /// Replaces personal columns by masked ones.
-    fn masked(&self, state: &dyn Session, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    /// Replaces personal columns by their pseudonyms.
+    fn masked(
+        &self,
+        state: &dyn Session,
+        plan: Arc<dyn ExecutionPlan>,
+        masks: &Arc<Pseudonyms>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = plan.schema();
         let config = state.config_options();
         let mut expressions: Vec<(Arc<dyn PhysicalExpr>, String)> = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
             let declared = self.class.fields.iter().find(|f| f.name == field.name());
-            let expression: Arc<dyn PhysicalExpr> = match declared {
-                Some(f) if f.personal && functions::can_mask(f.kind) => {
-                    let args = vec![column];
-                    Arc::new(ScalarFunctionExpr::try_new(functions::mask(), args, &schema, Arc::new(config.clone()))?)
-                }
-                Some(f) if f.personal => Arc::new(Literal::new(ScalarValue::try_new_null(field.data_type())?)),
-                _ => column,
+            let expression: Arc<dyn PhysicalExpr> = match declared.filter(|f| f.personal) {
+                None => column,
+                Some(f) => match mask::of(f, masks) {
+                    Some(function) => {
+                        let config = Arc::new(config.clone());
+                        Arc::new(ScalarFunctionExpr::try_new(function, vec![column], &schema, config)?)
+                    }
+                    None => Arc::new(Literal::new(ScalarValue::try_new_null(field.data_type())?)),
+                },
             };
             expressions.push((expression, field.name().clone()));
         }

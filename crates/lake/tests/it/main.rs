@@ -8,4 +8,5 @@ mod disk_full;
 mod files;
 mod replay;
 mod rollup;
+mod snapshot;
 mod sql;

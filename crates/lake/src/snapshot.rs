@@ -1,0 +1,95 @@
+//! A copy of a lake as it is at one moment, made beside the server that writes it: Parquet files are linked, because
+//! they never change, and the log is copied as far as it reads.
+//!
+//! The log comes first and the manifest afterwards: rows that were moved to files in between are in both, and opening a
+//! lake takes them once. The other way round they could be in neither.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::LakeError;
+use crate::store::manifest::{self, Manifest};
+use crate::wal::{self, Reader};
+
+/// Tries until all files of one manifest are caught before merging or retention removes them.
+const TRIES: usize = 50;
+
+/// Copies the lake in `dir` to `target`, which must be on the same file system for the links to be free; elsewhere files
+/// are copied. Returns the files, relative to `target`. An empty or missing lake has none.
+pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
+    let mut files = Vec::new();
+    if !dir.join("manifest").exists() {
+        return Ok(files);
+    }
+    let log = target.join("wal");
+    fs::create_dir_all(&log).map_err(LakeError::io(format!("creating {}", log.display())))?;
+    for segment in wal::list(&dir.join("wal"))? {
+        if let Some(name) = copy_segment(&segment.path, &log)? {
+            files.push(Path::new("wal").join(name));
+        }
+    }
+    for _ in 0..TRIES {
+        let loaded = manifest::load(dir)?;
+        if !loaded.found || loaded.damaged_lines > 0 {
+            return Err(LakeError::Data(
+                "the lake's manifest is damaged: start the server, which repairs it".to_owned(),
+            ));
+        }
+        let summary = loaded.summary;
+        let rollups = summary.files.iter().filter_map(|f| f.rollup.as_ref()).map(|r| &r.path);
+        let paths: Vec<PathBuf> = summary.files.iter().map(|f| &f.path).chain(rollups).map(PathBuf::from).collect();
+        let mut complete = true;
+        for path in &paths {
+            if !link(&dir.join(path), &target.join(path))? {
+                complete = false;
+                break;
+            }
+        }
+        if complete {
+            drop(Manifest::start(target, summary)?);
+            files.extend(paths);
+            files.push(PathBuf::from("manifest"));
+            return Ok(files);
+        }
+    }
+    Err(LakeError::Data("the lake's files change faster than they can be linked; try again".to_owned()))
+}
+
+/// Copies a segment as far as it reads; none if it is empty or was removed, when all in it is in files.
+fn copy_segment(path: &Path, log: &Path) -> Result<Option<std::ffi::OsString>, LakeError> {
+    let what = || format!("copying {}", path.display());
+    let mut reader = match Reader::open(path) {
+        Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        reader => reader?,
+    };
+    let mut records = 0_u64;
+    while reader.next()?.is_some() {
+        records += 1;
+    }
+    let Some(name) = path.file_name().filter(|_| records > 0) else { return Ok(None) };
+    let from = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(LakeError::io(what()))?,
+    };
+    let mut to = File::create(log.join(name)).map_err(LakeError::io(what()))?;
+    io::copy(&mut from.take(reader.good_end), &mut to).map_err(LakeError::io(what()))?;
+    Ok(Some(name.to_owned()))
+}
+
+/// Links a file, or copies it across file systems; false if it is gone.
+fn link(from: &Path, to: &Path) -> Result<bool, LakeError> {
+    let what = || format!("linking {}", from.display());
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(LakeError::io(what()))?;
+    }
+    match fs::hard_link(from, to).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Ok(()),
+        io::ErrorKind::NotFound => Err(error),
+        _ => fs::copy(from, to).map(drop),
+    }) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(LakeError::io(what())(error)),
+    }
+}
