@@ -32,6 +32,12 @@ text_enum! {
         IncidentItem = "incident_item",
         /// Tasks that a kind of incident begins with.
         IncidentTemplate = "incident_template",
+        /// Somebody was given something to do: an alert or a task. Its payload says what, and by whom.
+        Assignment = "assignment",
+        /// What a person was told; its payload is null when they read it.
+        Notification = "notification",
+        /// Where a tenant wants to be told.
+        NotificationChannel = "notification_channel",
         /// A detection rule.
         Rule = "rule",
         /// A device that sends flows.

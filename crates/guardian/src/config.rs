@@ -6,8 +6,10 @@ use guardian_catalog::CatalogConfig;
 use guardian_detect::DetectConfig;
 use guardian_intel::IntelConfig;
 use guardian_kit::config::{ConfigErrors, Loaded, Sources};
+use guardian_kit::egress::EgressConfig;
 use guardian_kit::logging::LogConfig;
 use guardian_lake::LakeConfig;
+use guardian_notify::NotifyConfig;
 use guardian_pipeline::CollectConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) catalog: CatalogConfig,
     /// What the detection engine holds, and the behavioural detectors.
     pub(crate) detect: DetectConfig,
+    /// What people and programs are told, by mail and webhook.
+    pub(crate) notify: NotifyConfig,
+    /// Requests to other systems.
+    pub(crate) egress: EgressConfig,
     /// Messages that the program writes.
     pub(crate) log: LogConfig,
 }
@@ -47,6 +53,8 @@ impl Default for Config {
             lake: LakeConfig::default(),
             catalog: CatalogConfig::default(),
             detect: DetectConfig::default(),
+            notify: NotifyConfig::default(),
+            egress: EgressConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -58,6 +66,9 @@ impl Default for Config {
 pub(crate) struct ServerConfig {
     /// Address and port to serve HTTPS on; `[::]` takes IPv4 and IPv6.
     pub(crate) address: String,
+    /// Address at which people reach the console, such as `https://guardian.example.org`, for links in messages; empty
+    /// for the server's own name.
+    pub(crate) public_url: String,
     /// Certificates.
     pub(crate) tls: TlsConfig,
     /// Answer `/metrics` without a key, for Prometheus servers in a trusted network.
@@ -66,7 +77,12 @@ pub(crate) struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { address: "[::]:8443".to_owned(), tls: TlsConfig::default(), metrics_public: false }
+        Self {
+            address: "[::]:8443".to_owned(),
+            public_url: String::new(),
+            tls: TlsConfig::default(),
+            metrics_public: false,
+        }
     }
 }
 

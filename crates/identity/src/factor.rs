@@ -204,6 +204,16 @@ impl Identity {
         Ok(totp::matching_step(&secret, code, now_secs, factor.counter))
     }
 
+    /// Seals a secret that the catalog is to keep; it opens for the same `about` only.
+    pub fn seal_secret(&self, about: &str, bytes: &[u8]) -> Result<String, IdentityError> {
+        self.vault()?.seal(about, bytes)
+    }
+
+    /// Opens what [`Identity::seal_secret`] made.
+    pub fn open_secret(&self, about: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+        self.vault()?.open_sealed(about, sealed)
+    }
+
     fn vault(&self) -> Result<Vault, IdentityError> {
         Vault::open(&self.inner.data)
     }

@@ -5,6 +5,7 @@ mod alert_figures;
 mod alerts;
 mod api_keys;
 mod audit;
+mod deliveries;
 mod exporters;
 mod factors;
 mod flows;
@@ -16,10 +17,13 @@ mod incident_templates;
 mod incident_timeline;
 mod incidents;
 mod invitations;
+mod notification_channels;
+mod notifications;
 mod people;
 mod profile;
 pub(crate) mod query;
 mod replays;
+mod reports;
 mod roles;
 mod rules;
 mod security;
@@ -60,6 +64,10 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     incident_evidence::routes,
     incident_merges::routes,
     incident_templates::routes,
+    notifications::routes,
+    notification_channels::routes,
+    deliveries::routes,
+    reports::routes,
     flows::routes,
     query::routes,
     rules::routes,

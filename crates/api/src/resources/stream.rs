@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use guardian_catalog::{
-    Action, Alert, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask, Subject,
+    Action, Alert, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask, Notification,
+    Subject,
 };
 use guardian_identity::Permission;
-use guardian_model::{Scope, TenantId};
+use guardian_model::{Scope, TenantId, UserId};
 use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use super::incident_evidence::EvidenceFileView;
 use super::incident_parts::{EntityView, TaskView};
 use super::incident_timeline::EntryView;
 use super::incidents::{IncidentView, Lookup};
+use super::notifications::NotificationView;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Query;
@@ -48,7 +50,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 pub(crate) struct StreamQuery {
     /// Number of the last change that the client has; without it, the stream begins now.
     pub(crate) since: Option<i64>,
-    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`; all by default.
+    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`, `notifications`
+    /// (what one is told oneself); all by default.
     pub(crate) topics: Option<String>,
     /// Tenant to hear of, instead of the one of the tenant header.
     pub(crate) tenant: Option<String>,
@@ -60,20 +63,25 @@ struct Topics {
     incidents: bool,
     changes: bool,
     kpis: bool,
+    notifications: bool,
 }
 
 impl Topics {
     fn parse(text: Option<&str>) -> ApiResult<Self> {
-        let Some(text) = text else { return Ok(Self { alerts: true, incidents: true, changes: true, kpis: true }) };
-        let mut topics = Self { alerts: false, incidents: false, changes: false, kpis: false };
+        let Some(text) = text else {
+            return Ok(Self { alerts: true, incidents: true, changes: true, kpis: true, notifications: true });
+        };
+        let mut topics = Self { alerts: false, incidents: false, changes: false, kpis: false, notifications: false };
         for topic in text.split(',').map(str::trim) {
             match topic {
                 "alerts" => topics.alerts = true,
                 "incidents" => topics.incidents = true,
                 "changes" => topics.changes = true,
                 "kpis" => topics.kpis = true,
+                "notifications" => topics.notifications = true,
                 other => {
-                    let detail = format!("`topics`: `{other}` is not alerts, incidents, changes or kpis");
+                    let detail =
+                        format!("`topics`: `{other}` is not alerts, incidents, changes, kpis or notifications");
                     return Err(ApiError::invalid(detail));
                 }
             }
@@ -87,8 +95,8 @@ impl Topics {
 /// Each message is a JSON object with a `type`: `hello` (with the `seq` to resume from), `alert` (with `seq`, `alert` and
 /// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
 /// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
-/// evidence, its `id`, `action` and `data`, null when it is gone), `change`, `kpis`, `resync` (the asked position is
-/// too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
+/// evidence, its `id`, `action` and `data`, null when it is gone), `notification` (what one is told oneself, and
+/// how many are `unread`), `notifications_read`, `change`, `kpis`, `resync` (the asked position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since`
 /// when connecting again: nothing is missed or told twice.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
     responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -111,8 +119,9 @@ async fn stream(
     let follower = scoped.follow(tenant, since)?;
     let kpis = state.kpis.clone();
     let lookup = Lookup::load(&state, &Scope::of(tenant), tenant).await?;
+    let user = caller.principal().user;
     Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| async move {
-        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup };
+        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup, user };
         session.run(follower, kpis, caller, since).await;
     }))
 }
@@ -124,6 +133,7 @@ struct Session {
     state: ApiState,
     tenant: TenantId,
     lookup: Lookup,
+    user: Option<UserId>,
 }
 
 impl Session {
@@ -175,6 +185,12 @@ impl Session {
                     self.lookup = lookup;
                 }
                 for entry in entries {
+                    if entry.subject == Subject::Notification {
+                        if !self.notification(entry).await {
+                            return false;
+                        }
+                        continue;
+                    }
                     if let Some(message) = self.message(entry)
                         && !self.send(message).await
                     {
@@ -185,6 +201,21 @@ impl Session {
             }
             Changes::ResyncNeeded { latest, .. } => self.send(json!({"type": "resync", "seq": latest})).await,
         }
+    }
+
+    /// What the caller was told or has read; what others are told is theirs.
+    async fn notification(&mut self, entry: ChangeEntry) -> bool {
+        let Some(user) = self.user.filter(|user| self.topics.notifications && user.to_string() == entry.id) else {
+            return true;
+        };
+        let scope = Scope::of(self.tenant);
+        let unread = self.state.catalog.scoped(&scope).unread_notifications(user).await.unwrap_or_default();
+        let told = serde_json::from_value::<Option<Notification>>(entry.payload).ok().flatten();
+        let message = match told.map(NotificationView::from) {
+            Some(view) => json!({"type": "notification", "seq": entry.seq, "notification": view, "unread": unread}),
+            None => json!({"type": "notifications_read", "seq": entry.seq, "unread": unread}),
+        };
+        self.send(message).await
     }
 
     fn message(&mut self, entry: ChangeEntry) -> Option<Value> {

@@ -17,6 +17,8 @@ mod headers;
 mod http;
 mod incidents;
 mod live;
+mod notify;
+mod receivers;
 mod reference;
 mod rules;
 mod triage;
