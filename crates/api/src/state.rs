@@ -10,6 +10,7 @@ use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
 use guardian_lake::Lake;
 use guardian_model::TenantId;
+use guardian_notify::Notifier;
 use guardian_respond::EvidenceStore;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub struct ApiState {
     pub evidence: EvidenceStore,
     /// Figures of the dashboard that are kept for a while.
     pub traffic: TrafficCache,
+    /// Tells people and programs what happens.
+    pub notifier: Notifier,
     /// What each rule did so far.
     pub rule_stats: Arc<dyn RuleActivity>,
     /// Replays.
@@ -151,6 +154,9 @@ pub trait Replays: Send + Sync {
     fn spool(&self) -> &std::path::Path;
     /// Starts one; an error says what is wrong with the request.
     async fn start(&self, start: ReplayStart) -> Result<ReplayView, String>;
+    /// Sends a flow that makes a test alert through storage and detection, tagged as the replay `name`; returns after
+    /// detection has seen it.
+    async fn test_alert(&self, tenant: TenantId, name: &str) -> Result<(), String>;
     /// Those of the tenants, newest first.
     fn list(&self, tenants: &[TenantId]) -> Vec<ReplayView>;
     /// One of them.

@@ -36,6 +36,12 @@ text_enum! {
         View = "view",
         /// A saved hunt.
         Hunt = "hunt",
+        /// Somebody was given something to do: an alert or a task. Its payload says what, and by whom.
+        Assignment = "assignment",
+        /// What a person was told; its payload is null when they read it.
+        Notification = "notification",
+        /// Where a tenant wants to be told.
+        NotificationChannel = "notification_channel",
         /// A detection rule.
         Rule = "rule",
         /// An exception to a rule.

@@ -28,6 +28,7 @@ mod exporters;
 mod incidents;
 mod links;
 mod migration;
+mod notify;
 mod page;
 mod preferences;
 mod roles;
@@ -74,6 +75,11 @@ pub use incidents::{
     TemplateDraft, TemplateTask, WATCHERS_MAX, Why, alert_entities,
 };
 pub use links::{AccessLink, LINKS_PER_TENANT_MAX, LinkKind, NewLink};
+pub use notify::{
+    Announcement, Assigned, CHANNELS_MAX, Channel, ChannelDraft, ChannelFilter, ChannelKind, DELIVERY_PAGE_MAX,
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryState, Language, NOTIFICATION_PAGE_MAX, NewDelivery,
+    NewNotification, Notification, NotifyEvent, Recent,
+};
 pub use page::PageKey;
 pub use preferences::{PREFERENCES_BYTES_MAX, Preferences};
 pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};

@@ -38,6 +38,7 @@ shipped![
     "network/udp-amplification",
     "network/vertical-scan-inside",
     "network/vertical-scan-outside",
+    "test/test-alert",
 ];
 
 /// The documents of all rules that ship, ready to be compiled. They parse without issues; a test makes sure.

@@ -10,6 +10,7 @@ use guardian_kit::config::{ConfigErrors, Loaded, Sources};
 use guardian_kit::egress::EgressConfig;
 use guardian_kit::logging::LogConfig;
 use guardian_lake::LakeConfig;
+use guardian_notify::NotifyConfig;
 use guardian_pipeline::CollectConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) detect: DetectConfig,
     /// Sign-in, sessions and keys.
     pub(crate) identity: IdentityConfig,
+    /// What people and programs are told, by mail and webhook.
+    pub(crate) notify: NotifyConfig,
     /// Requests to other systems.
     pub(crate) egress: EgressConfig,
     /// Messages that the program writes.
@@ -54,6 +57,7 @@ impl Default for Config {
             catalog: CatalogConfig::default(),
             detect: DetectConfig::default(),
             identity: IdentityConfig::default(),
+            notify: NotifyConfig::default(),
             egress: EgressConfig::default(),
             log: LogConfig::default(),
         }
@@ -66,6 +70,9 @@ impl Default for Config {
 pub(crate) struct ServerConfig {
     /// Address and port to serve HTTPS on; `[::]` takes IPv4 and IPv6.
     pub(crate) address: String,
+    /// Address at which people reach the console, such as `https://guardian.example.org`, for links in messages; empty
+    /// for the server's own name.
+    pub(crate) public_url: String,
     /// Certificates.
     pub(crate) tls: TlsConfig,
     /// Answer `/metrics` without a key, for Prometheus servers in a trusted network.
@@ -74,7 +81,12 @@ pub(crate) struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { address: "[::]:8443".to_owned(), tls: TlsConfig::default(), metrics_public: false }
+        Self {
+            address: "[::]:8443".to_owned(),
+            public_url: String::new(),
+            tls: TlsConfig::default(),
+            metrics_public: false,
+        }
     }
 }
 

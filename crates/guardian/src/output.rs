@@ -58,6 +58,12 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     quiet_pipe(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
+/// Writes a file to whoever reads.
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    quiet_pipe(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
 /// Prints a remark beside the output, on standard error.
 pub(crate) fn note(text: &str) {
     // Nobody can be told when standard error is closed.

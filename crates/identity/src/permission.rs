@@ -116,6 +116,7 @@ permissions! {
     RolesManage = "roles:manage", "Make, change and delete the tenant's own roles.", [Admin];
     TenantsManage = "tenants:manage", "Make, change and delete tenants; it counts in the installation's own tenant alone.", [Admin];
     KeysManage = "keys:manage", "Make and revoke API keys.", [Admin];
+    NotificationsManage = "notifications:manage", "Manage notification channels, see what was sent, send tests.", [Admin];
     SettingsRead = "settings:read", "See settings.", [Admin, Operator, Viewer];
     SettingsWrite = "settings:write", "Change settings.", [Admin];
 }
@@ -227,6 +228,7 @@ mod tests {
             "roles:manage        admin",
             "tenants:manage      admin",
             "keys:manage         admin",
+            "notifications:manage admin",
             "settings:read       admin operator viewer",
             "settings:write      admin",
         ];

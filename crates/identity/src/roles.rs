@@ -42,6 +42,11 @@ pub(crate) fn role_names(credentials: &Credentials) -> BTreeMap<TenantId, String
     credentials.memberships.iter().map(|m| (m.tenant, m.role.clone())).collect()
 }
 
+/// What a role of a tenant may do, by its name and the custom roles there are. A role that is not known allows nothing.
+pub fn role_permissions(role: &str, tenant: TenantId, custom: &[CustomRole]) -> PermissionSet {
+    resolve(role, tenant, custom).unwrap_or_default()
+}
+
 fn resolve(role: &str, tenant: TenantId, custom: &[CustomRole]) -> Option<PermissionSet> {
     if let Ok(role) = role.parse::<Role>() {
         return Some(role.permissions());

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::IdentityError;
 
 /// Fills `N` bytes from the operating system's generator.
-pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, IdentityError> {
+pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, IdentityError> {
     let mut bytes = Zeroizing::new([0; N]);
     SysRng.try_fill_bytes(bytes.as_mut_slice()).map_err(|error| IdentityError::Random(error.to_string()))?;
     Ok(bytes)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use guardian_flow::{Decoder, FlowBuilder, Limits, Meter, MeterConfig, Peer};
+use guardian_flow::{Decoder, FlowBuilder, FlowRow, Limits, Meter, MeterConfig, Origin, Peer, Source};
 use guardian_kit::clock::Clock;
-use guardian_model::{Batch, FLOW, Micros, TenantId};
+use guardian_model::{Batch, FLOW, Ip, Micros, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::capture_file::{CaptureReader, EXPORT_PORTS, Packet, Survey, looks_like_export};
@@ -145,6 +145,32 @@ impl Replayer {
         }
         run.summary.issues.extend(reader.stats().issues());
         run.finish()
+    }
+
+    /// Sends the one flow that the shipped rule for test alerts finds, between addresses that are reserved for
+    /// documentation; returns after it was stored and detected on.
+    pub fn test_alert(&self, tenant: TenantId, name: &str) {
+        let now = self.clock.now();
+        let (src, dst) = (Ip::v4([192, 0, 2, 77]), Ip::v4([198, 51, 100, 77]));
+        let mut flows = FlowBuilder::new();
+        flows.set_replay(Some(name));
+        let origin = Origin { received: now, source: Source::Capture, exporter: src, domain: 0 };
+        let row = FlowRow {
+            start: now,
+            end: now,
+            src_ip: src,
+            dst_ip: dst,
+            src_port: 40_009,
+            dst_port: 9,
+            protocol: 17,
+            raw_bytes: 60,
+            raw_packets: 1,
+            ..FlowRow::default()
+        };
+        flows.row(&origin, 1, &row);
+        let rows = self.enrich.enricher().enrich(&flows.finish(now));
+        self.spine.send(Batch { tenant, class: &FLOW, received: now, rows });
+        self.spine.drain();
     }
 }
 

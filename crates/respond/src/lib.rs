@@ -1,6 +1,6 @@
 //! Incidents: which alerts belong together and why ([`correlate`]), when what has to be done ([`sla`]), what to do
 //! ([`templates`]), what it means in ATT&CK ([`attack`]), the files that prove it ([`EvidenceStore`]) and the report that
-//! closes it ([`report`]).
+//! closes it ([`report`]), also as PDF ([`pdf`]).
 //!
 //! Those are pure. [`Responder`] is the edge: it follows each tenant's change log, lets alerts join incidents, and watches
 //! the deadlines. This crate must never decide who may do something, and what it does by itself never acts on replayed
@@ -10,6 +10,7 @@ pub mod attack;
 pub mod correlate;
 mod evidence;
 pub mod mentions;
+pub mod pdf;
 pub mod report;
 mod responder;
 mod settings;

@@ -8,6 +8,7 @@ mod dist;
 mod fuzz;
 mod install;
 mod lint;
+mod peers;
 mod postgres;
 mod say;
 mod test;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 use crate::postgres::Cluster;
-use crate::{cargo, install, say, tidy, web};
+use crate::{cargo, install, peers, say, tidy, web};
 
 /// Options of `cargo xtask test`.
 #[derive(Args)]
@@ -65,7 +65,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(cluster)
     };
     say::step("Tests");
-    let totals = run_tests(options, cluster.as_ref())?;
+    let python = peers::python()?;
+    let totals = run_tests(options, cluster.as_ref(), &python)?;
     drop(cluster);
     if console {
         say::step("Console in the browser");
@@ -127,9 +128,9 @@ impl Totals {
 }
 
 /// Runs `cargo test`, passing its lines through.
-fn run_tests(options: &Options, cluster: Option<&Cluster>) -> Result<Totals> {
+fn run_tests(options: &Options, cluster: Option<&Cluster>, python: &std::path::Path) -> Result<Totals> {
     let mut command = cargo::command();
-    command.args(["test", "--no-fail-fast"]);
+    command.args(["test", "--no-fail-fast"]).env("GUARDIAN_TEST_PYTHON", python);
     if options.package.is_empty() {
         command.arg("--workspace");
     }

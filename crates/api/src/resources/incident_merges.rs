@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use guardian_identity::Permission;
 use guardian_model::IncidentId;
+use guardian_respond::pdf;
 use guardian_respond::report::{Sources, report};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::incidents::{IncidentView, Place, locate};
+use super::reports::{Press, language};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Query};
@@ -163,15 +165,17 @@ async fn undo(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ReportQuery {
-    /// `json` (default) or `markdown`.
+    /// `json` (default), `markdown` or `pdf`.
     pub(crate) format: Option<String>,
+    /// The language of a PDF: en (default) or de.
+    pub(crate) language: Option<String>,
 }
 
 /// Write the post-incident report
 #[utoipa::path(get, path = "/incidents/{id}/report", tag = "incidents", extensions(("x-permission" = json!("incidents:read"))),
     params(("id" = String, Path, description = "Incident id or number"), ReportQuery),
-    responses((status = 200, description = "The report, as JSON or Markdown", body = Object, content_type = "application/json"),
-        (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, description = "The report, as JSON, Markdown or PDF", body = Object, content_type = "application/json"),
+        (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn make_report(
     State(state): State<ApiState>,
     caller: Caller,
@@ -179,16 +183,22 @@ async fn make_report(
     Query(query): Query<ReportQuery>,
 ) -> ApiResult<Response> {
     let place = locate(&state, &caller, Permission::IncidentsRead, &id).await?;
-    let markdown = match query.format.as_deref() {
-        None | Some("json") => false,
-        Some("markdown") => true,
-        Some(other) => return Err(ApiError::invalid(format!("`format`: `{other}` is not json or markdown"))),
-    };
+    let format = query.format.as_deref().unwrap_or("json");
+    if !matches!(format, "json" | "markdown" | "pdf") {
+        return Err(ApiError::invalid(format!("`format`: `{format}` is not json, markdown or pdf")));
+    }
+    let language = language(query.language.as_deref())?;
     let made = build(&state, &caller, &place).await?;
     let mut tx = place.begin(&state, &caller).await?;
     tx.note("incident.report", guardian_catalog::Subject::Incident, &place.id().to_string(), serde_json::Value::Null);
     tx.commit().await?;
-    if markdown {
+    if format == "pdf" {
+        let (severity, status) = (place.incident.severity, place.incident.status);
+        let name = format!("incident-{}.pdf", made.number);
+        let press = Press::new(&state, &caller, place.tenant(), language).await?;
+        return press.print(&name, move |sheet| pdf::incident(&made, severity, status.as_str(), sheet)).await;
+    }
+    if format == "markdown" {
         return Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], made.markdown()).into_response());
     }
     Ok(Json(made).into_response())

@@ -9,6 +9,7 @@ mod audit;
 mod dashboard;
 mod dashboard_traffic;
 mod entities;
+mod deliveries;
 mod exporters;
 mod factors;
 mod flows;
@@ -20,10 +21,13 @@ mod incident_templates;
 mod incident_timeline;
 mod incidents;
 mod invitations;
+mod notification_channels;
+mod notifications;
 mod people;
 mod profile;
 pub(crate) mod query;
 mod replays;
+mod reports;
 mod roles;
 mod rule_coverage;
 mod rule_exceptions;
@@ -76,6 +80,10 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     saved::routes,
     dashboard::routes,
     search::routes,
+    notifications::routes,
+    notification_channels::routes,
+    deliveries::routes,
+    reports::routes,
     flows::routes,
     query::routes,
     rules::routes,

@@ -8,10 +8,10 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use guardian_catalog::{
     Action, Alert, AuditEntry, ChangeEntry, Changes, Evidence, Incident, IncidentEntity, IncidentEntry, IncidentTask,
-    Subject,
+    Notification, Subject,
 };
 use guardian_identity::{Permission, PermissionSet};
-use guardian_model::{Pseudonyms, Scope, TenantId};
+use guardian_model::{Pseudonyms, Scope, TenantId, UserId};
 use hashbrown::HashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use super::incident_evidence::EvidenceFileView;
 use super::incident_parts::{EntityView, TaskView};
 use super::incident_timeline::EntryView;
 use super::incidents::{IncidentView, Lookup};
+use super::notifications::NotificationView;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Query;
@@ -53,8 +54,8 @@ pub(crate) struct StreamQuery {
     pub(crate) since: Option<i64>,
     /// Number of the last entry of the audit trail that the client has; without it, that topic begins now.
     pub(crate) audit_since: Option<i64>,
-    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`, and `audit`, which needs
-    /// `audit:read`; all but `audit` by default.
+    /// Comma-separated: `alerts`, `incidents`, `changes` (everything else that changes), `kpis`, `notifications` (what one is
+    /// told oneself), and `audit`, which needs `audit:read`; all but `audit` by default.
     pub(crate) topics: Option<String>,
     /// Tenant to hear of, instead of the one of the tenant header.
     pub(crate) tenant: Option<String>,
@@ -67,12 +68,13 @@ struct Topics {
     incidents: bool,
     changes: bool,
     kpis: bool,
+    notifications: bool,
     audit: bool,
 }
 
 impl Topics {
-    const ALL: Self = Self { alerts: true, incidents: true, changes: true, kpis: true, audit: false };
-    const NONE: Self = Self { alerts: false, incidents: false, changes: false, kpis: false, audit: false };
+    const ALL: Self = Self { alerts: true, incidents: true, changes: true, kpis: true, notifications: true, audit: false };
+    const NONE: Self = Self { alerts: false, incidents: false, changes: false, kpis: false, notifications: false, audit: false };
 
     fn parse(text: Option<&str>) -> ApiResult<Self> {
         let Some(text) = text else { return Ok(Self::ALL) };
@@ -83,9 +85,12 @@ impl Topics {
                 "incidents" => topics.incidents = true,
                 "changes" => topics.changes = true,
                 "kpis" => topics.kpis = true,
+                "notifications" => topics.notifications = true,
                 "audit" => topics.audit = true,
                 other => {
-                    let detail = format!("`topics`: `{other}` is not alerts, incidents, changes, kpis or audit");
+                    let detail = format!(
+                        "`topics`: `{other}` is not alerts, incidents, changes, kpis, notifications or audit"
+                    );
                     return Err(ApiError::invalid(detail));
                 }
             }
@@ -110,10 +115,11 @@ impl Topics {
 /// Each message is a JSON object with a `type`: `hello` (with the `seq` to resume from), `alert` (with `seq`, `alert` and
 /// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
 /// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
-/// evidence, its `id`, `action` and `data`, null when it is gone), `change`, `kpis`, `audit` (with the `entry`), `resync`
-/// (the asked position is too old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as
-/// `since` when connecting again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says
-/// `audit_seq`, each entry its `seq`; pass the highest as `audit_since`.
+/// evidence, its `id`, `action` and `data`, null when it is gone), `notification` (what one is told oneself, and how many
+/// are `unread`), `notifications_read`, `change`, `kpis`, `audit` (with the `entry`), `resync` (the asked position is too
+/// old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since` when connecting
+/// again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says `audit_seq`, each entry
+/// its `seq`; pass the highest as `audit_since`.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
     responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
 async fn stream(
@@ -149,8 +155,9 @@ async fn stream(
     let kpis = state.kpis.clone();
     let lookup = Lookup::load(&state, &Scope::of(tenant), tenant).await?;
     let masks = caller.masks().cloned();
+    let user = caller.principal().user;
     Ok(upgrade.max_message_size(INCOMING_BYTES_MAX).on_upgrade(move |socket| async move {
-        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup, masks };
+        let session = Session { socket, topics, told: HashMap::new(), state, tenant, lookup, masks, user };
         session.run(Sources { follower, trail, kpis }, caller, since).await;
     }))
 }
@@ -171,6 +178,7 @@ struct Session {
     lookup: Lookup,
     /// What stands in the place of personal data, if the caller may not see it.
     masks: Option<Arc<Pseudonyms>>,
+    user: Option<UserId>,
 }
 
 impl Session {
@@ -229,6 +237,12 @@ impl Session {
                     self.lookup = lookup;
                 }
                 for entry in entries {
+                    if entry.subject == Subject::Notification {
+                        if !self.notification(entry).await {
+                            return false;
+                        }
+                        continue;
+                    }
                     if let Some(message) = self.message(entry)
                         && !self.send(message).await
                     {
@@ -248,6 +262,21 @@ impl Session {
             }
         }
         true
+    }
+
+    /// What the caller was told or has read; what others are told is theirs.
+    async fn notification(&mut self, entry: ChangeEntry) -> bool {
+        let Some(user) = self.user.filter(|user| self.topics.notifications && user.to_string() == entry.id) else {
+            return true;
+        };
+        let scope = Scope::of(self.tenant);
+        let unread = self.state.catalog.scoped(&scope).unread_notifications(user).await.unwrap_or_default();
+        let told = serde_json::from_value::<Option<Notification>>(entry.payload).ok().flatten();
+        let message = match told.map(NotificationView::from) {
+            Some(view) => json!({"type": "notification", "seq": entry.seq, "notification": view, "unread": unread}),
+            None => json!({"type": "notifications_read", "seq": entry.seq, "unread": unread}),
+        };
+        self.send(message).await
     }
 
     fn message(&mut self, entry: ChangeEntry) -> Option<Value> {

@@ -11,7 +11,7 @@ use super::{Alert, AlertFilter, AlertStatus, Verdict};
 use crate::entity::{alert, membership};
 use crate::text::clean;
 use crate::tx::{Audit, CHUNK, Change};
-use crate::{Action, CatalogError, Subject, Tx};
+use crate::{Action, Assigned, CatalogError, Subject, Tx};
 
 /// Most alerts changed by one bulk operation; call again while it returns this many.
 pub const BULK_MAX: u64 = 5_000;
@@ -77,7 +77,12 @@ impl Tx {
             .await?
             .ok_or(CatalogError::NotFound("alert"))?;
         let after = self.decide(&row, change)?;
-        self.store_decision(row, after, change.audit_action()).await
+        let given = gives(&row, change);
+        let alert = self.store_decision(row, after, change.audit_action()).await?;
+        if given {
+            self.hand_over(&alert, 1);
+        }
+        Ok(alert)
     }
 
     /// Applies one decision to every alert that matches `filter` and has not changed since the change-log entry
@@ -99,13 +104,22 @@ impl Tx {
             .await?;
         let more = rows.len() as u64 == BULK_MAX;
         let mut undo = Vec::new();
+        let mut given = None;
         for row in rows {
             let Ok(after) = self.decide(&row, change) else { continue };
             if after != row {
                 let mut before = Before::of(&row);
-                before.seq = self.store_decision(row, after, change.audit_action()).await?.seq;
+                let gives = gives(&row, change);
+                let alert = self.store_decision(row, after, change.audit_action()).await?;
+                before.seq = alert.seq;
                 undo.push(before);
+                if gives {
+                    given.get_or_insert((alert, 0)).1 += 1;
+                }
             }
+        }
+        if let Some((first, count)) = given {
+            self.hand_over(&first, count);
         }
         let changed = undo.len() as u64;
         Ok(BulkDone { changed, more, undo: self.remember(undo).await? })
@@ -191,6 +205,22 @@ impl Tx {
         Ok(after)
     }
 
+    /// Tells whoever is to look after an alert from now on.
+    fn hand_over(&mut self, alert: &Alert, count: u64) {
+        let Some(to) = alert.assignee else { return };
+        let what = Assigned {
+            user: to,
+            what: "alert".into(),
+            id: alert.id.0,
+            incident: None,
+            title: alert.rule.title.clone(),
+            count,
+            replay: alert.replay.clone(),
+            by: String::new(),
+        };
+        self.assigned(to.0, what);
+    }
+
     pub(super) async fn store_decision(
         &mut self,
         before: alert::Model,
@@ -227,6 +257,11 @@ impl Tx {
         alert::Entity::update_many().set(row).filter(alert::Column::Id.eq(after.id)).exec(conn).await?;
         Ok(alert)
     }
+}
+
+/// Whether a decision gives an alert to somebody who did not have it.
+fn gives(row: &alert::Model, change: &AlertChange) -> bool {
+    matches!(change, AlertChange::Assign(Some(user)) if row.assignee != Some(user.0))
 }
 
 /// What the audit trail shows of an alert: what people decide, not what detection measured.

@@ -11,6 +11,7 @@ pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
+pub(crate) mod delivery;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
 pub(crate) mod incident;
@@ -22,6 +23,9 @@ pub(crate) mod incident_merge;
 pub(crate) mod incident_task;
 pub(crate) mod incident_template;
 pub(crate) mod membership;
+pub(crate) mod notification;
+pub(crate) mod notification_channel;
+pub(crate) mod notification_preference;
 pub(crate) mod preference;
 pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
@@ -65,6 +69,7 @@ tenant_owned!(
     audit,
     audit_checkpoint,
     change_log,
+    delivery,
     exporter,
     incident,
     incident_alert,
@@ -75,6 +80,8 @@ tenant_owned!(
     incident_task,
     incident_template,
     membership,
+    notification,
+    notification_channel,
     role,
     rule,
     rule_exception,

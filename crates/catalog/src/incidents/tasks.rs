@@ -10,7 +10,7 @@ use super::entries::EntryKind;
 use super::{INCIDENT_TASKS_MAX, TITLE_MAX};
 use crate::entity::incident_task;
 use crate::text::clean;
-use crate::{Action, CatalogError, Scoped, Subject, Tx, text_enum};
+use crate::{Action, Assigned, CatalogError, Scoped, Subject, Tx, text_enum};
 
 const DESCRIPTION_MAX: usize = 10_000;
 
@@ -177,6 +177,9 @@ impl Tx {
             let titles: Vec<&str> = made.iter().map(|t| t.title.as_str()).collect();
             self.note("incident.task.add", Subject::Incident, &id.to_string(), json!({ "tasks": titles }));
             self.touch_incident(id, "incident.touch").await?;
+            for task in &made {
+                self.hand_over_task(task);
+            }
         }
         Ok(made)
     }
@@ -225,7 +228,26 @@ impl Tx {
         self.note("incident.task.update", Subject::Incident, &incident.to_string(), detail);
         let task = self.write_task(row, false).await?;
         self.touch_incident(incident, "incident.touch").await?;
+        if task.assignee.map(|u| u.0) != before.assignee {
+            self.hand_over_task(&task);
+        }
         Ok(task)
+    }
+
+    /// Tells whoever is to do a task from now on.
+    fn hand_over_task(&mut self, task: &IncidentTask) {
+        let Some(to) = task.assignee else { return };
+        let what = Assigned {
+            user: to,
+            what: "task".into(),
+            id: task.id,
+            incident: Some(task.incident.0),
+            title: task.title.clone(),
+            count: 1,
+            replay: None,
+            by: String::new(),
+        };
+        self.assigned(to.0, what);
     }
 
     /// A task that is over belongs on the timeline.

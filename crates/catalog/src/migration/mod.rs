@@ -6,6 +6,7 @@ mod m20261122_alert_splits;
 mod m20261122_identity;
 mod m20261122_incidents;
 mod m20261122_initial;
+mod m20261122_notify;
 mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_saved::Migration),
             Box::new(m20261122_rule_exceptions::Migration),
             Box::new(m20261122_alert_splits::Migration),
+            Box::new(m20261122_notify::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod dump;
 mod incidents;
 mod logs;
+mod notify;
 mod saved;
 mod schema;
 mod support;
@@ -79,6 +80,10 @@ on_both![
     logs::checkpoints_tell_of_a_trail_written_anew,
     logs::anybody_can_compute_the_chain,
     logs::the_audit_trail_lists_what_is_asked_for,
+    notify::what_is_planned_again_is_kept_once,
+    notify::messages_are_taken_by_one_and_come_back,
+    notify::channels_have_versions_and_keep_their_secret,
+    notify::assignments_are_told_in_the_change_log,
     tenancy::nothing_of_another_tenant_is_read,
     tenancy::nothing_of_another_tenant_is_changed,
     access::roles_are_renamed_with_their_members,

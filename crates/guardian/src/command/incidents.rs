@@ -1,9 +1,10 @@
 //! `guardian incidents`: what belongs together, who works on it, and how it ends.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use guardian_model::Severity;
 use reqwest::Method;
@@ -21,7 +22,8 @@ const EXAMPLES: &str = "\
   guardian incidents set 7 --status closed --verdict true_positive --resolution 'rebuilt the machine'
   guardian incidents comment 7 '@bob please look at the proxy'
   guardian incidents merge 7 8 9
-  guardian incidents report 7 > report.md";
+  guardian incidents report 7 > report.md
+  guardian incidents report 7 --format pdf --language de > report.pdf";
 
 /// List incidents and work on them.
 #[derive(Args, Debug)]
@@ -77,10 +79,16 @@ enum Action {
         #[arg(required = true)]
         from: Vec<String>,
     },
-    /// Write the post-incident report, in Markdown or (with `--output json`) as JSON
+    /// Write the post-incident report: Markdown, JSON (also with `--output json`) or PDF
     Report {
         /// Number or id
         incident: String,
+        /// markdown, json or pdf; a PDF goes to a file or a pipe
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Language of a PDF: en or de
+        #[arg(long, value_name = "LANGUAGE")]
+        language: Option<String>,
     },
     /// Tell each change of an incident as it comes
     Follow,
@@ -184,7 +192,13 @@ impl Incidents {
                     attach(&remote, format, &incident, &file, &description).await
                 }
                 Action::Merge { incident, from } => merge(&remote, format, &incident, &from).await,
-                Action::Report { incident } => report(&remote, format, &incident).await,
+                Action::Report { incident, format: Some(kind), language } if kind == "pdf" => {
+                    paper(&remote, &incident, language.as_deref().unwrap_or("en")).await
+                }
+                Action::Report { incident, format: kind, .. } => {
+                    let kind = kind.unwrap_or_else(|| if format == Format::Table { "markdown" } else { "json" }.into());
+                    report(&remote, &kind, &incident).await
+                }
                 Action::Follow => follow(&remote, format).await,
             }
         })?;
@@ -363,14 +377,24 @@ async fn merge(remote: &Remote, format: Format, id: &str, from: &[String]) -> Re
     tell(&remote.json(request).await?, format)
 }
 
-async fn report(remote: &Remote, format: Format, id: &str) -> Result<()> {
+async fn report(remote: &Remote, kind: &str, id: &str) -> Result<()> {
     let path = format!("/incidents/{id}/report");
-    if format != Format::Table {
-        let report = remote.json(remote.request(Method::GET, &path)).await?;
+    let request = remote.request(Method::GET, &path).query(&[("format", kind)]);
+    if kind == "json" {
+        let report = remote.json(request).await?;
         return Ok(output::line(&serde_json::to_string_pretty(&report)?)?);
     }
-    let text = remote.text(remote.request(Method::GET, &path).query(&[("format", "markdown")])).await?;
-    Ok(output::line(text.trim_end())?)
+    Ok(output::line(remote.text(request).await?.trim_end())?)
+}
+
+/// Writes the report as PDF to a file or a pipe.
+async fn paper(remote: &Remote, id: &str, language: &str) -> Result<()> {
+    if std::io::stdout().is_terminal() {
+        bail!("a PDF is nothing for a terminal: send it to a file, such as `> report.pdf`");
+    }
+    let request = remote.request(Method::GET, &format!("/incidents/{id}/report"));
+    let bytes = remote.bytes(request.query(&[("format", "pdf"), ("language", language)])).await?;
+    Ok(output::bytes(&bytes)?)
 }
 
 async fn follow(remote: &Remote, format: Format) -> Result<()> {

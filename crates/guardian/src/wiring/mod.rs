@@ -22,6 +22,7 @@ use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
 use guardian_kit::shutdown::Shutdown;
 use guardian_lake::Lake;
+use guardian_notify::{Notifier, NotifierDeps};
 use guardian_pipeline::replay::Replayer;
 use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir, TenantRules};
 use guardian_respond::{EvidenceStore, Responder};
@@ -90,7 +91,7 @@ impl Program {
             shutdown: shutdown.clone(),
             state: ground.state.clone(),
         })?;
-        let (app, replays, setup) = ground.api(&config, &collector, &spine).await?;
+        let (app, replays, setup) = ground.api(&config, &url, &collector, &spine).await?;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
@@ -220,6 +221,7 @@ impl Ground {
     async fn api(
         &self,
         config: &Config,
+        url: &str,
         collector: &Collector,
         spine: &Spine,
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
@@ -252,10 +254,13 @@ impl Ground {
         let (metrics, shutdown) = (self.metrics.clone(), self.shutdown.clone());
         // It ends with the program, and what it had not written down it finds again at the next start.
         drop(Responder::new(self.catalog.clone(), Arc::clone(&clock), &metrics, shutdown).start());
+        let notifier = self.notifier(config, url, &identity)?;
+        notifier.start(health.clone());
         let app = guardian_api::router(ApiState {
             catalog: self.catalog.clone(),
             evidence: EvidenceStore::new(config.data.join("evidence")),
             traffic: TrafficCache::default(),
+            notifier,
             identity,
             lake: self.lake.clone(),
             rule_stats: Arc::new(activity),
@@ -272,6 +277,22 @@ impl Ground {
             }),
         });
         Ok((app, replays, setup))
+    }
+
+    /// What tells people; links in its messages lead to where people reach the console.
+    fn notifier(&self, config: &Config, url: &str, identity: &Identity) -> Result<Notifier> {
+        let public_url = if config.server.public_url.is_empty() { url } else { &config.server.public_url };
+        let notifier = Notifier::new(NotifierDeps {
+            catalog: self.catalog.clone(),
+            identity: identity.clone(),
+            clock: Arc::clone(&self.clock),
+            config: config.notify.clone(),
+            egress: config.egress.clone(),
+            public_url: public_url.to_owned(),
+            metrics: self.metrics.clone(),
+            shutdown: self.shutdown.clone(),
+        });
+        notifier.context("notifications cannot be set up")
     }
 }
 

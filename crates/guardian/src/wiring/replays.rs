@@ -135,6 +135,12 @@ impl Replays for LocalReplays {
         Ok(running.view())
     }
 
+    async fn test_alert(&self, tenant: TenantId, name: &str) -> Result<(), String> {
+        let (replayer, name) = (self.replayer.clone(), name.to_owned());
+        let work = tokio::task::spawn_blocking(move || replayer.test_alert(tenant, &name));
+        work.await.map_err(|error| error.to_string())
+    }
+
     fn list(&self, tenants: &[TenantId]) -> Vec<ReplayView> {
         self.all.lock().iter().rev().filter(|r| tenants.contains(&r.tenant)).map(|r| r.view()).collect()
     }

@@ -51,7 +51,8 @@ impl App {
         self.spawn_with(&[]);
     }
 
-    fn spawn_with(&mut self, arguments: &[&str]) {
+    /// Starts the program again on the same data, with more arguments after `serve`.
+    pub(crate) fn spawn_with(&mut self, arguments: &[&str]) {
         std::fs::remove_file(self.data.join("run/server.json")).ok();
         let listeners = r#"[{"address": "127.0.0.1:0"}]"#;
         let mut child = guardian(&self.data)

@@ -22,8 +22,15 @@ const TABLE: &[(&str, &[&str])] = &[
     ("identity", &["model", "kit", "catalog"]),
     ("detect", &["model", "expr", "rules"]),
     ("respond", &["model", "kit", "catalog"]),
+    ("notify", &["model", "kit", "catalog", "identity"]),
     ("pipeline", &["model", "kit", "sys", "flow", "intel", "rules", "detect"]),
-    ("api", &["model", "kit", "flow", "expr", "rules", "intel", "lake", "catalog", "identity", "detect", "respond"]),
+    (
+        "api",
+        &[
+            "model", "kit", "flow", "expr", "rules", "intel", "lake", "catalog", "identity", "detect", "respond",
+            "notify",
+        ],
+    ),
     ("testkit", &["*"]),
     ("guardian", &["*"]),
     ("xtask", &[]),
@@ -38,6 +45,10 @@ const KEPT_BEHIND: &[(&str, &[&str])] = &[
     ("libc", &["sys"]),
     ("argon2", &["identity"]),
     ("maxminddb", &["intel"]),
+    ("lettre", &["notify"]),
+    ("typst", &["respond"]),
+    ("typst-kit", &["respond"]),
+    ("typst-pdf", &["respond"]),
 ];
 
 /// Compares the manifests with the table.

@@ -1,0 +1,292 @@
+//! Notifications from the change to the receiver: a real mail server, a real receiver of webhooks, and the console's
+//! list.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use guardian_notify::webhook;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::http::{Live, block_on, client};
+use crate::receivers::{Hook, MailServer, Receiver};
+use crate::triage::Api;
+
+const PASSWORD: &str = "correct horse battery";
+/// Receivers of tests are on this machine, which the guard against forged requests refuses unless it is listed.
+const EGRESS: &str = "egress.allow=[\"127.0.0.1\"]";
+const SOON: &str = "notify.retry_first=50ms";
+
+fn mail_settings(server: &MailServer) -> Vec<String> {
+    vec![
+        "notify.smtp.host=127.0.0.1".into(),
+        format!("notify.smtp.port={}", server.port),
+        "notify.smtp.security=none".into(),
+        "notify.smtp.from=Guardian <guardian@example.org>".into(),
+        "server.public_url=https://guardian.example.org".into(),
+        EGRESS.into(),
+        SOON.into(),
+    ]
+}
+
+fn start(settings: &[String]) -> App {
+    let arguments: Vec<&str> = settings.iter().flat_map(|s| ["--set", s.as_str()]).collect();
+    App::start_with(&arguments)
+}
+
+/// Signs in and calls the API in the session.
+struct Desk {
+    http: reqwest::Client,
+    base: String,
+    cookie: String,
+}
+
+impl Desk {
+    async fn new(app: &App, api: &Api, name: &str) -> (Self, String) {
+        let user = json!({"name": name, "role": "admin", "password": PASSWORD, "email": format!("{name}@example.org")});
+        let made = api.post("/users", user).await;
+        let (http, base) = (client(app), format!("{}/api/v1", app.url()));
+        let body = json!({"name": name, "password": PASSWORD});
+        let signed = http.post(format!("{base}/session")).json(&body).send().await.unwrap();
+        assert_eq!(signed.status(), StatusCode::OK);
+        let cookie = signed.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        (Self { http, base, cookie }, made["id"].as_str().unwrap().to_owned())
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.http.request(method, format!("{}{path}", self.base)).header("cookie", &self.cookie);
+        let request = request.header("x-guardian-request", "1");
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap_or(Value::Null))
+    }
+
+    async fn told(&self, event: &str) -> Value {
+        for _ in 0..600 {
+            let (status, list) = self.call(Method::GET, &format!("/notifications?event={event}"), Value::Null).await;
+            assert_eq!(status, StatusCode::OK, "{list}");
+            if let Some(first) = list["items"].as_array().unwrap().first() {
+                return first.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("waited in vain for {event}");
+    }
+}
+
+/// Checks a signature as a receiver does.
+fn assert_signed(hook: &Hook, secret: &str) {
+    let header = |name: &str| hook.headers[name].to_str().unwrap();
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let timestamp: i64 = header("webhook-timestamp").parse().unwrap();
+    let expected = webhook::sign(&key, header("webhook-id"), timestamp, &hook.bytes);
+    assert_eq!(header("webhook-signature"), expected);
+    assert_eq!(hook.body["id"], header("webhook-id"));
+    let other = webhook::sign(&key, header("webhook-id"), timestamp + 1, &hook.bytes);
+    assert_ne!(header("webhook-signature"), other, "the time is signed, too");
+}
+
+#[test]
+fn a_test_alert_comes_through_everything() {
+    let (mail, receiver) = (MailServer::start(&[]), Receiver::start(&[]));
+    let app = start(&mail_settings(&mail));
+    let api = Api::of(&app);
+    block_on(async {
+        let (ann, _) = Desk::new(&app, &api, "ann").await;
+        let hook = json!({"name": "bot", "kind": "webhook", "url": receiver.url(), "events": ["alert"],
+            "filter": {"severity_min": "critical"}});
+        let made = api.post("/notifications/channels", hook).await;
+        let secret = made["secret"].as_str().unwrap().to_owned();
+        let desk = json!({"name": "desk", "kind": "mail", "to": ["soc@example.org"], "language": "de",
+            "events": ["alert"]});
+        let desk = api.post("/notifications/channels", desk).await;
+        assert_eq!(desk["secret"], Value::Null);
+        let mut live = Live::open(&app, "alerts", None).await;
+
+        let (status, tested) = ann.call(Method::POST, "/notifications/test-alert", Value::Null).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{tested}");
+        let id = tested["alert"].as_str().expect("it became an alert");
+        assert!(tested["steps"].as_array().unwrap().iter().all(|step| step["at"].is_string()), "{tested}");
+
+        let told = loop {
+            let message = live.next().await;
+            if message["type"] == "alert" {
+                break message;
+            }
+        };
+        assert_eq!((&told["alert"]["id"], &told["alert"]["title"]), (&json!(id), &json!("Test alert")));
+        let got = receiver.hooks.wait("the webhook", |hook| hook.body["subject"]["id"] == id);
+        assert_signed(&got, &secret);
+        assert_eq!((&got.body["type"], &got.body["test"]), (&json!("alert"), &json!(true)), "{}", got.body);
+        assert_eq!(got.body["url"], format!("https://guardian.example.org/alerts/{id}"));
+        let to = |address: &'static str| move |mail: &Value| mail["to"] == json!([address]);
+        let german = mail.mails.wait("the mail of the channel", to("soc@example.org"));
+        let text = german["text"].as_str().unwrap();
+        assert!(text.contains("[Test] [Guardian] Alarm (Hinweis)") || text.contains("=?utf-8?"), "{text}");
+        assert!(text.contains("multipart/alternative") && text.contains("text/html"), "{text}");
+        mail.mails.wait("the mail of whoever tests", to("ann@example.org"));
+        let mine = ann.told("alert").await;
+        assert_eq!((&mine["test"], &mine["subject_id"]), (&json!(true), &json!(id)));
+
+        let log = api.get(&format!("/notifications/deliveries?about={id}")).await;
+        assert_eq!(log["items"].as_array().unwrap().len(), 3, "{log}");
+        let cleared =
+            api.call(Method::DELETE, &format!("/replays?name={}", tested["name"].as_str().unwrap()), Value::Null);
+        assert!(cleared.await.0.is_success());
+        assert_eq!(api.call(Method::GET, &format!("/alerts/{id}"), Value::Null).await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+#[test]
+fn a_message_survives_a_power_failure_and_comes_with_one_id() {
+    // A port that nobody listens on, yet.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = free.local_addr().unwrap();
+    drop(free);
+    let settings = [EGRESS.to_owned(), SOON.to_owned()];
+    let mut app = start(&settings);
+    let path = "/notifications/deliveries?event=incident";
+    let id = block_on(async {
+        let api = Api::of(&app);
+        let hook = json!({"name": "bot", "kind": "webhook", "url": format!("http://{address}/in"),
+            "events": ["incident"]});
+        api.post("/notifications/channels", hook).await;
+        api.post("/incidents", json!({"title": "Phishing wave", "severity": "high"})).await;
+        loop {
+            let log = api.get(path).await;
+            if let Some(one) = log["items"].as_array().unwrap().iter().find(|d| d["attempts"].as_u64() >= Some(1)) {
+                assert_eq!(one["state"], "waiting", "{one}");
+                break one["id"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    app.kill();
+    let receiver = Receiver::at(address, &[500, 503]);
+    let arguments: Vec<&str> = settings.iter().flat_map(|s| ["--set", s.as_str()]).collect();
+    app.spawn_with(&arguments);
+    let api = Api::of(&app);
+    block_on(async {
+        // What was on its way when the power failed comes again when its lease has run out; nobody has to wait for it.
+        api.post(&format!("/notifications/deliveries/{id}/retry"), Value::Null).await;
+    });
+    let done = app.wait("the delivery", |_| {
+        let one = block_on(api.get(&format!("/notifications/deliveries/{id}")));
+        (one["state"] == "delivered").then_some(one)
+    });
+    assert!(done["answer"].as_str().unwrap().starts_with("200"), "{done}");
+    let hooks = receiver.hooks.all();
+    assert!(hooks.len() >= 3, "two refusals, then taken");
+    assert!(hooks.iter().all(|hook| hook.headers["webhook-id"] == id.as_str()), "the same in every attempt");
+    assert_eq!(hooks[0].body["title"], "New incident 1 (high): Phishing wave");
+    assert_eq!(block_on(api.get(path))["items"].as_array().unwrap().len(), 1, "planned once");
+}
+
+#[test]
+fn people_hear_of_mentions_assignments_and_what_they_watch() {
+    // The first mail is put off by the server, and comes all the same.
+    let mail = MailServer::start(&["--refuse", "1"]);
+    let app = start(&mail_settings(&mail));
+    let api = Api::of(&app);
+    block_on(async {
+        let (ann, _) = Desk::new(&app, &api, "ann").await;
+        let (bob, bob_id) = Desk::new(&app, &api, "bob").await;
+        let incident = json!({"title": "Phishing wave", "severity": "high"});
+        let (_, incident) = ann.call(Method::POST, "/incidents", incident).await;
+        let path = format!("/incidents/{}", incident["id"].as_str().unwrap());
+        let comment = json!({"kind": "comment", "text": "@bob <b>look</b> at the proxy"});
+        let (status, answer) = ann.call(Method::POST, &format!("{path}/timeline"), comment).await;
+        assert!(status.is_success(), "{answer}");
+
+        let told = bob.told("mention").await;
+        assert_eq!(told["title"], "ann mentioned you in incident 1: Phishing wave");
+        assert_eq!((&told["link"], &told["by"]), (&json!(path), &json!("ann")));
+        let got = mail.mails.wait("the mail", |mail| mail["text"].as_str().unwrap().contains("mentioned you"));
+        let text = got["text"].as_str().unwrap();
+        assert!(text.contains("References: <incident-") && text.contains("&lt;b&gt;look&lt;/b&gt;"), "{text}");
+        let (_, list) = ann.call(Method::GET, "/notifications?event=mention", Value::Null).await;
+        assert_eq!(list["items"], json!([]), "who wrote it knows it");
+
+        let (_, shown) = ann.call(Method::GET, &path, Value::Null).await;
+        let patch = json!({"version": shown["version"], "owner": bob_id});
+        let (status, answer) = ann.call(Method::PATCH, &path, patch).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let given = bob.told("assignment").await;
+        assert_eq!(given["title"], "ann made you the owner of incident 1: Phishing wave");
+
+        let (_, count) = bob.call(Method::GET, "/notifications/unread", Value::Null).await;
+        assert!(count["unread"].as_u64().unwrap() >= 2, "{count}");
+        let one = json!({"ids": [given["id"]]});
+        let (_, left) = bob.call(Method::POST, "/notifications/read", one).await;
+        assert_eq!(left["unread"].as_u64().unwrap() + 1, count["unread"].as_u64().unwrap());
+        let (_, left) = bob.call(Method::POST, "/notifications/read", json!({"all": true})).await;
+        assert_eq!(left["unread"], 0);
+
+        let (_, wants) = bob.call(Method::GET, "/notifications/preferences", Value::Null).await;
+        assert_eq!((&wants["version"], &wants["mail_ready"]), (&json!(0), &json!(true)));
+        let german = json!({"version": 0, "language": "de", "zone": "Europe/Berlin",
+            "events": {"mention": {"app": true, "mail": "none"}}});
+        let (status, now) = bob.call(Method::PUT, "/notifications/preferences", german.clone()).await;
+        assert_eq!((status, &now["language"]), (StatusCode::OK, &json!("de")), "{now}");
+        let (status, stale) = bob.call(Method::PUT, "/notifications/preferences", german).await;
+        assert_eq!((status, &stale["current"]["version"]), (StatusCode::CONFLICT, &json!(1)));
+        let bad = json!({"version": 1, "zone": "Mars/Olympus"});
+        assert_eq!(bob.call(Method::PUT, "/notifications/preferences", bad).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+        let comment = json!({"kind": "comment", "text": "@bob again"});
+        ann.call(Method::POST, &format!("{path}/timeline"), comment).await;
+        let title = json!("ann hat dich in Vorfall 1 erwähnt: Phishing wave");
+        let again = loop {
+            let newest = bob.told("mention").await;
+            if newest["title"] == title {
+                break newest;
+            }
+        };
+        assert_eq!(again["text"], "@bob again");
+    });
+}
+
+#[test]
+fn receivers_inside_are_refused_and_mail_is_protected() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mail = MailServer::start(&["--starttls", cert.to_str().unwrap(), key.to_str().unwrap()]);
+    let receiver = Receiver::start(&[]);
+    let base = [
+        "notify.smtp.host=127.0.0.1".to_owned(),
+        format!("notify.smtp.port={}", mail.port),
+        "notify.smtp.security=starttls".to_owned(),
+    ];
+    let tested = |app: &App, body: Value| {
+        let api = Api::of(app);
+        block_on(async {
+            let made = api.post("/notifications/channels", body).await;
+            let id = made["channel"]["id"].as_str().unwrap().to_owned();
+            api.post(&format!("/notifications/channels/{id}/test"), Value::Null).await
+        })
+    };
+    let by_mail = || json!({"name": "desk", "kind": "mail", "to": ["soc@example.org"], "events": ["health"]});
+
+    // Nobody has said that the certificate is to be trusted, and nobody has listed the address of the receiver.
+    let app = start(&base);
+    let sent = tested(&app, by_mail());
+    assert_eq!(sent["state"], "waiting", "{sent}");
+    assert!(sent["answer"].as_str().unwrap().to_lowercase().contains("certificate"), "{sent}");
+    let hook = json!({"name": "bot", "kind": "webhook", "url": receiver.url(), "events": ["health"]});
+    let sent = tested(&app, hook);
+    assert_eq!(sent["state"], "failed", "{sent}");
+    assert!(sent["answer"].as_str().unwrap().contains("loopback"), "{sent}");
+    assert!(receiver.hooks.all().is_empty());
+    drop(app);
+
+    let trusting = [&base[..], &[format!("notify.smtp.ca={}", cert.display())]].concat();
+    let app = start(&trusting);
+    let sent = tested(&app, by_mail());
+    assert_eq!((&sent["state"], &sent["test"]), (&json!("delivered"), &json!(true)), "{sent}");
+    let got = mail.mails.wait("the protected mail", |_| true);
+    assert_eq!(got["tls"], true);
+}
