@@ -45,7 +45,7 @@ pub use factor::{BegunTotp, Factors};
 pub use keys::{API_KEY_PREFIX, KeyChange, MadeApiKey, OPERATOR_KEY_PREFIX, OperatorKey};
 pub use links::{Invitation, LINK_HOURS_MAX, LinkLook, MadeLink, Registration};
 pub use master::{KeysConfig, MASTER_KEY_FILE};
-pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check_password};
+pub use password::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, check_password, passphrase_key};
 pub use permission::{Permission, PermissionSet, Role};
 pub use policy::{POLICY_KEY, SecurityPolicy};
 pub use principal::{Origin, Principal, PrincipalKind, Refusal, SessionState, authorise};

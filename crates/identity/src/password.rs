@@ -132,6 +132,17 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
 }
 
+/// A key that somebody knows as a passphrase: argon2id over 64 MiB in three passes.
+pub fn passphrase_key(passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
+    let failed = |error: argon2::Error| IdentityError::Hash(error.to_string());
+    let params = Params::new(64 * 1024, 3, 1, Some(32)).map_err(failed)?;
+    let mut key = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.as_bytes(), salt, key.as_mut_slice())
+        .map_err(failed)?;
+    Ok(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use argon2::{Algorithm, Argon2, Params, Version};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -65,12 +64,7 @@ impl Lock {
     fn key(&self, salt: &[u8]) -> Result<LessSafeKey> {
         let mut key = Zeroizing::new([0; 32]);
         match self {
-            Self::Passphrase(text) => {
-                let params = Params::new(64 * 1024, 3, 1, Some(32)).map_err(|e| anyhow::anyhow!("argon2: {e}"))?;
-                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                    .hash_password_into(text.as_bytes(), salt, key.as_mut_slice())
-                    .map_err(|e| anyhow::anyhow!("argon2: {e}"))?;
-            }
+            Self::Passphrase(text) => key = guardian_identity::passphrase_key(text, salt)?,
             Self::KeyFile(bytes) => {
                 let mut hasher = blake3::Hasher::new_derive_key("guardian backup key v1");
                 hasher.update(salt).update(bytes);

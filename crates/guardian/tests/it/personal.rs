@@ -17,6 +17,14 @@ fn addresses(text: &str) -> Vec<String> {
     parsed.filter(real).map(|ip: std::net::IpAddr| ip.to_string()).collect()
 }
 
+fn without_devices(body: &mut Value) {
+    let items = body["items"].as_array_mut().into_iter().flatten();
+    for item in items.filter_map(Value::as_object_mut) {
+        item.remove("exporter");
+        item.remove("next_hop");
+    }
+}
+
 #[test]
 fn a_viewer_works_with_pseudonyms_and_learns_no_address() {
     let app = App::start();
@@ -59,12 +67,7 @@ fn a_viewer_works_with_pseudonyms_and_learns_no_address() {
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
             let mut body: Value = answer.json().await.unwrap();
             // Exporters are nobody's.
-            if let Some(items) = body["items"].as_array_mut() {
-                for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                    item.remove("exporter");
-                    item.remove("next_hop");
-                }
-            }
+            without_devices(&mut body);
             if let Some(evidence) = body.as_object_mut().unwrap().remove("evidence") {
                 assert!(!evidence.to_string().contains(known), "{evidence}");
             }
