@@ -64,7 +64,9 @@ impl Cursors {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursors, Engine as _, URL_SAFE_NO_PAD};
+    use base64::Engine as _;
+
+    use super::{Cursors, URL_SAFE_NO_PAD};
 
     #[test]
     fn only_our_own_cursors_open() {

@@ -86,7 +86,7 @@ pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use saved::{SAVED_BYTES_MAX, Saved, SavedDraft, SavedKind};
 pub use scoped::Scoped;
-pub use sealed::{SealedPlace, SealedSecret};
+pub use sealed::{SealedPlace, SealedSecret, webhook_secret};
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;

@@ -4,7 +4,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use uuid::Uuid;
 
-use crate::entity::{second_factor, state_blob};
+use crate::entity::{notification_channel, second_factor, state_blob};
 use crate::text::clean;
 use crate::{CatalogError, System};
 
@@ -13,6 +13,8 @@ use crate::{CatalogError, System};
 pub enum SealedPlace {
     /// The seed of a second factor.
     SecondFactor(Uuid),
+    /// What signs the messages to a webhook.
+    Webhook(Uuid),
 }
 
 /// A sealed secret.
@@ -24,6 +26,11 @@ pub struct SealedSecret {
     pub about: String,
     /// The sealed text.
     pub text: String,
+}
+
+/// What the secret of a webhook's channel is sealed for.
+pub fn webhook_secret(channel: Uuid) -> String {
+    format!("webhook/{channel}")
 }
 
 /// Whether a text was sealed; other sorts of factors keep what is no secret in the same column.
@@ -40,7 +47,12 @@ impl System<'_> {
             about: row.user_id.to_string(),
             text: row.secret,
         });
-        Ok(factors.collect())
+        let channels = notification_channel::Entity::find().order_by_asc(notification_channel::Column::Id);
+        let webhooks = channels.all(self.read()).await?.into_iter().filter_map(|row| {
+            let text = row.secret?;
+            Some(SealedSecret { place: SealedPlace::Webhook(row.id), about: webhook_secret(row.id), text })
+        });
+        Ok(factors.chain(webhooks).collect())
     }
 
     /// Puts a secret that was sealed anew in the place of the old; false if somebody changed it meanwhile. What is
@@ -52,6 +64,14 @@ impl System<'_> {
                     .col_expr(second_factor::Column::Secret, Expr::value(text))
                     .filter(second_factor::Column::Id.eq(id))
                     .filter(second_factor::Column::Secret.eq(&old.text))
+                    .exec(self.write())
+                    .await?
+            }
+            SealedPlace::Webhook(id) => {
+                notification_channel::Entity::update_many()
+                    .col_expr(notification_channel::Column::Secret, Expr::value(text))
+                    .filter(notification_channel::Column::Id.eq(id))
+                    .filter(notification_channel::Column::Secret.eq(&old.text))
                     .exec(self.write())
                     .await?
             }

@@ -170,11 +170,6 @@ impl Remote {
         String::from_utf8(body).context("the server's answer is not text")
     }
 
-    /// Sends a request and reads its answer as it is.
-    pub(crate) async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>> {
-        read_capped(self.send(request).await?).await
-    }
-
     /// Opens the live stream and calls `each` with every message until it answers false or the server ends it.
     pub(crate) async fn stream(&self, path: &str, mut each: impl FnMut(Value) -> Result<bool>) -> Result<()> {
         use futures::StreamExt as _;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use guardian_catalog::{Catalog, Channel, ChannelKind, Delivery, DeliveryState, NewDelivery, NotifyEvent, Tx};
+use guardian_catalog::{
+    Catalog, Channel, ChannelKind, Delivery, DeliveryState, NewDelivery, NotifyEvent, Tx, webhook_secret,
+};
 use guardian_identity::Identity;
 use guardian_kit::clock::Clock;
 use guardian_kit::config::{ByteSize, Duration};
@@ -144,7 +146,7 @@ impl Notifier {
     /// A new secret for a webhook: as it is shown once, and sealed for the channel `id`.
     pub async fn new_secret(&self, id: Uuid) -> Result<(String, String), guardian_identity::IdentityError> {
         let bytes = guardian_identity::random_bytes::<{ crate::webhook::SECRET_BYTES }>()?;
-        let sealed = self.inner.identity.seal(&vault_name(id), bytes.as_slice()).await?;
+        let sealed = self.inner.identity.seal(&webhook_secret(id), bytes.as_slice()).await?;
         Ok((crate::webhook::shown(bytes.as_slice()), sealed))
     }
 
@@ -219,9 +221,4 @@ impl Notifier {
         }
         None
     }
-}
-
-/// What the secret of a channel is sealed for.
-pub(crate) fn vault_name(channel: Uuid) -> String {
-    format!("webhook/{channel}")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use guardian_catalog::{CatalogError, ChannelKind, Delivery, DeliveryOutcome};
+use guardian_catalog::{CatalogError, ChannelKind, Delivery, DeliveryOutcome, webhook_secret};
 use guardian_identity::IdentityError;
 use guardian_model::{Micros, Scope};
 use tokio::sync::Semaphore;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::mail::{Letter, MailError};
 use crate::message::Message;
-use crate::notifier::{Notifier, vault_name};
+use crate::notifier::Notifier;
 use crate::webhook::{self, Outcome};
 
 /// How often the outbox is looked at without being woken.
@@ -220,7 +220,7 @@ async fn hook(notifier: &Notifier, delivery: &Delivery, message: &Message) -> Ou
     };
     let Some(url) = &channel.draft.url else { return Outcome::Refused("the channel has no receiver".to_owned()) };
     let sealed = channel.secret.as_deref().unwrap_or_default();
-    let secret = match inner.identity.unseal(&vault_name(channel.id), sealed).await {
+    let secret = match inner.identity.unseal(&webhook_secret(channel.id), sealed).await {
         Ok(secret) => secret,
         Err(error @ IdentityError::Catalog(_)) => return Outcome::Failed(error.to_string()),
         Err(_) => return Outcome::Refused("the channel's secret does not open; make a new one".to_owned()),

@@ -73,8 +73,10 @@ struct Topics {
 }
 
 impl Topics {
-    const ALL: Self = Self { alerts: true, incidents: true, changes: true, kpis: true, notifications: true, audit: false };
-    const NONE: Self = Self { alerts: false, incidents: false, changes: false, kpis: false, notifications: false, audit: false };
+    const ALL: Self =
+        Self { alerts: true, incidents: true, changes: true, kpis: true, notifications: true, audit: false };
+    const NONE: Self =
+        Self { alerts: false, incidents: false, changes: false, kpis: false, notifications: false, audit: false };
 
     fn parse(text: Option<&str>) -> ApiResult<Self> {
         let Some(text) = text else { return Ok(Self::ALL) };
@@ -88,9 +90,8 @@ impl Topics {
                 "notifications" => topics.notifications = true,
                 "audit" => topics.audit = true,
                 other => {
-                    let detail = format!(
-                        "`topics`: `{other}` is not alerts, incidents, changes, kpis, notifications or audit"
-                    );
+                    let detail =
+                        format!("`topics`: `{other}` is not alerts, incidents, changes, kpis, notifications or audit");
                     return Err(ApiError::invalid(detail));
                 }
             }
