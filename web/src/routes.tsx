@@ -11,6 +11,7 @@ import {
 import { Problem } from "@/api/client";
 import { queryClient } from "@/api/queries";
 import { Broken, NotFound } from "@/app/boundary";
+import { RANGES } from "@/app/range";
 import { search } from "@/app/search";
 import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
@@ -95,6 +96,24 @@ const alert = createRoute({
   component: lazyRouteComponent(() => import("@/pages/alert/page")),
 });
 
+const entity = createRoute({
+  getParentRoute: () => inside,
+  path: "/entities/$kind/$value",
+  validateSearch: search({ range: RANGES, from: "text", to: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/entity/page")),
+});
+const searchAll = createRoute({
+  getParentRoute: () => inside,
+  path: "/search",
+  validateSearch: search({ q: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/search/page")),
+});
+const suppressions = createRoute({
+  getParentRoute: () => inside,
+  path: "/suppressions",
+  validateSearch: search({ q: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/suppressions/page")),
+});
 const hunt = createRoute({
   getParentRoute: () => inside,
   path: "/hunt",
@@ -194,6 +213,11 @@ const incident = createRoute({
   validateSearch: search({ tab: "text" }),
   component: lazyRouteComponent(() => import("@/pages/incident/page")),
 });
+const incidentSettings = createRoute({
+  getParentRoute: () => inside,
+  path: "/incident-settings",
+  component: lazyRouteComponent(() => import("@/pages/incident-settings/page")),
+});
 const audit = createRoute({
   getParentRoute: () => inside,
   path: "/audit",
@@ -211,8 +235,12 @@ const tree = root.addChildren([
     home,
     alerts,
     alert,
+    suppressions,
+    entity,
+    searchAll,
     incidents,
     incident,
+    incidentSettings,
     hunt,
     rules,
     rule,

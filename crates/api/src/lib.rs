@@ -29,6 +29,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use cursor::Cursors;
 pub use error::{ApiError, ApiResult, Problem};
+pub use resources::TrafficCache;
 pub use resources::query::{QueryAnswer, answer};
 pub use state::{ApiSettings, ApiState, Kpis, ReplayStart, ReplayView, Replays, RuleActivity, RuleWork};
 

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::cursor::Cursors;
+use crate::resources::TrafficCache;
 
 /// Shared by all handlers; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub lake: Lake,
     /// The bytes of incidents' evidence.
     pub evidence: EvidenceStore,
+    /// Figures of the dashboard that are kept for a while.
+    pub traffic: TrafficCache,
     /// What each rule did so far.
     pub rule_stats: Arc<dyn RuleActivity>,
     /// Replays.

@@ -32,6 +32,10 @@ text_enum! {
         IncidentItem = "incident_item",
         /// Tasks that a kind of incident begins with.
         IncidentTemplate = "incident_template",
+        /// A saved view of a list.
+        View = "view",
+        /// A saved hunt.
+        Hunt = "hunt",
         /// A detection rule.
         Rule = "rule",
         /// A device that sends flows.

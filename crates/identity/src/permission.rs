@@ -98,6 +98,8 @@ permissions! {
     IncidentsRead = "incidents:read", "See incidents and everything about them.", [Admin, Operator, Viewer];
     IncidentsWrite = "incidents:write", "Make, change, merge and work on incidents.", [Admin, Operator];
     IncidentsConfigure = "incidents:configure", "Set deadlines, correlation and task templates.", [Admin];
+    ViewsUse = "views:use", "Keep views and hunts of one's own and use shared ones.", [Admin, Operator, Viewer];
+    ViewsShare = "views:share", "Share views and hunts, and change shared ones of others.", [Admin, Operator];
     FlowsRead = "flows:read", "Search flows with typed filters and see top talkers.", [Admin, Operator, Viewer];
     FlowsSql = "flows:sql", "Hunt through telemetry with SQL.", [Admin, Operator];
     RulesRead = "rules:read", "See rules and their versions.", [Admin, Operator, Viewer];
@@ -206,6 +208,8 @@ mod tests {
             "incidents:read      admin operator viewer",
             "incidents:write     admin operator",
             "incidents:configure admin",
+            "views:use           admin operator viewer",
+            "views:share         admin operator",
             "flows:read          admin operator viewer",
             "flows:sql           admin operator",
             "rules:read          admin operator viewer",

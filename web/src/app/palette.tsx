@@ -1,11 +1,13 @@
 import { Dialog } from "@base-ui/react/dialog";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Bell, CornerDownLeft, Keyboard, Languages, type LucideIcon, Moon, Rows3, Search } from "lucide-react";
-import { useId, useMemo, useState } from "react";
+import { CornerDownLeft, Keyboard, Languages, type LucideIcon, Moon, Rows3, Search } from "lucide-react";
+import { useEffect, useId, useMemo, useState } from "react";
 import { classes } from "@/ui/classes";
+import { FOUND_ICONS, type Found, type FoundKind, foundQuery, goTo } from "./found";
 import { NAVIGATION } from "./navigation";
 import { resolveTheme, usePreferences, useText } from "./preferences";
-import { useSession } from "./session";
+import { useCan, useSession } from "./session";
 import { text } from "./strings";
 
 interface Command {
@@ -28,11 +30,29 @@ export function matches(label: string, query: string): boolean {
   return true;
 }
 
+const FOUND_MAX = 12;
+const NONE: readonly Found[] = [];
+const PAUSE_MS = 180;
+
+/** A value a moment after it last changed. */
+function useSettled(value: string): string {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
+}
+
 function useCommands(query: string, onShortcuts: () => void): Command[] {
   const t = useText(text);
   const navigate = useNavigate();
   const session = useSession();
   const { preferences, setPreferences } = usePreferences();
+  const searches = useCan("alerts:read");
+  const asked = useSettled(query);
+  const { data } = useQuery({ ...foundQuery(asked, FOUND_MAX), enabled: searches && asked.trim() !== "" });
+  const items = asked.trim() === "" ? NONE : (data?.items ?? NONE);
   return useMemo(() => {
     const pages = NAVIGATION.filter((item) => !item.permission || session.permissions.includes(item.permission));
     const all: Command[] = [
@@ -67,17 +87,25 @@ function useCommands(query: string, onShortcuts: () => void): Command[] {
       { id: "shortcuts", group: "actions", label: t("shortcuts"), icon: Keyboard, run: onShortcuts },
     ];
     const found = all.filter((command) => matches(command.label, query));
-    if (query.trim()) {
-      found.push({
-        id: "alerts?q",
-        group: "results",
-        label: t("searchAlerts", { query }),
-        icon: Bell,
-        run: () => void navigate({ to: "/alerts", search: { q: query.trim() } }),
-      });
-    }
-    return found;
-  }, [query, t, navigate, session, preferences, setPreferences, onShortcuts]);
+    const q = query.trim();
+    if (!q || !searches) return found;
+    const things = items.map<Command>((item) => ({
+      id: `${item.kind}/${item.id}`,
+      group: "results",
+      label: item.title,
+      detail: item.detail,
+      icon: FOUND_ICONS[item.kind as FoundKind] ?? Search,
+      run: () => goTo(item, navigate),
+    }));
+    const everything: Command = {
+      id: "search",
+      group: "results",
+      label: t("searchAll", { query: q }),
+      icon: Search,
+      run: () => void navigate({ to: "/search", search: { q } }),
+    };
+    return [...found, ...things, everything];
+  }, [query, t, navigate, session, preferences, setPreferences, onShortcuts, items, searches]);
 }
 
 /** Everything one can go to or do, by name. */

@@ -1,5 +1,5 @@
-import { Dialog } from "@/ui/overlay";
 import { Kbd } from "@/ui/badge";
+import { Dialog } from "@/ui/overlay";
 import { NAVIGATION } from "./navigation";
 import { useText } from "./preferences";
 import { text } from "./strings";

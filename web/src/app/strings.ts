@@ -58,7 +58,7 @@ export const text = catalogue({
   actions: ["Actions", "Aktionen"],
   results: ["Found in your data", "In Ihren Daten gefunden"],
   lookUp: ["Look up {value}", "{value} nachschlagen"],
-  searchAlerts: ["Search alerts for “{query}”", "Alarme nach „{query}“ durchsuchen"],
+  searchAll: ["Search everything for “{query}”", "Alles nach „{query}“ durchsuchen"],
   notFound: ["There is no such page", "Diese Seite gibt es nicht"],
   notFoundHint: [
     "The address may be mistyped, or what it showed is gone.",

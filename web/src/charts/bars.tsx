@@ -145,12 +145,12 @@ export function Bars(props: BarsProps) {
             </div>
           )}
         </div>
-        <div aria-hidden className="num relative w-9 shrink-0 text-2xs text-text-3">
+        <div aria-hidden className="num relative w-12 shrink-0 whitespace-nowrap text-2xs text-text-3">
           <span className="absolute -top-1.5">{show(top)}</span>
           <span className="absolute top-1/2 -translate-y-1/2">{show(top / 2)}</span>
         </div>
       </div>
-      <div aria-hidden className="num relative mr-11 mt-1 h-4 text-2xs text-text-3">
+      <div aria-hidden className="num relative mr-14 mt-1 h-4 text-2xs text-text-3">
         {Array.from({ length: TICKS }, (_, i) => (
           <span
             key={i}

@@ -31,10 +31,10 @@ const SHAPES = land.features.map((country) => ({
 const PLACES = new Map(land.features.map((country) => [String(country.id), projection(geoCentroid(country))]));
 
 export interface Arc {
-  /** ISO 3166 alpha-2. */
-  country: string;
+  /** ISO 3166 alpha-2, both ends. */
+  from: string;
+  to: string;
   weight: number;
-  inbound: boolean;
 }
 
 /** A bow between two points, bent upwards. */
@@ -43,45 +43,52 @@ function bow([x1, y1]: [number, number], [x2, y2]: [number, number]): string {
   return `M${x1.toFixed(1)} ${y1.toFixed(1)}Q${((x1 + x2) / 2).toFixed(1)} ${((y1 + y2) / 2 - lift).toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`;
 }
 
-/** Countries with bows to or from the own one. A table beside it says the same in words. */
-export default function World({ arcs, home }: { arcs: readonly Arc[]; home: string | null }) {
+const place = (country: string) => PLACES.get(NUMERIC[country] ?? "") ?? null;
+
+/** Countries by their traffic, with bows from senders to receivers. A table beside it says the same in words. */
+export default function World({ arcs }: { arcs: readonly Arc[] }) {
   const top = Math.max(1, ...arcs.map((arc) => arc.weight));
-  const seen = new Map(arcs.map((arc) => [NUMERIC[arc.country] ?? "", arc]));
-  const centre = home ? PLACES.get(NUMERIC[home] ?? "") : null;
+  const sums = new Map<string, number>();
+  for (const { from, to, weight } of arcs) {
+    for (const country of [from, to]) {
+      const id = NUMERIC[country] ?? "";
+      sums.set(id, (sums.get(id) ?? 0) + weight);
+    }
+  }
+  const most = Math.max(1, ...sums.values());
   return (
     <svg aria-hidden viewBox={`0 0 ${WIDTH} ${HEIGHT}`} className="block h-auto w-full">
       {SHAPES.map((shape, index) => {
-        const arc = seen.get(shape.id);
+        const sum = sums.get(shape.id);
         return (
           <path
             key={`${shape.id}-${index}`}
             d={shape.d}
-            fill={arc ? (arc.inbound ? "var(--high-fill)" : "var(--accent)") : "var(--land)"}
-            fillOpacity={arc ? 0.25 + 0.5 * (arc.weight / top) : 1}
+            fill={sum ? "var(--accent)" : "var(--land)"}
+            fillOpacity={sum ? 0.22 + 0.5 * (sum / most) : 1}
             stroke="var(--land-line)"
             strokeWidth="0.5"
           />
         );
       })}
-      {centre &&
-        arcs.map((arc) => {
-          const end = PLACES.get(NUMERIC[arc.country] ?? "");
-          if (!end || arc.country === home) return null;
-          return (
+      {arcs.map((arc) => {
+        const start = place(arc.from);
+        const end = place(arc.to);
+        if (!start || !end) return null;
+        const share = arc.weight / top;
+        return (
+          <g key={`${arc.from}-${arc.to}`} opacity={0.45 + 0.5 * share}>
             <path
-              key={`${arc.country}-${arc.inbound}`}
-              d={arc.inbound ? bow(end, centre) : bow(centre, end)}
+              d={bow(start, end)}
               fill="none"
-              stroke={arc.inbound ? "var(--high)" : "var(--accent-strong)"}
-              strokeWidth={0.8 + 2 * (arc.weight / top)}
+              stroke="var(--high)"
+              strokeWidth={0.8 + 2.2 * share}
               strokeLinecap="round"
-              opacity="0.75"
             />
-          );
-        })}
-      {centre && (
-        <circle cx={centre[0]} cy={centre[1]} r="4" fill="var(--accent)" stroke="var(--surface)" strokeWidth="1.500" />
-      )}
+            <circle cx={end[0]} cy={end[1]} r={1.6 + 1.6 * share} fill="var(--high)" />
+          </g>
+        );
+      })}
     </svg>
   );
 }

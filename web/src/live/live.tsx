@@ -10,6 +10,7 @@ import {
   useSyncExternalStore,
 } from "react";
 import { currentTenant } from "@/api/client";
+import { freshen } from "@/api/list";
 import { type Kpis, type LiveMessage, type LiveState, Stream } from "./stream";
 
 /** Lists are loaded again at most this often, however many changes come in. */
@@ -75,7 +76,7 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       timer = null;
       const names = [...stale];
       stale.clear();
-      for (const name of names) void client.invalidateQueries({ queryKey: [name] });
+      freshen(client, names, false);
     };
     const onMessage = (message: LiveMessage) => {
       if (message.type === "kpis") {

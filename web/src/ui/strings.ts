@@ -40,4 +40,13 @@ export const text = catalogue({
   copied: ["Copied", "Kopiert"],
   dismiss: ["Dismiss", "Ausblenden"],
   undo: ["Undo", "Rückgängig"],
+  behind: ["Something changed; load from the top", "Es hat sich etwas geändert; von oben laden"],
+  selected: ["{n} selected", "{n} ausgewählt"],
+  allSelected: ["All {n} that match are selected", "Alle {n} passenden sind ausgewählt"],
+  selectAllMatching: ["Select all {n} that match", "Alle {n} passenden auswählen"],
+  clearSelection: ["Clear selection", "Auswahl aufheben"],
+  progress: ["{n} changed so far…", "Bisher {n} geändert …"],
+  save: ["Save", "Speichern"],
+  edit: ["Edit", "Bearbeiten"],
+  remove: ["Remove", "Entfernen"],
 });

@@ -34,6 +34,7 @@ export async function call<T>(
 
 /** Makes an account with the password of these tests, as whoever is signed in: an administrator. */
 export async function addPerson(page: Page, name: string, role: string): Promise<void> {
+  await call(page.request, "POST", "/session/proof", { password: PASSWORD });
   await call(page.request, "POST", "/users", { name, display_name: name, role, password: PASSWORD });
 }
 
@@ -58,4 +59,25 @@ export function appCode(secret: string, steps = 0): string {
   const tag = createHmac("sha1", key).update(counter).digest();
   const number = tag.readUInt32BE((tag[19] ?? 0) & 15) & 0x7fff_ffff;
   return String(number % 1_000_000).padStart(6, "0");
+}
+
+/** From now on alerts stay alone until somebody makes an incident of them; as whoever is signed in: an administrator. */
+export async function leaveAlertsAlone(page: Page): Promise<void> {
+  const settings = await call<{ version: number; correlation: object }>(page.request, "GET", "/incident-settings");
+  const correlation = { ...settings.correlation, enabled: false };
+  await call(page.request, "PUT", "/incident-settings", { ...settings, correlation });
+}
+
+/** Waits until so many open alerts belong to no incident; their ids, newest first. */
+export async function freeAlerts(page: Page, n: number): Promise<string[]> {
+  let ids: string[] = [];
+  await expect
+    .poll(async () => {
+      const path = "/alerts?incident=none&status=open&limit=50&sort=newest";
+      const { items } = await call<{ items: { id: string }[] }>(page.request, "GET", path);
+      ids = items.map((alert) => alert.id);
+      return ids.length;
+    })
+    .toBeGreaterThanOrEqual(n);
+  return ids;
 }

@@ -33,16 +33,11 @@ function ready(server: ChildProcess): Promise<string> {
   });
 }
 
-/** Where the preview listens, unless E2E_PREVIEW names another port. */
-const PREVIEW_PORT = 18_599;
-
 /** With E2E_PREVIEW, `dist/` is tested before it is compiled into the program: the API stays the program's. */
 async function preview(server: string): Promise<string> {
   process.env.GUARDIAN_SERVER = server;
   const vite = await import("vite");
-  const asked = Number(process.env.E2E_PREVIEW);
-  const port = asked > 1_024 ? asked : PREVIEW_PORT;
-  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port, strictPort: true } });
+  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 0 } });
   // The program would take the variable for itself.
   delete process.env.GUARDIAN_SERVER;
   return shown.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? server;

@@ -153,8 +153,8 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
     let which = FlowQuery { filter: query.filter, from: query.from, to: query.to, ..FlowQuery::default() };
     let condition = condition(&which, state.clock.now())?;
     let sql = format!(
-        "SELECT \"{column}\", sum(bytes + coalesce(rev_bytes, 0)) AS total_bytes, \
-         sum(packets + coalesce(rev_packets, 0)) AS total_packets, count(*) AS total_flows \
+        "SELECT \"{column}\", sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes, \
+         sum(packets + coalesce(rev_packets, CAST(0 AS BIGINT UNSIGNED))) AS total_packets, count(*) AS total_flows \
          FROM flows WHERE {condition} GROUP BY \"{column}\" ORDER BY total_{metric} DESC LIMIT {n}"
     );
     Ok(Json(TopList { items: objects(run(&state, &scope, &sql, n, SECONDS).await?) }))
@@ -235,7 +235,7 @@ async fn histogram(
     let condition = condition(&which, now)?;
     let sql = format!(
         "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, count(*) AS total_flows, \
-         sum(bytes + coalesce(rev_bytes, 0)) AS total_bytes FROM flows WHERE {condition} GROUP BY 1 ORDER BY 1"
+         sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes FROM flows WHERE {condition} GROUP BY 1 ORDER BY 1"
     );
     let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
     let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();

@@ -5,6 +5,9 @@ mod alert_figures;
 mod alerts;
 mod api_keys;
 mod audit;
+mod dashboard;
+mod dashboard_traffic;
+mod entities;
 mod exporters;
 mod factors;
 mod flows;
@@ -22,6 +25,8 @@ pub(crate) mod query;
 mod replays;
 mod roles;
 mod rules;
+mod saved;
+mod search;
 mod security;
 mod session;
 mod stream;
@@ -60,6 +65,10 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     incident_evidence::routes,
     incident_merges::routes,
     incident_templates::routes,
+    entities::routes,
+    saved::routes,
+    dashboard::routes,
+    search::routes,
     flows::routes,
     query::routes,
     rules::routes,
@@ -69,4 +78,5 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     system::routes,
 ];
 
+pub use dashboard_traffic::TrafficCache;
 pub(crate) use system::probes;

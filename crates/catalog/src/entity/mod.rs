@@ -28,6 +28,7 @@ pub(crate) mod refresh_token;
 pub(crate) mod role;
 pub(crate) mod rule;
 pub(crate) mod rule_version;
+pub(crate) mod saved;
 pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod setting;
@@ -75,6 +76,7 @@ tenant_owned!(
     membership,
     role,
     rule,
+    saved,
     setting,
     suppression,
     undo

@@ -265,6 +265,24 @@ impl Scoped<'_> {
         Ok(counts)
     }
 
+    /// How long it took on average, in seconds, until somebody looked at the incidents that somebody looked at from
+    /// `from` to `to`; none when there were none. Those of replays do not count.
+    pub async fn acknowledge_seconds(&self, from: Micros, to: Micros) -> Result<Option<f64>, CatalogError> {
+        // The average of whole numbers is a decimal to PostgreSQL.
+        let average = "CAST(AVG(\"incidents\".\"triaged_at\" - \"incidents\".\"created\") AS DOUBLE PRECISION)";
+        let found: Option<Option<f64>> = self
+            .select::<incident::Entity>()
+            .filter(incident::Column::TriagedAt.gte(from.0))
+            .filter(incident::Column::TriagedAt.lt(to.0))
+            .filter(incident::Column::Replay.is_null())
+            .select_only()
+            .column_as(Expr::cust(average), "seconds")
+            .into_tuple()
+            .one(self.conn())
+            .await?;
+        Ok(found.flatten().map(|micros| micros / Micros::SECOND as f64))
+    }
+
     /// What a list with this filter could be narrowed to.
     pub async fn incident_facets(&self, filter: &IncidentFilter) -> Result<IncidentFacets, CatalogError> {
         use incident::Column as C;

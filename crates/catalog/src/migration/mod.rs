@@ -5,6 +5,7 @@ mod build;
 mod m20261122_identity;
 mod m20261122_incidents;
 mod m20261122_initial;
+mod m20261122_saved;
 mod m20261122_triage;
 
 use sea_orm::{
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_identity::Migration),
             Box::new(m20261122_triage::Migration),
             Box::new(m20261122_incidents::Migration),
+            Box::new(m20261122_saved::Migration),
         ]
     }
 }

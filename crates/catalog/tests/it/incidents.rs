@@ -94,6 +94,8 @@ pub(crate) async fn the_workflow_is_kept_and_edits_never_overwrite(db: &Db) {
     let told: Vec<_> = told.iter().map(|e| e.text.as_str()).collect();
     assert_eq!(told, ["opened", "new \u{2192} triaged", "triaged \u{2192} closed", "closed \u{2192} reopened"]);
     assert_eq!(scoped.incident_by_number(HOME, 1).await.unwrap().id, made.id);
+    assert_eq!(scoped.acknowledge_seconds(START, START + Micros::HOUR).await.unwrap(), Some(60.0));
+    assert_eq!(scoped.acknowledge_seconds(START - Micros::HOUR, START).await.unwrap(), None);
 }
 
 pub(crate) async fn alerts_join_once_leave_and_split(db: &Db) {

@@ -7,6 +7,7 @@ mod accounts;
 mod alerts;
 mod incidents;
 mod logs;
+mod saved;
 mod schema;
 mod support;
 mod tenancy;
@@ -64,6 +65,7 @@ on_both![
     incidents::incidents_are_found_and_ordered,
     incidents::incidents_change_in_bulk_and_back,
     incidents::followers_and_auditors_hear_of_it,
+    saved::what_is_kept_is_ones_own_until_it_is_shared,
     logs::numbers_have_no_gaps_under_concurrent_writers,
     logs::what_is_not_committed_leaves_no_trace,
     logs::a_follower_misses_and_repeats_nothing,

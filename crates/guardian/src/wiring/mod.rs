@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
-use guardian_api::{ApiSettings, ApiState, Cursors};
+use guardian_api::{ApiSettings, ApiState, Cursors, TrafficCache};
 use guardian_catalog::Catalog;
 use guardian_identity::{Identity, IdentityConfig, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
@@ -248,6 +248,7 @@ impl Ground {
         let app = guardian_api::router(ApiState {
             catalog: self.catalog.clone(),
             evidence: EvidenceStore::new(config.data.join("evidence")),
+            traffic: TrafficCache::default(),
             identity,
             lake: self.lake.clone(),
             rule_stats: Arc::new(activity),

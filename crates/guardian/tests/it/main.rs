@@ -17,6 +17,7 @@ mod headers;
 mod http;
 mod incidents;
 mod live;
+mod overview;
 mod reference;
 mod rules;
 mod triage;

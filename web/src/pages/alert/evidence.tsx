@@ -1,63 +1,94 @@
 import { useMemo } from "react";
+import type { Schema } from "@/api/client";
+import { EntityLink } from "@/app/entity-link";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
+import type { Alert } from "@/pages/alerts/data";
 import { text } from "@/pages/alerts/strings";
 import { PROTOCOLS } from "@/pages/hunt/cell";
-import type { Schema } from "@/api/client";
+import { Panel } from "@/ui/panel";
+import { Table } from "@/ui/table";
 
-type Event = Record<string, unknown>;
 type Row = Schema<"EvidenceView">;
+
+const idOf = (row: Pick<Row, "batch" | "row">) => `${row.batch}-${row.row}`;
 
 function protocol(value: unknown): string {
   return typeof value === "number" ? (PROTOCOLS[value] ?? String(value)) : "–";
 }
 
-function end(address: unknown, port: unknown): string {
-  if (address === undefined) return "–";
-  return port === undefined || port === null ? String(address) : `${String(address)}:${String(port)}`;
+function End({ address, port }: { address: unknown; port: unknown }) {
+  if (address === undefined || address === null) return <>–</>;
+  return (
+    <span className="mono">
+      <EntityLink kind="ip" value={String(address)} />
+      {port === undefined || port === null ? "" : `:${String(port)}`}
+    </span>
+  );
 }
 
 /** The events that an alert keeps: who spoke with whom, when and how much. */
-export function Evidence({ events }: { events: readonly Row[] }) {
+export function Evidence({ alert }: { alert: Alert }) {
   const t = useText(text);
   const format = useFormat();
-  const rows = useMemo(
-    () => events.map((row) => ({ id: `${row.batch}-${row.row}`, event: row.event as Event })),
-    [events],
-  );
-  if (rows.length === 0) return <p className="m-0 px-4 pb-4 text-sm text-text-3">{t("noEvidence")}</p>;
-  const head = "px-4 py-2 text-left text-xs font-medium text-text-3 whitespace-nowrap";
-  const cell = "px-4 py-1.5 whitespace-nowrap";
+  const rows = useMemo(() => alert.evidence ?? [], [alert.evidence]);
+  const value = (row: Row, name: string) => (row.event as Record<string, unknown>)[name];
   return (
-    <section aria-label={t("evidence")} tabIndex={0} className="max-h-[420px] overflow-auto">
-      <table className="w-full border-collapse text-sm">
-        <thead className="sticky top-0 bg-surface">
-          <tr className="border-b border-line">
-            <th className={head}>{t("time")}</th>
-            <th className={head}>{t("from")}</th>
-            <th className={head}>{t("to")}</th>
-            <th className={head}>{t("protocol")}</th>
-            <th className={`${head} text-right`}>{t("packets")}</th>
-            <th className={`${head} text-right`}>{t("bytes")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ id, event }) => (
-            <tr key={id} className="border-b border-line last:border-0 hover:bg-hover">
-              <td className={`${cell} num text-text-2`}>{event.start ? format.time(String(event.start)) : "–"}</td>
-              <td className={`${cell} mono`}>{end(event.src_ip, event.src_port)}</td>
-              <td className={`${cell} mono`}>{end(event.dst_ip, event.dst_port)}</td>
-              <td className={`${cell} text-text-2`}>{protocol(event.protocol)}</td>
-              <td className={`${cell} num text-right`}>
-                {typeof event.packets === "number" ? format.number(event.packets) : "–"}
-              </td>
-              <td className={`${cell} num text-right`}>
-                {typeof event.bytes === "number" ? format.bytes(event.bytes) : "–"}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+    <Panel
+      title={t("evidence")}
+      flush
+      aside={<span className="text-xs text-text-3">{t("evidenceCount", { n: rows.length })}</span>}
+    >
+      {rows.length === 0 ? (
+        <p className="m-0 px-4 pb-4 text-sm text-text-3">{t("noEvidence")}</p>
+      ) : (
+        <Table
+          label={t("evidence")}
+          className="max-h-[420px]"
+          rows={rows}
+          rowId={idOf}
+          heads={[
+            {
+              id: "time",
+              label: t("time"),
+              cell: (row) => (
+                <span className="num text-text-2">
+                  {value(row, "start") ? format.time(String(value(row, "start"))) : "–"}
+                </span>
+              ),
+            },
+            {
+              id: "from",
+              label: t("from"),
+              cell: (row) => <End address={value(row, "src_ip")} port={value(row, "src_port")} />,
+            },
+            {
+              id: "to",
+              label: t("to"),
+              cell: (row) => <End address={value(row, "dst_ip")} port={value(row, "dst_port")} />,
+            },
+            { id: "protocol", label: t("protocol"), cell: (row) => protocol(value(row, "protocol")) },
+            {
+              id: "packets",
+              label: t("packets"),
+              end: true,
+              cell: (row) => {
+                const packets = value(row, "packets");
+                return typeof packets === "number" ? format.number(packets) : "–";
+              },
+            },
+            {
+              id: "bytes",
+              label: t("bytes"),
+              end: true,
+              cell: (row) => {
+                const bytes = value(row, "bytes");
+                return typeof bytes === "number" ? format.bytes(bytes) : "–";
+              },
+            },
+          ]}
+        />
+      )}
+    </Panel>
   );
 }

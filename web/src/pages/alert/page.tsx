@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { ArrowLeft } from "lucide-react";
 import { api, must } from "@/api/client";
+import { EntityLink } from "@/app/entity-link";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
@@ -65,7 +66,7 @@ function Detail({ alert }: { alert: Alert }) {
           <div className="mt-2 flex flex-wrap items-center gap-x-4 gap-y-1.5">
             <SeverityMark severity={alert.severity} />
             <AlertStatus status={alert.status} />
-            <span className="mono text-text-2">{alert.entity}</span>
+            <EntityLink kind={alert.entity_kind} value={alert.entity} className="!text-text-2" />
             {alert.replay && <Badge tone="medium">{alert.replay}</Badge>}
             {alert.retro && <Badge tone="low">{t("sourceRetro")}</Badge>}
           </div>
@@ -87,15 +88,7 @@ function Detail({ alert }: { alert: Alert }) {
               <Measures measures={alert.measures} />
             </Panel>
           )}
-          <Panel
-            title={t("evidence")}
-            flush
-            aside={
-              <span className="text-xs text-text-3">{t("evidenceCount", { n: alert.evidence?.length ?? 0 })}</span>
-            }
-          >
-            <Evidence events={alert.evidence ?? []} />
-          </Panel>
+          <Evidence alert={alert} />
         </div>
         <div className="flex min-w-0 flex-col gap-4">
           {alert.next_steps.length > 0 && (
@@ -115,12 +108,7 @@ function Detail({ alert }: { alert: Alert }) {
           <Panel title={t("facts")}>
             <Facts
               items={[
-                [
-                  t("entity"),
-                  <span key="e" className="mono">
-                    {alert.entity}
-                  </span>,
-                ],
+                [t("entity"), <EntityLink key="e" kind={alert.entity_kind} value={alert.entity} />],
                 [
                   t("group"),
                   alert.group && (
@@ -134,6 +122,25 @@ function Detail({ alert }: { alert: Alert }) {
                   <span key="n" className="num">
                     {format.number(alert.count)}
                   </span>,
+                ],
+                [
+                  t("rule"),
+                  <Link
+                    key="r"
+                    to="/rules/$id"
+                    params={{ id: alert.rule_id }}
+                    className="text-text no-underline hover:text-accent"
+                  >
+                    {alert.title}
+                  </Link>,
+                ],
+                [
+                  t("incident"),
+                  alert.incident && (
+                    <Link key="i" to="/incidents/$id" params={{ id: alert.incident }} className="text-accent">
+                      {t("openIncident")}
+                    </Link>
+                  ),
                 ],
                 [t("first"), <At key="f" time={alert.first_seen} />],
                 [

@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { useText } from "@/app/preferences";
-import { catalogue } from "@/i18n/text";
 import { useFormat } from "@/i18n/format";
+import { catalogue } from "@/i18n/text";
 import type { AlertSearch } from "./search";
 
 const text = catalogue({
@@ -10,9 +10,8 @@ const text = catalogue({
   entity: ["Entity", "Entität"],
   attack: ["Technique", "Technik"],
   time: ["Time", "Zeit"],
-  assignee: ["Assignee", "Zuständig"],
-  me: ["me", "ich"],
-  none: ["nobody", "niemand"],
+  incident: ["Incident", "Vorfall"],
+  none: ["none", "keiner"],
 });
 
 /** Filters that came by a link or a brush, each with its way out. */
@@ -23,8 +22,9 @@ export function Chips({ state, onChange }: { state: AlertSearch; onChange: (part
   if (state.rule) chips.push([t("rule"), state.rule, { rule: undefined }]);
   if (state.entity) chips.push([t("entity"), state.entity, { entity: undefined }]);
   if (state.attack) chips.push([t("attack"), state.attack.toUpperCase(), { attack: undefined }]);
-  if (state.assignee)
-    chips.push([t("assignee"), state.assignee === "me" ? t("me") : t("none"), { assignee: undefined }]);
+  if (state.incident) {
+    chips.push([t("incident"), state.incident === "none" ? t("none") : state.incident, { incident: undefined }]);
+  }
   if (state.from && state.to) {
     chips.push([
       t("time"),

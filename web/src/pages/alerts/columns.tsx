@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
+import { EntityLink } from "@/app/entity-link";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { AlertStatus, Badge, SeverityMark } from "@/ui/badge";
@@ -58,7 +59,7 @@ export function useAlertColumns(): readonly Column<Alert>[] {
         label: t("columnEntity"),
         width: 150,
         sort: "entity",
-        cell: (a) => <span className="mono">{a.entity}</span>,
+        cell: (a) => <EntityLink kind={a.entity_kind} value={a.entity} />,
         value: (a) => a.entity,
       },
       {

@@ -1,9 +1,10 @@
 import { api, must, type Schema } from "@/api/client";
+import type { PagedQuery } from "@/api/list";
 import type { AlertSearch } from "./search";
 
 export type Alert = Schema<"AlertView">;
-const PAGE = 200;
-const EXPORT_PAGE = 500;
+/** As many as the API gives at once. */
+const PAGE = 500;
 
 /** The query of the API that belongs to the state in the URL. */
 export function alertQuery(state: AlertSearch) {
@@ -17,6 +18,7 @@ export function alertQuery(state: AlertSearch) {
     ...(state.attack ? { attack: state.attack } : {}),
     ...(state.replay ? { replay: state.replay } : {}),
     ...(state.assignee ? { assignee: state.assignee } : {}),
+    ...(state.incident ? { incident: state.incident } : {}),
     ...(state.snoozed ? { snoozed: state.snoozed } : {}),
     ...(state.suppressed ? { suppressed: state.suppressed } : {}),
     ...(state.from ? { from: state.from } : {}),
@@ -24,42 +26,24 @@ export function alertQuery(state: AlertSearch) {
   };
 }
 
-export function alertsQuery(state: AlertSearch) {
+export function alertsQuery(state: AlertSearch): PagedQuery<Alert> {
+  const first = { ...alertQuery(state), sort: state.sort ?? "activity", limit: PAGE };
   return {
-    queryKey: ["alerts", "list", state],
-    queryFn: ({ pageParam }: { pageParam: string | null }) =>
-      must(
-        api.GET("/api/v1/alerts", {
-          params: {
-            query: pageParam
-              ? { cursor: pageParam, limit: PAGE }
-              : { ...alertQuery(state), sort: state.sort ?? "activity", limit: PAGE },
-          },
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page: { next_cursor?: string | null }) => page.next_cursor ?? null,
+    queryKey: ["alerts", "list", { ...state, group: undefined }],
+    load: (cursor) => must(api.GET("/api/v1/alerts", { params: { query: cursor ? { cursor, limit: PAGE } : first } })),
   };
 }
 
 export function alertCountsQuery(state: AlertSearch) {
   return {
-    queryKey: ["alerts", "counts", { ...state, sort: undefined }],
+    queryKey: ["alerts", "counts", { ...state, sort: undefined, group: undefined }],
     queryFn: () => must(api.GET("/api/v1/alerts/counts", { params: { query: alertQuery(state) } })),
   };
 }
 
-/** Every alert that the filter finds, page by page. */
-export async function* alertPages(state: AlertSearch): AsyncGenerator<Alert[]> {
-  let cursor: string | null = null;
-  do {
-    const query: Record<string, string | number> = cursor
-      ? { cursor, limit: EXPORT_PAGE }
-      : { ...alertQuery(state), sort: state.sort ?? "activity", limit: EXPORT_PAGE };
-    const page: { items: Alert[]; next_cursor?: string | null } = await must(
-      api.GET("/api/v1/alerts", { params: { query } }),
-    );
-    yield page.items;
-    cursor = page.next_cursor ?? null;
-  } while (cursor);
+export function alertGroupsQuery(state: AlertSearch, by: "rule" | "entity" | "incident") {
+  return {
+    queryKey: ["alerts", "groups", by, { ...state, sort: undefined, group: undefined }],
+    queryFn: () => must(api.GET("/api/v1/alerts/groups", { params: { query: { ...alertQuery(state), by } } })),
+  };
 }

@@ -1,5 +1,7 @@
 import { search } from "@/app/search";
 
+export const GROUPINGS = ["rule", "entity", "incident"] as const;
+
 /** The state of the list of alerts, as it stands in the URL. */
 export const alertSearch = search({
   q: "text",
@@ -9,9 +11,11 @@ export const alertSearch = search({
   entity: "text",
   attack: "text",
   assignee: ["me", "none"],
-  snoozed: ["only"],
-  suppressed: ["only"],
+  incident: "text",
+  snoozed: ["only", "exclude"],
+  suppressed: ["only", "include"],
   replay: ["exclude", "only"],
+  group: GROUPINGS,
   from: "text",
   to: "text",
   sort: "text",

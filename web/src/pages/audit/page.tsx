@@ -5,7 +5,7 @@ import { useCallback, useMemo, useRef, useState } from "react";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { RANGES, rangeText } from "@/app/range";
-import { useSlowText } from "@/pages/alerts/page";
+import { useSlowText } from "@/app/slow-text";
 import { Button, IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Input, SearchBox, Select } from "@/ui/form";

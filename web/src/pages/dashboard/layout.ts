@@ -1,64 +1,93 @@
 import type { ComponentType } from "react";
-import type { Range } from "@/app/range";
 import type { PlainKey } from "@/i18n/text";
-import { Attack } from "./attack";
+import type { TileProps } from "./data";
 import { Figures } from "./figures";
+import { Health } from "./health";
 import { CountryMap } from "./map";
 import type { text } from "./strings";
-import { Feed, Health, Talkers, Traffic, Volume } from "./tiles";
+import { Attack, Feed, Incidents, Rules, Talkers, Traffic, Volume } from "./tiles";
+
+/** Widths of a tile, in twelfths of a wide screen. */
+export const WIDTHS = [4, 6, 8, 12] as const;
+export type Width = (typeof WIDTHS)[number];
+
+export const SPAN_CLASSES: Record<Width, string> = {
+  4: "xl:col-span-4",
+  6: "xl:col-span-6",
+  8: "xl:col-span-8",
+  12: "xl:col-span-12",
+};
 
 export interface Tile {
   id: PlainKey<typeof text>;
-  view: ComponentType<{ range: Range }>;
-  /** Width in twelfths, on wide screens. */
-  span: string;
+  view: ComponentType<TileProps>;
+  width: Width;
+  /** Rows that it may fill beside others. */
+  tall?: boolean;
   permission?: string;
 }
 
 /** Every tile there is, in the standard order. */
 export const TILES: readonly Tile[] = [
-  { id: "figures", view: Figures, span: "xl:col-span-12" },
-  { id: "volume", view: Volume, span: "xl:col-span-8", permission: "alerts:read" },
-  { id: "feed", view: Feed, span: "xl:col-span-4 xl:row-span-2", permission: "alerts:read" },
-  { id: "traffic", view: Traffic, span: "xl:col-span-8", permission: "flows:read" },
-  { id: "map", view: CountryMap, span: "xl:col-span-8", permission: "flows:read" },
-  { id: "talkers", view: Talkers, span: "xl:col-span-4", permission: "flows:read" },
-  { id: "attack", view: Attack, span: "xl:col-span-8", permission: "alerts:read" },
-  { id: "health", view: Health, span: "xl:col-span-4", permission: "status:read" },
+  { id: "figures", view: Figures, width: 12 },
+  { id: "volume", view: Volume, width: 8, permission: "alerts:read" },
+  { id: "feed", view: Feed, width: 4, tall: true, permission: "alerts:read" },
+  { id: "traffic", view: Traffic, width: 8, permission: "flows:read" },
+  { id: "map", view: CountryMap, width: 8, permission: "flows:read" },
+  { id: "talkers", view: Talkers, width: 4, permission: "flows:read" },
+  { id: "attack", view: Attack, width: 8, permission: "alerts:read" },
+  { id: "health", view: Health, width: 4, permission: "status:read" },
+  { id: "rules", view: Rules, width: 6, permission: "alerts:read" },
+  { id: "incidents", view: Incidents, width: 6, permission: "incidents:read" },
 ];
 
-const KEY = "guardian.dashboard";
-
+/** How one person arranged the tiles. */
 export interface Layout {
-  order: string[];
-  hidden: string[];
+  order: readonly string[];
+  hidden: readonly string[];
+  widths: Readonly<Record<string, Width>>;
+  /** Seconds between two refreshes; 0 leaves it to what arrives live and to the button. */
+  refresh: number;
 }
 
-export const STANDARD: Layout = { order: TILES.map((tile) => tile.id), hidden: [] };
+export const REFRESHES = [0, 30, 60, 300] as const;
+export const STANDARD: Layout = { order: TILES.map((tile) => tile.id), hidden: [], widths: {}, refresh: 60 };
 
-export function loadLayout(): Layout {
-  try {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? "null") as Partial<Layout> | null;
-    if (!stored || !Array.isArray(stored.order) || !Array.isArray(stored.hidden)) return STANDARD;
-    // A tile that is new since then comes last.
-    const missing = STANDARD.order.filter((id) => !stored.order?.includes(id));
-    return { order: [...stored.order, ...missing], hidden: stored.hidden };
-  } catch {
-    return STANDARD;
-  }
+const names = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((id) => TILES.some((tile) => tile.id === id)) : [];
+
+/** A sound layout of whatever was kept: a tile that is new since then comes last. */
+export function readLayout(stored: unknown): Layout {
+  if (typeof stored !== "object" || stored === null) return STANDARD;
+  const kept = stored as Record<string, unknown>;
+  const order = [...new Set(names(kept.order))];
+  const widths = Object.entries((kept.widths ?? {}) as Record<string, unknown>).filter(([, width]) =>
+    WIDTHS.includes(width as Width),
+  );
+  return {
+    order: [...order, ...STANDARD.order.filter((id) => !order.includes(id))],
+    hidden: names(kept.hidden),
+    widths: Object.fromEntries(widths) as Record<string, Width>,
+    refresh: REFRESHES.includes(kept.refresh as 0) ? (kept.refresh as number) : STANDARD.refresh,
+  };
 }
 
-export function storeLayout(layout: Layout): void {
-  localStorage.setItem(KEY, JSON.stringify(layout));
-}
-
-/** The order with one tile moved by one place. */
-export function moved(order: readonly string[], id: string, step: -1 | 1): string[] {
+/** The order with one tile put before another, or after it when it comes from above. */
+export function moved(order: readonly string[], id: string, to: string): string[] {
   const from = order.indexOf(id);
-  const to = from + step;
-  if (from < 0 || to < 0 || to >= order.length) return [...order];
-  const next = [...order];
-  next.splice(from, 1);
-  next.splice(to, 0, id);
+  const target = order.indexOf(to);
+  if (from < 0 || target < 0) return [...order];
+  const next = order.filter((other) => other !== id);
+  next.splice(target, 0, id);
   return next;
+}
+
+/** The tile that is shown before or after one, where there is one. */
+export function neighbour(shown: readonly string[], id: string, step: -1 | 1): string | undefined {
+  const at = shown.indexOf(id);
+  return at < 0 ? undefined : shown[at + step];
+}
+
+export function wider(width: Width): Width {
+  return WIDTHS[(WIDTHS.indexOf(width) + 1) % WIDTHS.length] ?? 12;
 }

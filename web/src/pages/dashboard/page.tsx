@@ -1,121 +1,146 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { ArrowDown, ArrowUp, LayoutGrid, RefreshCw } from "lucide-react";
-import { useState } from "react";
+import { LayoutGrid, RefreshCw } from "lucide-react";
+import { useMemo, useState } from "react";
+import { freshen } from "@/api/list";
+import { useKept } from "@/app/kept";
 import { useText } from "@/app/preferences";
-import { RANGES, rangeText } from "@/app/range";
+import { rangeText } from "@/app/range";
 import { useSession } from "@/app/session";
-import { catalogue } from "@/i18n/text";
-import { Button, IconButton } from "@/ui/button";
-import { Select, Switch } from "@/ui/form";
-import { Dialog } from "@/ui/overlay";
+import { useFormat } from "@/i18n/format";
+import { IconButton } from "@/ui/button";
+import { classes } from "@/ui/classes";
+import { Select } from "@/ui/form";
 import { PageHeader } from "@/ui/panel";
-import { type Layout, loadLayout, moved, STANDARD, storeLayout, TILES } from "./layout";
+import { Loaded } from "@/ui/state";
+import { Arrangeable, ArrangeBar } from "./arrange";
+import { dashboardQuery } from "./data";
+import { type Layout, REFRESHES, readLayout, SPAN_CLASSES, TILES } from "./layout";
+import { type DashboardSearch, SPANS } from "./search";
 import { text } from "./strings";
 
-const more = catalogue({ refresh: ["Refresh", "Aktualisieren"] });
-
-function Arrange({
-  open,
-  onClose,
+function Tools({
+  state,
   layout,
-  onChange,
+  onState,
+  onLayout,
+  onArrange,
+  busy,
 }: {
-  open: boolean;
-  onClose: () => void;
+  state: DashboardSearch;
   layout: Layout;
-  onChange: (layout: Layout) => void;
+  onState: (part: Partial<DashboardSearch>) => void;
+  onLayout: (layout: Layout) => void;
+  onArrange: () => void;
+  busy: boolean;
 }) {
   const t = useText(text);
+  const r = useText(rangeText);
+  const format = useFormat();
+  const client = useQueryClient();
   return (
-    <Dialog
-      open={open}
-      onClose={onClose}
-      title={t("arrange")}
-      description={t("arrangeHint")}
-      footer={<Button onClick={() => onChange(STANDARD)}>{t("reset")}</Button>}
-    >
-      <ol className="m-0 flex list-none flex-col p-0">
-        {layout.order.map((id) => {
-          const tile = TILES.find((known) => known.id === id);
-          if (!tile) return null;
-          const shown = !layout.hidden.includes(id);
-          return (
-            <li key={id} className="flex items-center gap-3 border-b border-line py-1.5 text-sm last:border-0">
-              <Switch
-                label={t("show", { name: t(tile.id) })}
-                checked={shown}
-                onChange={(on) =>
-                  onChange({
-                    ...layout,
-                    hidden: on ? layout.hidden.filter((other) => other !== id) : [...layout.hidden, id],
-                  })
-                }
-              />
-              <span className="flex-1">{t(tile.id)}</span>
-              <IconButton
-                label={`${t("up")}: ${t(tile.id)}`}
-                icon={ArrowUp}
-                onClick={() => onChange({ ...layout, order: moved(layout.order, id, -1) })}
-              />
-              <IconButton
-                label={`${t("down")}: ${t(tile.id)}`}
-                icon={ArrowDown}
-                onClick={() => onChange({ ...layout, order: moved(layout.order, id, 1) })}
-              />
-            </li>
-          );
-        })}
-      </ol>
-    </Dialog>
+    <>
+      <Select
+        label={r("range")}
+        value={state.range ?? "24h"}
+        onChange={(range) => onState({ range: range === "24h" ? undefined : range })}
+        options={SPANS.map((value) => ({ value, label: r(value) }))}
+      />
+      <Select
+        label={t("replays")}
+        value={state.replay ?? "exclude"}
+        onChange={(replay) => onState({ replay: replay === "include" ? replay : undefined })}
+        options={[
+          { value: "exclude" as const, label: t("replaysWithout") },
+          { value: "include" as const, label: t("replaysWith") },
+        ]}
+      />
+      <Select
+        label={t("refreshEvery")}
+        value={String(layout.refresh)}
+        onChange={(seconds) => onLayout({ ...layout, refresh: Number(seconds) })}
+        options={REFRESHES.map((seconds) => ({
+          value: String(seconds),
+          label: seconds === 0 ? t("refreshNever") : format.duration(seconds),
+        }))}
+      />
+      <IconButton
+        label={t("refresh")}
+        icon={RefreshCw}
+        look="plain"
+        aria-busy={busy || undefined}
+        onClick={() => freshen(client, ["dashboard", "alerts"])}
+      />
+      <IconButton label={t("arrange")} icon={LayoutGrid} look="plain" onClick={onArrange} />
+    </>
   );
 }
 
 export default function DashboardPage() {
   const t = useText(text);
-  const m = useText(more);
-  const r = useText(rangeText);
-  const client = useQueryClient();
-  const { range = "24h" } = useSearch({ from: "/inside/" });
+  const state = useSearch({ from: "/inside/" });
   const navigate = useNavigate({ from: "/" });
   const { permissions } = useSession();
-  const [layout, setLayout] = useState(loadLayout);
+  const [layout, choose] = useKept("dashboard", readLayout);
   const [arranging, setArranging] = useState(false);
-  const change = (next: Layout) => {
-    storeLayout(next);
-    setLayout(next);
-  };
+  const span = state.range ?? "24h";
+  const replays = state.replay === "include";
+  const query = useQuery({
+    ...dashboardQuery(span, replays),
+    refetchInterval: layout.refresh > 0 ? layout.refresh * 1000 : false,
+    placeholderData: (before) => before,
+  });
+  const allowed = useMemo(
+    () => TILES.filter((tile) => !tile.permission || permissions.includes(tile.permission)),
+    [permissions],
+  );
   const tiles = layout.order
-    .flatMap((id) => TILES.filter((tile) => tile.id === id))
-    .filter((tile) => !layout.hidden.includes(tile.id) && (!tile.permission || permissions.includes(tile.permission)));
+    .flatMap((id) => allowed.filter((tile) => tile.id === id))
+    .filter((tile) => !layout.hidden.includes(tile.id));
+  const shown = tiles.map((tile) => tile.id);
   return (
     <div className="pb-6">
       <PageHeader title={t("title")} detail={t("lead")}>
-        <Select
-          label={r("range")}
-          value={range}
-          onChange={(next) => void navigate({ search: next === "24h" ? {} : { range: next }, replace: true })}
-          options={RANGES.map((value) => ({ value, label: r(value) }))}
+        <Tools
+          state={state}
+          layout={layout}
+          onState={(part) => void navigate({ search: (before) => ({ ...before, ...part }), replace: true })}
+          onLayout={choose}
+          onArrange={() => setArranging(!arranging)}
+          busy={query.isFetching}
         />
-        <IconButton
-          label={m("refresh")}
-          icon={RefreshCw}
-          look="plain"
-          onClick={() => {
-            void client.invalidateQueries({ queryKey: ["dashboard"] });
-            void client.invalidateQueries({ queryKey: ["alerts"] });
-          }}
-        />
-        <IconButton label={t("arrange")} icon={LayoutGrid} look="plain" onClick={() => setArranging(true)} />
       </PageHeader>
-      <div className="grid grid-cols-1 gap-4 px-4 md:px-6 xl:grid-cols-12">
-        {tiles.map((tile) => (
-          <div key={tile.id} className={`flex min-w-0 flex-col [&>*]:flex-1 ${tile.span}`}>
-            <tile.view range={range} />
+      {arranging && (
+        <ArrangeBar layout={layout} allowed={allowed} onChange={choose} onDone={() => setArranging(false)} />
+      )}
+      <Loaded query={query} rows={12}>
+        {(data) => (
+          <div className="grid grid-cols-1 gap-4 px-4 md:px-6 xl:grid-cols-12">
+            {tiles.map((tile) => {
+              const view = <tile.view data={data} span={span} replays={replays} />;
+              return (
+                <div
+                  key={tile.id}
+                  data-tile={tile.id}
+                  className={classes(
+                    "flex min-w-0 flex-col [&>*]:flex-1",
+                    SPAN_CLASSES[layout.widths[tile.id] ?? tile.width],
+                    tile.tall && "xl:row-span-2",
+                  )}
+                >
+                  {arranging ? (
+                    <Arrangeable tile={tile} shown={shown} layout={layout} onChange={choose}>
+                      {view}
+                    </Arrangeable>
+                  ) : (
+                    view
+                  )}
+                </div>
+              );
+            })}
           </div>
-        ))}
-      </div>
-      <Arrange open={arranging} onClose={() => setArranging(false)} layout={layout} onChange={change} />
+        )}
+      </Loaded>
     </div>
   );
 }

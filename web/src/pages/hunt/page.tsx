@@ -6,6 +6,7 @@ import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { RANGES, rangeText } from "@/app/range";
 import { useCan } from "@/app/session";
+import { Hunts, type Question } from "@/saved/hunts";
 import { Button } from "@/ui/button";
 import { Editor } from "@/ui/editor/editor";
 import { filterCompletion, filterLanguage } from "@/ui/editor/filter-language";
@@ -74,10 +75,29 @@ export default function HuntPage() {
     (start: number, end: number) => change({ from: new Date(start).toISOString(), to: new Date(end).toISOString() }),
     [change],
   );
+  const onOpen = useCallback(
+    (value: string) => void navigate({ to: "/entities/$kind/$value", params: { kind: "ip", value } }),
+    [navigate],
+  );
+  const onSaved = (question: Question) => {
+    const range = RANGES.find((known) => known === question.range);
+    const stretch = { range, from: undefined, to: undefined };
+    setAt(Date.now());
+    if (question.mode === "sql" && maySql) {
+      setSql(question.text);
+      change({ mode: "sql", sql: question.text, ...stretch });
+      query.mutate(question.text);
+    } else {
+      setFilter(question.text);
+      change({ mode: undefined, filter: question.text || undefined, ...stretch });
+    }
+  };
+  const question: Question = { mode, text: mode === "sql" ? sql : filter, range: range ?? "24h" };
   const box = "min-w-0 flex-1 overflow-hidden rounded-m border border-line-strong focus-within:border-accent";
   return (
     <div>
       <PageHeader title={t("title")} detail={t("lead")}>
+        <Hunts question={question} onOpen={onSaved} />
         <Segmented
           label={t("mode")}
           value={mode}
@@ -147,7 +167,7 @@ export default function HuntPage() {
                   onCondition={onCondition}
                   onBrush={onBrush}
                   onReset={() => change({ from: undefined, to: undefined })}
-                  onOpen={undefined}
+                  onOpen={onOpen}
                 />
               )
             }
@@ -176,7 +196,7 @@ export default function HuntPage() {
             answer={query.data}
             error={query.error}
             busy={query.isPending}
-            onOpen={undefined}
+            onOpen={onOpen}
             onExample={(text) => {
               setSql(text);
               runSql(text);

@@ -13,11 +13,17 @@ import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Tabs } from "@/ui/tabs";
 import { At } from "@/ui/time";
-import { Entities, EvidenceFiles, IncidentAlerts, Related, Tasks } from "./parts";
+import { IncidentAlerts } from "./alerts";
+import { AttackView } from "./attack";
+import { Entities } from "./entities";
+import { EvidenceFiles } from "./evidence";
+import { Related } from "./related";
 import { Actions } from "./status";
+import { Tasks } from "./tasks";
 import { Timeline } from "./timeline";
+import { Watchers } from "./watchers";
 
-const TABS = ["timeline", "alerts", "tasks", "entities", "evidence", "related"] as const;
+const TABS = ["timeline", "alerts", "tasks", "entities", "evidence", "attack", "related"] as const;
 type Tab = (typeof TABS)[number];
 
 const VIEWS: Record<Tab, (props: { incident: Incident }) => React.ReactNode> = {
@@ -26,6 +32,7 @@ const VIEWS: Record<Tab, (props: { incident: Incident }) => React.ReactNode> = {
   tasks: Tasks,
   entities: Entities,
   evidence: EvidenceFiles,
+  attack: AttackView,
   related: Related,
 };
 
@@ -82,6 +89,14 @@ function Detail({ incident }: { incident: Incident }) {
           </div>
           <Actions incident={incident} />
         </header>
+        {incident.merged_into && (
+          <p role="status" className="m-0 mb-3 rounded-m border border-line bg-medium-soft px-3 py-2 text-sm">
+            {t("isMerged")}{" "}
+            <Link to="/incidents/$id" params={{ id: incident.merged_into }} className="font-medium text-accent">
+              {t("toMerged")}
+            </Link>
+          </p>
+        )}
       </div>
       <Tabs
         label={t("view")}
@@ -116,12 +131,12 @@ function Detail({ incident }: { incident: Incident }) {
                 [t("firstSeen"), <At key="f" time={incident.first_seen} />],
                 [t("lastSeen"), <At key="l" time={incident.last_seen} />],
                 ["ATT&CK", incident.attack.length > 0 && <AttackTags key="a" attack={incident.attack} max={8} />],
-                [t("watchers"), incident.watchers.map((person) => person.name).join(", ")],
                 [t("verdict"), incident.verdict && t(incident.verdict as "benign")],
                 [t("resolution"), incident.resolution],
               ]}
             />
           </Panel>
+          <Watchers incident={incident} />
         </div>
       </div>
     </div>

@@ -1,4 +1,4 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { api, must } from "@/api/client";
@@ -42,9 +42,21 @@ function Form({ onClose, alerts, proposed }: { onClose: () => void; alerts: read
   const [summary, setSummary] = useState("");
   const [kind, setKind] = useState<(typeof KINDS)[number]>("general");
   const [severity, setSeverity] = useState<Severity>("medium");
+  const [template, setTemplate] = useState("");
+  const templates = useQuery({
+    queryKey: ["incident-templates"],
+    queryFn: () => must(api.GET("/api/v1/incident-templates")),
+  });
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    const body = { title, summary, kind, alerts: [...alerts], ...(alerts.length === 0 ? { severity } : {}) };
+    const body = {
+      title,
+      summary,
+      kind,
+      alerts: [...alerts],
+      ...(alerts.length === 0 ? { severity } : {}),
+      ...(template ? { template } : {}),
+    };
     const made = await act(() => must(api.POST("/api/v1/incidents", { body })), t("created"));
     if (!made) return;
     void client.invalidateQueries({ queryKey: ["incidents"] });
@@ -87,6 +99,21 @@ function Form({ onClose, alerts, proposed }: { onClose: () => void; alerts: read
           </Field>
         )}
       </div>
+      <Field label={t("template")}>
+        {(ids) => (
+          <Select
+            {...ids}
+            label={t("template")}
+            value={template}
+            onChange={setTemplate}
+            className="w-full"
+            options={[
+              { value: "", label: t("noTemplate") },
+              ...(templates.data?.items ?? []).map((one) => ({ value: one.id, label: one.name })),
+            ]}
+          />
+        )}
+      </Field>
       <Field label={t("summary")}>
         {(ids) => <Textarea {...ids} value={summary} onChange={(event) => setSummary(event.target.value)} />}
       </Field>

@@ -1,4 +1,5 @@
 import { api, must, type Schema } from "@/api/client";
+import type { PagedQuery } from "@/api/list";
 import type { IncidentSearch } from "./search";
 
 export type Incident = Schema<"IncidentView">;
@@ -22,26 +23,29 @@ export function incidentQuery(state: IncidentSearch) {
     ...(state.which === "mine" ? { owner: "me" } : {}),
     ...(state.which === "watching" ? { watching: true } : {}),
     ...(state.severity ? { severity_min: state.severity } : {}),
+    ...(state.kind ? { kind: state.kind } : {}),
+    ...(state.tag ? { tag: state.tag } : {}),
+    ...(state.sla ? { sla: state.sla } : {}),
+    ...(state.attack ? { attack: state.attack } : {}),
     ...(state.entity ? { entity: state.entity } : {}),
     ...(state.q ? { search: state.q } : {}),
   };
 }
 
-export function incidentsQuery(state: IncidentSearch) {
+export function incidentsQuery(state: IncidentSearch): PagedQuery<Incident> {
+  const first = { ...incidentQuery(state), sort: state.sort ?? "updated", limit: PAGE };
   return {
     queryKey: ["incidents", "list", state],
-    queryFn: ({ pageParam }: { pageParam: string | null }) =>
-      must(
-        api.GET("/api/v1/incidents", {
-          params: {
-            query: pageParam
-              ? { cursor: pageParam, limit: PAGE }
-              : { ...incidentQuery(state), sort: state.sort ?? "updated", limit: PAGE },
-          },
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page: { next_cursor?: string | null }) => page.next_cursor ?? null,
+    load: (cursor) =>
+      must(api.GET("/api/v1/incidents", { params: { query: cursor ? { cursor, limit: PAGE } : first } })),
+  };
+}
+
+/** How many there are of what, each without its own filter. */
+export function facetsQuery(state: IncidentSearch) {
+  return {
+    queryKey: ["incidents", "facets", { ...state, sort: undefined }],
+    queryFn: () => must(api.GET("/api/v1/incidents/facets", { params: { query: incidentQuery(state) } })),
   };
 }
 
@@ -51,14 +55,4 @@ export function boardQuery(state: IncidentSearch) {
     queryFn: () =>
       must(api.GET("/api/v1/incidents/board", { params: { query: { ...incidentQuery(state), limit: 30 } } })),
   };
-}
-
-export async function* incidentPages(state: IncidentSearch): AsyncGenerator<Incident[]> {
-  const { queryFn } = incidentsQuery(state);
-  let cursor: string | null = null;
-  do {
-    const page: { items: Incident[]; next_cursor?: string | null } = await queryFn({ pageParam: cursor });
-    yield page.items;
-    cursor = page.next_cursor ?? null;
-  } while (cursor);
 }

@@ -1,10 +1,10 @@
 import { Link } from "@tanstack/react-router";
 import { Clock, UserRound } from "lucide-react";
+import type { Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { Badge, SeverityMark, type Tone } from "@/ui/badge";
 import { useNow } from "@/ui/time";
-import type { Schema } from "@/api/client";
 import type { Incident, Status } from "./data";
 import { text } from "./strings";
 

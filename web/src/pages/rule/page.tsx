@@ -7,7 +7,7 @@ import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
 import { tablesQuery } from "@/pages/hunt/data";
-import { type Rule, useSwitchRule } from "@/pages/rules/page";
+import { type Rule, useSwitchRule } from "@/pages/rules/data";
 import { text } from "@/pages/rules/strings";
 import { Badge, SeverityMark } from "@/ui/badge";
 import { Button } from "@/ui/button";
@@ -85,15 +85,50 @@ function Check({ validation }: { validation: Validation | null }) {
   );
 }
 
-function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
+function Activity({ rule }: { rule: Rule }) {
   const t = useText(text);
   const format = useFormat();
+  const number = (value: number) => <span className="num">{format.number(value)}</span>;
+  return (
+    <Panel title={t("activity")}>
+      <Facts
+        items={[
+          [t("matched"), number(rule.matched)],
+          [t("fired"), number(rule.fired)],
+          [t("version"), number(rule.version)],
+          [
+            "ID",
+            <span key="i" className="mono break-all text-text-2">
+              {rule.id}
+            </span>,
+          ],
+        ]}
+      />
+      <Link
+        to="/alerts"
+        search={{ rule: rule.id, status: "all" }}
+        className="mt-3 inline-block text-sm font-medium text-accent no-underline hover:underline"
+      >
+        {t("seeAlerts")}
+      </Link>
+    </Panel>
+  );
+}
+
+function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
+  const t = useText(text);
   const navigate = useNavigate();
   const client = useQueryClient();
   const write = useCan("rules:write");
   const mayTest = useCan("rules:test");
   const tables = useQuery(tablesQuery);
   const [source, setSource] = useState(stored);
+  const [base, setBase] = useState(stored);
+  if (base !== stored) {
+    // A newer version came. A text that was not touched follows; one that was is this person's.
+    setBase(stored);
+    if (source === base) setSource(stored);
+  }
   const [comment, setComment] = useState("");
   const [deleting, setDeleting] = useState(false);
   const validation = useValidation(source);
@@ -187,49 +222,11 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
               {(ids) => <Input {...ids} value={comment} onChange={(event) => setComment(event.target.value)} />}
             </Field>
           )}
+          {mayTest && <History source={source} valid={validation?.valid === true} />}
         </div>
         <div className="flex min-w-0 flex-col gap-4">
           <Check validation={validation} />
-          {mayTest && <History source={source} valid={validation?.valid === true} />}
-          {rule && (
-            <Panel title={t("activity")}>
-              <Facts
-                items={[
-                  [
-                    t("matched"),
-                    <span key="m" className="num">
-                      {format.number(rule.matched)}
-                    </span>,
-                  ],
-                  [
-                    t("fired"),
-                    <span key="f" className="num">
-                      {format.number(rule.fired)}
-                    </span>,
-                  ],
-                  [
-                    t("version"),
-                    <span key="v" className="num">
-                      {rule.version}
-                    </span>,
-                  ],
-                  [
-                    "ID",
-                    <span key="i" className="mono break-all text-text-2">
-                      {rule.id}
-                    </span>,
-                  ],
-                ]}
-              />
-              <Link
-                to="/alerts"
-                search={{ rule: rule.id, status: "all" }}
-                className="mt-3 inline-block text-sm font-medium text-accent no-underline hover:underline"
-              >
-                {t("seeAlerts")}
-              </Link>
-            </Panel>
-          )}
+          {rule && <Activity rule={rule} />}
         </div>
       </div>
       <Confirm

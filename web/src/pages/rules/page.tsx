@@ -1,298 +1,116 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, Radar } from "lucide-react";
-import { useMemo, useRef } from "react";
-import { api, must, type Schema } from "@/api/client";
+import { useCallback, useMemo, useRef } from "react";
 import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { useFormat } from "@/i18n/format";
-import { useSlowText } from "@/pages/alerts/page";
-import { Badge, SEVERITIES, type Severity, SeverityMark } from "@/ui/badge";
+import { useSlowText } from "@/app/slow-text";
+import { type ViewState, Views } from "@/saved/views";
 import { LinkButton } from "@/ui/button";
-import { SearchBox, Select, Switch } from "@/ui/form";
-import type { Column } from "@/ui/grid/column";
+import { SearchBox, Select } from "@/ui/form";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
-import { PageHeader } from "@/ui/panel";
+import { ListFrame } from "@/ui/list";
 import { Empty, Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
-import { done, failed } from "@/ui/toast";
-import type { RulesSearch } from "./search";
+import { RuleCard, useRuleColumns } from "./columns";
+import { chosenRules, rulesQuery } from "./data";
+import { type RulesSearch, rulesSearch } from "./search";
 import { text } from "./strings";
-
-export type Rule = Schema<"RuleView">;
-
-export const rulesQuery = { queryKey: ["rules", "list"], queryFn: () => must(api.GET("/api/v1/rules")) };
-
-/** Starts or stops a rule. */
-export function useSwitchRule() {
-  const t = useText(text);
-  const client = useQueryClient();
-  return useMutation({
-    mutationFn: ({ rule, enabled }: { rule: Rule; enabled: boolean }) => {
-      const params = { path: { id: rule.id } };
-      return must(
-        enabled
-          ? api.POST("/api/v1/rules/{id}/enable", { params })
-          : api.POST("/api/v1/rules/{id}/disable", { params }),
-      );
-    },
-    onSuccess: (_, { rule, enabled }) => {
-      void client.invalidateQueries({ queryKey: ["rules"] });
-      done(t(enabled ? "started" : "stopped", { title: rule.title }));
-    },
-    onError: failed,
-  });
-}
-
-const RANK: Record<string, number> = Object.fromEntries(SEVERITIES.map((level, index) => [level, index]));
-const ORDERS: Record<string, (a: Rule, b: Rule) => number> = {
-  title: (a, b) => b.title.localeCompare(a.title),
-  severity: (a, b) => (RANK[b.severity as Severity] ?? 9) - (RANK[a.severity as Severity] ?? 9),
-  matched: (a, b) => a.matched - b.matched,
-  fired: (a, b) => a.fired - b.fired,
-};
-
-/** The rules that the state in the URL asks for, in its order. Orders are largest first; `-` turns them round. */
-export function chosenRules(rules: readonly Rule[], state: RulesSearch): Rule[] {
-  const query = state.q?.toLowerCase() ?? "";
-  const found = rules.filter(
-    (rule) =>
-      (!query || rule.title.toLowerCase().includes(query) || rule.id.includes(query)) &&
-      (!state.origin || rule.origin === state.origin) &&
-      (state.state === undefined ||
-        (state.state === "broken" ? rule.issues.length > 0 : rule.enabled === (state.state === "enabled"))),
-  );
-  const sort = state.sort ?? "-title";
-  const order = ORDERS[sort.replace(/^-/, "")] ?? ORDERS.title;
-  return found.sort((a, b) => (order?.(a, b) ?? 0) * (sort.startsWith("-") ? 1 : -1) || a.title.localeCompare(b.title));
-}
 
 export default function RulesPage() {
   const t = useText(text);
-  const format = useFormat();
   const state = useSearch({ from: "/inside/rules" });
   const navigate = useNavigate({ from: "/rules" });
   const write = useCan("rules:write");
   const query = useQuery(rulesQuery);
-  const { mutate } = useSwitchRule();
   const searchBox = useRef<HTMLInputElement>(null);
   const change = (part: Partial<RulesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const [q, setQ] = useSlowText(state.q ?? "", (next) => change({ q: next || undefined }));
   useKeys({ "/": () => searchBox.current?.focus() });
-  const columns = useMemo<readonly Column<Rule>[]>(
-    () => [
-      {
-        id: "enabled",
-        label: t("columnRuns"),
-        width: 72,
-        grow: 0,
-        fixed: true,
-        cell: (rule) => (
-          <Switch
-            label={`${t(rule.enabled ? "stop" : "run")}: ${rule.title}`}
-            checked={rule.enabled}
-            disabled={!write}
-            onChange={(enabled) => mutate({ rule, enabled })}
-          />
-        ),
-        value: (rule) => rule.enabled,
-      },
-      {
-        id: "title",
-        label: t("columnTitle"),
-        width: 260,
-        grow: 3,
-        fixed: true,
-        sort: "title",
-        cell: (rule) => (
-          <Link
-            to="/rules/$id"
-            params={{ id: rule.id }}
-            className="font-medium text-text no-underline hover:text-accent"
-          >
-            {rule.title}
-          </Link>
-        ),
-        value: (rule) => rule.title,
-      },
-      {
-        id: "severity",
-        label: t("columnSeverity"),
-        width: 110,
-        grow: 0,
-        sort: "severity",
-        cell: (rule) => <SeverityMark severity={rule.severity} />,
-        value: (rule) => rule.severity,
-      },
-      {
-        id: "origin",
-        label: t("columnOrigin"),
-        width: 110,
-        grow: 0,
-        cell: (rule) => (
-          <Badge tone={rule.origin === "custom" ? "accent" : "neutral"}>
-            {t(rule.origin === "custom" ? "custom" : "shipped")}
-          </Badge>
-        ),
-        value: (rule) => rule.origin,
-      },
-      {
-        id: "issues",
-        label: t("columnIssues"),
-        width: 110,
-        grow: 0,
-        cell: (rule) =>
-          rule.issues.length > 0 ? (
-            <Badge tone="critical">{t("issues", { n: rule.issues.length })}</Badge>
-          ) : (
-            <span className="text-text-3">–</span>
-          ),
-        value: (rule) => rule.issues.join("; "),
-      },
-      {
-        id: "matched",
-        label: t("columnMatched"),
-        width: 112,
-        grow: 0,
-        end: true,
-        sort: "matched",
-        cell: (rule) => format.count(rule.matched),
-        value: (rule) => rule.matched,
-      },
-      {
-        id: "fired",
-        label: t("columnFired"),
-        width: 96,
-        grow: 0,
-        end: true,
-        sort: "fired",
-        cell: (rule) => format.count(rule.fired),
-        value: (rule) => rule.fired,
-      },
-      {
-        id: "version",
-        label: t("columnVersion"),
-        width: 84,
-        grow: 0,
-        end: true,
-        hidden: true,
-        cell: (rule) => rule.version,
-        value: (rule) => rule.version,
-      },
-      {
-        id: "id",
-        label: "ID",
-        width: 300,
-        grow: 0,
-        hidden: true,
-        cell: (rule) => <span className="mono text-text-3">{rule.id}</span>,
-        value: (rule) => rule.id,
-      },
-    ],
-    [t, format, write, mutate],
-  );
+  const columns = useRuleColumns();
   const { shown, ids, choose } = useColumns("rules", columns);
+  const openView = useCallback(
+    (view: ViewState) => {
+      if (view.columns.length > 0) choose([...view.columns]);
+      void navigate({ search: rulesSearch(view.search), replace: true });
+    },
+    [navigate, choose],
+  );
   const all = query.data?.items ?? [];
   const rows = useMemo(() => chosenRules(query.data?.items ?? [], state), [query.data, state]);
   return (
-    <div className="flex h-full flex-col">
-      <PageHeader
-        title={t("title")}
-        detail={
-          query.data
-            ? t("summary", { enabled: all.filter((rule) => rule.enabled).length, total: all.length })
-            : "\u00a0"
-        }
-      >
-        <ExportMenu
-          name="rules"
-          columns={columns}
-          pages={async function* () {
-            yield rows;
-          }}
-        />
-        <ColumnsMenu all={columns} ids={ids} choose={choose} />
-        {write && (
-          <LinkButton look="primary" icon={Plus} to="/rules/$id" params={{ id: "new" }}>
-            {t("newRule")}
-          </LinkButton>
-        )}
-      </PageHeader>
-      <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
-        <SearchBox
-          ref={searchBox}
-          label={t("search")}
-          value={q}
-          onChange={(event) => setQ(event.target.value)}
-          className="w-full sm:w-72"
-        />
-        <Segmented
-          label={t("state")}
-          value={state.state ?? "all"}
-          onChange={(next) => change({ state: next === "all" ? undefined : next })}
-          tabs={(["all", "enabled", "disabled", "broken"] as const).map((value) => ({ value, label: t(value) }))}
-        />
-        <Select
-          label={t("origin")}
-          value={state.origin ?? "any"}
-          onChange={(next) => change({ origin: next === "any" ? undefined : next })}
-          options={[
-            { value: "any" as const, label: t("anyOrigin") },
-            { value: "shipped" as const, label: t("shipped") },
-            { value: "custom" as const, label: t("custom") },
-          ]}
-        />
-      </div>
-      <div className="panel mx-3 mb-3 flex min-h-0 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
-        <Loaded query={query} rows={12}>
-          {() => (
-            <Grid
-              label={t("title")}
-              columns={shown}
-              rows={rows}
-              rowId={(rule) => rule.id}
-              sort={state.sort ?? "-title"}
-              onSort={(sort) => change({ sort })}
-              onOpen={(rule) => void navigate({ to: "/rules/$id", params: { id: rule.id } })}
-              card={(rule) => (
-                <div className="flex h-full flex-col justify-between">
-                  <div className="flex items-center justify-between">
-                    <SeverityMark severity={rule.severity} />
-                    <Switch
-                      label={`${t(rule.enabled ? "stop" : "run")}: ${rule.title}`}
-                      checked={rule.enabled}
-                      disabled={!write}
-                      onChange={(enabled) => mutate({ rule, enabled })}
-                    />
-                  </div>
-                  <Link
-                    to="/rules/$id"
-                    params={{ id: rule.id }}
-                    className="truncate font-medium text-text no-underline"
-                  >
-                    {rule.title}
-                  </Link>
-                  <div className="num flex justify-between text-xs text-text-3">
-                    <span>{t(rule.origin === "custom" ? "custom" : "shipped")}</span>
-                    <span>
-                      {t("columnFired")}: {format.count(rule.fired)}
-                    </span>
-                  </div>
-                </div>
-              )}
-              empty={
-                <Empty icon={Radar} title={t("none")}>
-                  {t("noneHint")}
-                </Empty>
-              }
-            />
+    <ListFrame
+      title={t("title")}
+      detail={query.data && t("summary", { enabled: all.filter((rule) => rule.enabled).length, total: all.length })}
+      tools={
+        <>
+          <Views page="rules" state={{ search: state, columns: [...ids] }} onOpen={openView} />
+          <ExportMenu
+            name="rules"
+            columns={columns}
+            pages={async function* () {
+              yield rows;
+            }}
+          />
+          <ColumnsMenu all={columns} ids={ids} choose={choose} />
+          {write && (
+            <LinkButton look="primary" icon={Plus} to="/rules/$id" params={{ id: "new" }}>
+              {t("newRule")}
+            </LinkButton>
           )}
-        </Loaded>
-      </div>
-    </div>
+        </>
+      }
+      filters={
+        <>
+          <SearchBox
+            ref={searchBox}
+            label={t("search")}
+            value={q}
+            onChange={(event) => setQ(event.target.value)}
+            className="w-full sm:w-72"
+          />
+          <Segmented
+            label={t("state")}
+            value={state.state ?? "all"}
+            onChange={(next) => change({ state: next === "all" ? undefined : next })}
+            tabs={(["all", "enabled", "disabled", "broken"] as const).map((value) => ({ value, label: t(value) }))}
+          />
+          <Select
+            label={t("origin")}
+            value={state.origin ?? "any"}
+            onChange={(next) => change({ origin: next === "any" ? undefined : next })}
+            options={[
+              { value: "any" as const, label: t("anyOrigin") },
+              { value: "shipped" as const, label: t("shipped") },
+              { value: "custom" as const, label: t("custom") },
+            ]}
+          />
+        </>
+      }
+    >
+      <Loaded query={query} rows={12}>
+        {() => (
+          <Grid
+            label={t("title")}
+            columns={shown}
+            rows={rows}
+            rowId={(rule) => rule.id}
+            sort={state.sort ?? "-title"}
+            onSort={(sort) => change({ sort })}
+            onOpen={(rule) => void navigate({ to: "/rules/$id", params: { id: rule.id } })}
+            card={(rule) => <RuleCard rule={rule} />}
+            empty={
+              <Empty icon={Radar} title={t("none")}>
+                {t("noneHint")}
+              </Empty>
+            }
+          />
+        )}
+      </Loaded>
+    </ListFrame>
   );
 }

@@ -6,7 +6,7 @@ import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
-import { useSlowText } from "@/pages/alerts/page";
+import { useSlowText } from "@/app/slow-text";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { SearchBox } from "@/ui/form";

@@ -4,6 +4,8 @@ import type { ReactNode } from "react";
 export interface Column<T> {
   id: string;
   label: string;
+  /** The label is for assistive technology only: a column of controls. */
+  quiet?: boolean;
   /** Pixels at least. */
   width: number;
   /** Share of the space that is left; 0 keeps the width. */

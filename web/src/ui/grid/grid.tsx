@@ -1,20 +1,20 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { memo, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useKeys } from "@/app/keys";
 import { usePreferences, useText } from "@/app/preferences";
 import { classes } from "../classes";
 import { Checkbox } from "../form";
 import { text } from "../strings";
 import { type Column, isSelected, type Selection, toggled } from "./column";
+import { useWindow } from "./window";
 
-/** Rows drawn beyond the visible ones, so that fast scrolling shows no gaps. */
-const OVERSCAN = 12;
 /** The next page is asked for when this many rows are left below. */
 const AHEAD = 60;
 const NARROW_PX = 620;
+/** Height of the line with the names of the columns. */
+const HEAD_PX = 36;
 
-interface GridProps<T> {
+export interface GridProps<T> {
   label: string;
   columns: readonly Column<T>[];
   rows: readonly T[];
@@ -76,7 +76,7 @@ function Heading<T>({
   if (!by || !onSort) {
     return (
       <div role="columnheader" className={classes(look, "px-2 text-text-3")}>
-        <span className="truncate">{column.label}</span>
+        <span className={column.quiet ? "sr-only" : "truncate"}>{column.label}</span>
       </div>
     );
   }
@@ -103,63 +103,166 @@ function Heading<T>({
   );
 }
 
+/** What a row asks of its grid; it stays the same object, so that rows in sight are not drawn again. */
+interface Hold<T> {
+  select: (id: string) => void;
+  open: ((row: T) => void) | undefined;
+  step: (by: number) => void;
+  activate: (index: number) => void;
+}
+
+interface RowProps<T> {
+  row: T;
+  id: string;
+  index: number;
+  height: number;
+  columns: readonly Column<T>[];
+  tracks: string;
+  selects: boolean;
+  chosen: boolean;
+  isFresh: boolean;
+  opens: boolean;
+  card: GridProps<T>["card"] | undefined;
+  hold: Hold<T>;
+}
+
+function DrawnRow<T>({ row, id, index, height, columns, tracks, selects, chosen, hold, card, ...look }: RowProps<T>) {
+  const t = useText(text);
+  return (
+    <div
+      role="row"
+      data-index={index}
+      tabIndex={-1}
+      aria-rowindex={index + 2}
+      aria-selected={selects ? chosen : undefined}
+      onClick={(event) => {
+        if (!hold.open || (event.target as Element).closest("a, button, [role=checkbox], input")) return;
+        if (getSelection()?.toString()) return;
+        hold.open(row);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && event.target === event.currentTarget) hold.open?.(row);
+        if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+          event.preventDefault();
+          hold.step(event.key === "ArrowDown" ? 1 : -1);
+        }
+      }}
+      onFocus={() => hold.activate(index)}
+      className={classes(
+        "group absolute inset-x-0 top-0 border-b border-line text-sm",
+        card ? "px-4 py-2.5" : "grid items-center px-3",
+        chosen ? "bg-accent-soft" : "hover:bg-hover",
+        look.opens && "cursor-pointer",
+        look.isFresh && "flash",
+      )}
+      style={{
+        height,
+        transform: `translateY(${index * height}px)`,
+        ...(card ? {} : { gridTemplateColumns: tracks }),
+      }}
+    >
+      {card ? (
+        <div role="cell" className="h-full">
+          {card(row)}
+        </div>
+      ) : (
+        <>
+          {selects && (
+            <div role="cell" className="flex items-center px-2">
+              <Checkbox label={t("selectRow")} checked={chosen} onChange={() => hold.select(id)} />
+            </div>
+          )}
+          {columns.map((column) => (
+            <div
+              role="cell"
+              key={column.id}
+              className={classes("min-w-0 truncate px-2", column.end && "num text-right")}
+            >
+              {column.cell(row)}
+            </div>
+          ))}
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Drawn again only when something that it shows changed; how to draw a card is taken to be the same. */
+const Row = memo(DrawnRow, (before, after) =>
+  (Object.keys(after) as (keyof RowProps<unknown>)[]).every((key) =>
+    key === "card" ? !before.card === !after.card : before[key] === after[key],
+  ),
+) as typeof DrawnRow;
+
 /** A table of any length: only the rows in sight are in the document. */
 export function Grid<T>(props: GridProps<T>) {
   const { label, columns, rows, rowId, total, onMore, selection, onSelect, onOpen, card, empty, fresh } = props;
   const t = useText(text);
   const { density } = usePreferences().preferences;
-  const box = useRef<HTMLDivElement>(null);
+  const box = useRef<HTMLDivElement | null>(null);
   const [watch, narrow] = useNarrow();
   const [active, setActive] = useState(-1);
   const cards = narrow && card !== undefined;
   const height = cards ? (props.cardHeight ?? 92) : density === "compact" ? 32 : 40;
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => box.current,
-    estimateSize: () => height,
-    overscan: OVERSCAN,
-    getItemKey: (index) => {
-      const row = rows[index];
-      return row === undefined ? index : rowId(row);
+  const attach = useCallback(
+    (element: HTMLDivElement | null) => {
+      box.current = element;
+      watch(element);
     },
-  });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another height makes every measure stale
-  useEffect(() => virtual.measure(), [height]);
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
+    [watch],
+  );
+  const { first, end } = useWindow(box, height, rows.length);
   useEffect(() => {
-    if (onMore && !props.loadingMore && last >= rows.length - AHEAD) onMore();
-  }, [last, rows.length, onMore, props.loadingMore]);
+    if (onMore && !props.loadingMore && end >= rows.length - AHEAD) onMore();
+  }, [end, rows.length, onMore, props.loadingMore]);
 
-  const ids = rows.map(rowId);
   const go = (step: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, active + step));
     setActive(next);
-    virtual.scrollToIndex(next);
-    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus());
+    const element = box.current;
+    if (!element) return;
+    const top = next * height;
+    const below = top + height + HEAD_PX - element.clientHeight;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (below > element.scrollTop) element.scrollTop = below;
+    // The row is drawn by the scrolling.
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => box.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus()),
+    );
+  };
+  const select = (id: string) => {
+    if (selection && onSelect) onSelect(toggled(selection, id, selection.all ? rows.map(rowId) : []));
   };
   const current = rows[active];
   useKeys(
     {
       j: () => go(1),
       k: () => go(-1),
-      ...(onSelect && selection && current ? { x: () => onSelect(toggled(selection, rowId(current), ids)) } : {}),
+      ...(onSelect && current ? { x: () => select(rowId(current)) } : {}),
     },
     props.keys ?? true,
   );
+  const latest = useRef({ select, onOpen, go });
+  useEffect(() => {
+    latest.current = { select, onOpen, go };
+  });
+  const opens = onOpen !== undefined;
+  const hold = useMemo<Hold<T>>(
+    () => ({
+      select: (id) => latest.current.select(id),
+      open: opens ? (row) => latest.current.onOpen?.(row) : undefined,
+      step: (by) => latest.current.go(by),
+      activate: setActive,
+    }),
+    [opens],
+  );
 
   const selects = Boolean(selection && onSelect);
-  const tracks = template(columns, selects && !cards);
+  const tracks = useMemo(() => template(columns, selects && !cards), [columns, selects, cards]);
   const minimum = columns.reduce((sum, column) => sum + column.width, selects ? 36 : 0) + 24;
   const some = selection && !selection.all && selection.ids.size > 0;
   return (
-    <div
-      ref={(element) => {
-        box.current = element;
-        watch(element);
-      }}
-      className="min-h-0 min-w-0 flex-1 overflow-auto"
-    >
+    <div ref={attach} className="min-h-0 min-w-0 flex-1 overflow-auto">
       <div
         role="table"
         aria-label={label}
@@ -179,7 +282,7 @@ export function Grid<T>(props: GridProps<T>) {
                   label={t("selectAll")}
                   checked={selection.all || (rows.length > 0 && selection.ids.size === rows.length)}
                   partly={Boolean(some && selection.ids.size < rows.length)}
-                  onChange={(on) => onSelect({ all: false, ids: new Set(on ? ids : []) })}
+                  onChange={(on) => onSelect({ all: false, ids: new Set(on ? rows.map(rowId) : []) })}
                 />
               </div>
             )}
@@ -188,73 +291,25 @@ export function Grid<T>(props: GridProps<T>) {
             ))}
           </div>
         </div>
-        <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
-          {items.map((item) => {
-            const row = rows[item.index];
-            if (row === undefined) return null;
+        <div role="rowgroup" className="relative" style={{ height: rows.length * height }}>
+          {rows.slice(first, end).map((row, at) => {
             const id = rowId(row);
-            const chosen = selection ? isSelected(selection, id) : false;
             return (
-              <div
-                key={item.key}
-                role="row"
-                data-index={item.index}
-                tabIndex={-1}
-                aria-rowindex={item.index + 2}
-                aria-selected={selects ? chosen : undefined}
-                onClick={(event) => {
-                  if (!onOpen || (event.target as Element).closest("a, button, [role=checkbox], input")) return;
-                  if (getSelection()?.toString()) return;
-                  onOpen(row);
-                }}
-                onKeyDown={(event) => {
-                  if (event.key === "Enter" && event.target === event.currentTarget) onOpen?.(row);
-                  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-                    event.preventDefault();
-                    go(event.key === "ArrowDown" ? 1 : -1);
-                  }
-                }}
-                onFocus={() => setActive(item.index)}
-                className={classes(
-                  "group absolute inset-x-0 top-0 border-b border-line text-sm",
-                  cards ? "px-4 py-2.5" : "grid items-center px-3",
-                  chosen ? "bg-accent-soft" : "hover:bg-hover",
-                  onOpen && "cursor-pointer",
-                  fresh?.has(id) && "flash",
-                )}
-                style={{
-                  height: item.size,
-                  transform: `translateY(${item.start}px)`,
-                  ...(cards ? {} : { gridTemplateColumns: tracks }),
-                }}
-              >
-                {cards ? (
-                  <div role="cell" className="h-full">
-                    {card(row)}
-                  </div>
-                ) : (
-                  <>
-                    {selects && selection && onSelect && (
-                      <div role="cell" className="flex items-center px-2">
-                        <Checkbox
-                          label={t("selectRow")}
-                          checked={chosen}
-                          onChange={() => onSelect(toggled(selection, id, ids))}
-                        />
-                      </div>
-                    )}
-                    {columns.map((column) => (
-                      <div
-                        role="cell"
-                        key={column.id}
-                        className={classes("min-w-0 truncate px-2", column.end && "num text-right")}
-                      >
-                        {column.cell(row)}
-                      </div>
-                    ))}
-                  </>
-                )}
-              </div>
+              <Row
+                key={id}
+                row={row}
+                id={id}
+                index={first + at}
+                height={height}
+                columns={columns}
+                tracks={tracks}
+                selects={selects}
+                chosen={selection ? isSelected(selection, id) : false}
+                isFresh={fresh?.has(id) ?? false}
+                opens={opens}
+                card={cards ? card : undefined}
+                hold={hold}
+              />
             );
           })}
         </div>

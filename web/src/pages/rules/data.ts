@@ -1,0 +1,55 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { api, must, type Schema } from "@/api/client";
+import { useText } from "@/app/preferences";
+import { SEVERITIES, type Severity } from "@/ui/badge";
+import { done, failed } from "@/ui/toast";
+import type { RulesSearch } from "./search";
+import { text } from "./strings";
+
+export type Rule = Schema<"RuleView">;
+
+export const rulesQuery = { queryKey: ["rules", "list"], queryFn: () => must(api.GET("/api/v1/rules")) };
+
+/** Starts or stops a rule. */
+export function useSwitchRule() {
+  const t = useText(text);
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ rule, enabled }: { rule: Rule; enabled: boolean }) => {
+      const params = { path: { id: rule.id } };
+      return must(
+        enabled
+          ? api.POST("/api/v1/rules/{id}/enable", { params })
+          : api.POST("/api/v1/rules/{id}/disable", { params }),
+      );
+    },
+    onSuccess: (_, { rule, enabled }) => {
+      void client.invalidateQueries({ queryKey: ["rules"] });
+      done(t(enabled ? "started" : "stopped", { title: rule.title }));
+    },
+    onError: failed,
+  });
+}
+
+const RANK: Record<string, number> = Object.fromEntries(SEVERITIES.map((level, index) => [level, index]));
+const ORDERS: Record<string, (a: Rule, b: Rule) => number> = {
+  title: (a, b) => b.title.localeCompare(a.title),
+  severity: (a, b) => (RANK[b.severity as Severity] ?? 9) - (RANK[a.severity as Severity] ?? 9),
+  matched: (a, b) => a.matched - b.matched,
+  fired: (a, b) => a.fired - b.fired,
+};
+
+/** The rules that the state in the URL asks for, in its order. Orders are largest first; `-` turns them round. */
+export function chosenRules(rules: readonly Rule[], state: RulesSearch): Rule[] {
+  const query = state.q?.toLowerCase() ?? "";
+  const found = rules.filter(
+    (rule) =>
+      (!query || rule.title.toLowerCase().includes(query) || rule.id.includes(query)) &&
+      (!state.origin || rule.origin === state.origin) &&
+      (state.state === undefined ||
+        (state.state === "broken" ? rule.issues.length > 0 : rule.enabled === (state.state === "enabled"))),
+  );
+  const sort = state.sort ?? "-title";
+  const order = ORDERS[sort.replace(/^-/, "")] ?? ORDERS.title;
+  return found.sort((a, b) => (order?.(a, b) ?? 0) * (sort.startsWith("-") ? 1 : -1) || a.title.localeCompare(b.title));
+}

@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "@playwright/test";
+import { prefer, signIn, url } from "./people";
+
+const RULE = `title: Somebody reaches for SSH
+id: 7f0d3c1e-52aa-4f0b-9d55-0c8f1f6a2b11
+status: experimental
+description: Any connection to port 22, to prove the editor.
+logsource:
+  category: network_connection
+detection:
+  selection:
+    dst_port: 22
+    protocol: 6
+  condition: selection
+level: low
+tags:
+  - attack.t1021.004
+  - attack.lateral_movement
+`;
+
+test("a rule is written, tested against history, saved, and stopped again", async ({ page }) => {
+  test.setTimeout(180_000);
+  await signIn(page);
+  await page.goto(`${url()}/rules/new?source=${encodeURIComponent(RULE)}`);
+  await expect(page.getByText("The text is in order and can run.")).toBeVisible();
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await expect(page.getByText(/\d+ alerts? over [\d,]+ flows/)).toBeVisible();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Somebody reaches for SSH" })).toBeVisible();
+  await expect(page.getByText("Running")).toBeVisible();
+  await page.getByRole("switch", { name: "Stop it" }).click();
+  await expect(page.getByText("Stopped", { exact: true })).toBeVisible();
+  await page.goto(`${url()}/rules?state=disabled&q=reaches`);
+  await expect(page.getByRole("link", { name: "Somebody reaches for SSH" })).toBeVisible();
+});
+
+test("a list is exported as CSV and JSON, with everything that its filter finds", async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${url()}/alerts?status=all`);
+  await expect(page.getByRole("table", { name: "Alerts", exact: true }).getByRole("link").first()).toBeVisible();
+  const rows = Number(((await page.getByText(/\d+ alerts? match/).textContent()) ?? "").replace(/\D/g, ""));
+  const save = async (name: string) => {
+    const file = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Export" }).click();
+    await page.getByRole("menuitem", { name }).click();
+    return readFileSync(await (await file).path(), "utf8");
+  };
+  const csv = await save("CSV, all rows");
+  expect(csv.trimEnd().split("\r\n")).toHaveLength(rows + 1);
+  const json = JSON.parse(await save("JSON, all rows")) as unknown[];
+  expect(json).toHaveLength(rows);
+});
+
+test("the theme is switched with a key, and a telephone shows the analyst's pages", async ({ page }) => {
+  test.setTimeout(180_000);
+  await signIn(page);
+  await page.goto(`${url()}/`);
+  await prefer(page, { theme: "dark", language: "en" });
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  await page.keyboard.press("t");
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "light");
+  await page.setViewportSize({ width: 360, height: 780 });
+  for (const path of [
+    "/",
+    "/incidents",
+    "/incidents?view=board",
+    "/suppressions",
+    "/search?q=scan",
+    "/incident-settings",
+  ]) {
+    await page.goto(url() + path);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(360);
+  }
+});
