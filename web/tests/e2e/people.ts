@@ -49,6 +49,18 @@ export async function prefer(page: Page, preferences: { theme?: string; language
   await page.reload();
 }
 
+/** The six digits of an authenticator app (RFC 6238) `steps` half minutes from now. */
+export function appCode(secret: string, steps = 0): string {
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  const bits = [...secret.replaceAll(" ", "")].map((c) => letters.indexOf(c).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const tag = createHmac("sha1", key).update(counter).digest();
+  const number = tag.readUInt32BE((tag[19] ?? 0) & 15) & 0x7fff_ffff;
+  return String(number % 1_000_000).padStart(6, "0");
+}
+
 /** From now on alerts stay alone until somebody makes an incident of them; as whoever is signed in: an administrator. */
 export async function leaveAlertsAlone(page: Page): Promise<void> {
   const settings = await call<{ version: number; correlation: object }>(page.request, "GET", "/incident-settings");
@@ -68,16 +80,4 @@ export async function freeAlerts(page: Page, n: number): Promise<string[]> {
     })
     .toBeGreaterThanOrEqual(n);
   return ids;
-}
-
-/** The six digits of an authenticator app (RFC 6238) `steps` half minutes from now. */
-export function appCode(secret: string, steps = 0): string {
-  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-  const bits = [...secret.replaceAll(" ", "")].map((c) => letters.indexOf(c).toString(2).padStart(5, "0")).join("");
-  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
-  const counter = Buffer.alloc(8);
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
-  const tag = createHmac("sha1", key).update(counter).digest();
-  const number = tag.readUInt32BE((tag[19] ?? 0) & 15) & 0x7fff_ffff;
-  return String(number % 1_000_000).padStart(6, "0");
 }
