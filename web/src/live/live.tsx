@@ -20,7 +20,7 @@ const REFRESH_MS = 1_500;
 const STALE: Record<string, readonly string[]> = {
   alert: ["alerts", "dashboard", "incidents", "entity"],
   incident: ["incidents", "dashboard", "alerts"],
-  incident_item: ["incidents"],
+  incident_item: ["incidents", "incident-templates", "incident-settings"],
   rule: ["rules"],
   exception: ["rules"],
   exporter: ["exporters", "dashboard"],

@@ -1,5 +1,5 @@
 import { EyeOff, GripVertical, MoveHorizontal, Plus } from "lucide-react";
-import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import { useText } from "@/app/preferences";
 import { Button, IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
@@ -17,6 +17,11 @@ interface Props {
 
 const STEPS: Record<string, -1 | 1> = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
+function tileAt(x: number, y: number): string | undefined {
+  const under = document.elementsFromPoint(x, y).find((one) => one instanceof HTMLElement && one.dataset.tile);
+  return under instanceof HTMLElement ? under.dataset.tile : undefined;
+}
+
 /** A tile that can be moved: dragged by its handle, or with the arrow keys while the handle has the focus. */
 export function Arrangeable({ tile, shown, layout, onChange, children }: Props) {
   const t = useText(text);
@@ -33,13 +38,30 @@ export function Arrangeable({ tile, shown, layout, onChange, children }: Props) 
     const handle = event.currentTarget as HTMLElement;
     requestAnimationFrame(() => handle.focus());
   };
-  const onPointerMove = (event: PointerEvent) => {
+  const follow = useRef(move);
+  useEffect(() => {
+    follow.current = move;
+  });
+  // Heard on the window: a tile that changes its place loses the capture of the pointer.
+  useEffect(() => {
     if (!dragging) return;
-    const under = document
-      .elementsFromPoint(event.clientX, event.clientY)
-      .find((element) => element instanceof HTMLElement && element.dataset.tile);
-    if (under instanceof HTMLElement) move(under.dataset.tile);
-  };
+    let last: string | undefined;
+    const onMove = (event: PointerEvent) => {
+      const over = tileAt(event.clientX, event.clientY);
+      // Over a tile of another size, the pointer may still be there after the exchange: once is enough.
+      if (over && over !== tile.id && over !== last) follow.current(over);
+      last = over;
+    };
+    const stop = () => setDragging(false);
+    addEventListener("pointermove", onMove);
+    addEventListener("pointerup", stop);
+    addEventListener("pointercancel", stop);
+    return () => {
+      removeEventListener("pointermove", onMove);
+      removeEventListener("pointerup", stop);
+      removeEventListener("pointercancel", stop);
+    };
+  }, [dragging, tile.id]);
   return (
     <div
       className={classes("flex min-w-0 flex-1 flex-col rounded-l", dragging && "opacity-60 outline-2 outline-accent")}
@@ -50,13 +72,11 @@ export function Arrangeable({ tile, shown, layout, onChange, children }: Props) 
           aria-label={t("moveTile", { name })}
           aria-describedby="arrange-hint"
           onKeyDown={onKeyDown}
-          onPointerDown={(event) => {
-            event.currentTarget.setPointerCapture(event.pointerId);
+          onPointerDown={({ currentTarget, pointerId }) => {
+            // A finger is bound to what it touched first; the tile below it is wanted.
+            if (currentTarget.hasPointerCapture(pointerId)) currentTarget.releasePointerCapture(pointerId);
             setDragging(true);
           }}
-          onPointerMove={onPointerMove}
-          onPointerUp={() => setDragging(false)}
-          onPointerCancel={() => setDragging(false)}
           className="flex h-8 min-w-0 flex-1 cursor-grab touch-none items-center gap-2 rounded-s px-1 text-left text-sm text-text-2"
         >
           <GripVertical aria-hidden size={15} className="shrink-0" />

@@ -17,7 +17,7 @@ export default function IncidentSettingsPage() {
         <ArrowLeft aria-hidden size={14} /> {t("back")}
       </Link>
       <PageHeader title={t("title")} detail={t("lead")} />
-      <div className="grid items-start gap-4 px-4 md:px-6 lg:grid-cols-[minmax(0,1fr)_380px]">
+      <div className="grid grid-cols-1 items-start gap-4 px-4 md:px-6 lg:grid-cols-[minmax(0,1fr)_380px] [&>*]:min-w-0">
         <Clocks />
         <Templates />
       </div>
