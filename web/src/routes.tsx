@@ -132,6 +132,12 @@ const rule = createRoute({
   validateSearch: ruleSearch,
   component: lazyRouteComponent(() => import("@/pages/rule/page")),
 });
+const coverage = createRoute({
+  getParentRoute: () => inside,
+  path: "/coverage",
+  validateSearch: search({ range: ["24h", "7d", "30d"], show: ["gaps"] }),
+  component: lazyRouteComponent(() => import("@/pages/coverage/page")),
+});
 const exporters = createRoute({
   getParentRoute: () => inside,
   path: "/exporters",
@@ -244,6 +250,7 @@ const tree = root.addChildren([
     hunt,
     rules,
     rule,
+    coverage,
     exporters,
     users,
     roles,

@@ -1,13 +1,19 @@
-import { useMemo } from "react";
+import { Split } from "lucide-react";
+import { useMemo, useState } from "react";
 import type { Schema } from "@/api/client";
 import { EntityLink } from "@/app/entity-link";
 import { useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
 import type { Alert } from "@/pages/alerts/data";
 import { text } from "@/pages/alerts/strings";
 import { PROTOCOLS } from "@/pages/hunt/cell";
+import { Button } from "@/ui/button";
+import { Checkbox } from "@/ui/form";
 import { Panel } from "@/ui/panel";
+import { text as ui } from "@/ui/strings";
 import { Table } from "@/ui/table";
+import { SplitAlert } from "./split";
 
 type Row = Schema<"EvidenceView">;
 
@@ -27,17 +33,35 @@ function End({ address, port }: { address: unknown; port: unknown }) {
   );
 }
 
-/** The events that an alert keeps: who spoke with whom, when and how much. */
+/** The events that an alert keeps: who spoke with whom, when and how much. Some may leave for an alert of their own. */
 export function Evidence({ alert }: { alert: Alert }) {
   const t = useText(text);
+  const u = useText(ui);
   const format = useFormat();
+  const triage = useCan("alerts:triage");
   const rows = useMemo(() => alert.evidence ?? [], [alert.evidence]);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [splitting, setSplitting] = useState(false);
   const value = (row: Row, name: string) => (row.event as Record<string, unknown>)[name];
+  const flip = (row: Row) => {
+    const next = new Set(chosen);
+    if (!next.delete(idOf(row))) next.add(idOf(row));
+    setChosen(next);
+  };
+  const some = chosen.size > 0 && chosen.size < rows.length;
   return (
     <Panel
       title={t("evidence")}
       flush
-      aside={<span className="text-xs text-text-3">{t("evidenceCount", { n: rows.length })}</span>}
+      aside={
+        triage && some ? (
+          <Button look="quiet" icon={Split} onClick={() => setSplitting(true)}>
+            {t("splitOff", { n: chosen.size })}
+          </Button>
+        ) : (
+          <span className="text-xs text-text-3">{t("evidenceCount", { n: rows.length })}</span>
+        )
+      }
     >
       {rows.length === 0 ? (
         <p className="m-0 px-4 pb-4 text-sm text-text-3">{t("noEvidence")}</p>
@@ -48,6 +72,22 @@ export function Evidence({ alert }: { alert: Alert }) {
           rows={rows}
           rowId={idOf}
           heads={[
+            ...(triage && rows.length > 1
+              ? [
+                  {
+                    id: "choose",
+                    label: u("selectRow"),
+                    quiet: true,
+                    cell: (row: Row) => (
+                      <Checkbox
+                        label={t("selectEvent", { time: format.time(String(value(row, "start") ?? 0)) })}
+                        checked={chosen.has(idOf(row))}
+                        onChange={() => flip(row)}
+                      />
+                    ),
+                  },
+                ]
+              : []),
             {
               id: "time",
               label: t("time"),
@@ -89,6 +129,15 @@ export function Evidence({ alert }: { alert: Alert }) {
           ]}
         />
       )}
+      <SplitAlert
+        alert={alert}
+        events={rows.filter((row) => chosen.has(idOf(row)))}
+        open={splitting}
+        onClose={() => {
+          setSplitting(false);
+          setChosen(new Set());
+        }}
+      />
     </Panel>
   );
 }

@@ -14,6 +14,7 @@ import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Ago, At } from "@/ui/time";
 import { Evidence } from "./evidence";
+import { Except } from "./except";
 import { MoreTriage, Similar } from "./more";
 import { Triage } from "./triage";
 
@@ -74,6 +75,7 @@ function Detail({ alert }: { alert: Alert }) {
         {triage && (
           <div className="flex flex-wrap gap-2">
             <MoreTriage alert={alert} />
+            <Except alert={alert} />
             <Triage alert={alert} />
           </div>
         )}

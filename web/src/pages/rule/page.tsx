@@ -17,10 +17,13 @@ import { Field, Input, Switch } from "@/ui/form";
 import { Confirm } from "@/ui/overlay";
 import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
+import { Tabs } from "@/ui/tabs";
 import { done, failed } from "@/ui/toast";
 import { sigmaCompletion } from "./complete";
+import { Exceptions } from "./exceptions";
 import { History } from "./history";
 import { diagnostics, useValidation, type Validation } from "./validation";
+import { Versions } from "./versions";
 
 const START = (id: string) => `title: Telnet to a server
 id: ${id}
@@ -37,6 +40,8 @@ level: medium
 tags:
   - attack.t1040
 `;
+
+const TABS = ["text", "exceptions", "versions"] as const;
 
 export default function RulePage() {
   const { id } = useParams({ from: "/inside/rules/$id" });
@@ -117,6 +122,7 @@ function Activity({ rule }: { rule: Rule }) {
 
 function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
   const t = useText(text);
+  const { tab } = useSearch({ from: "/inside/rules/$id" });
   const navigate = useNavigate();
   const client = useQueryClient();
   const write = useCan("rules:write");
@@ -158,6 +164,7 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
       failed(error);
     }
   };
+  const current = TABS.find((known) => known === tab) ?? "text";
   const saveable = write && (changed || !rule) && validation?.valid === true;
   return (
     <div className="flex min-h-full flex-col px-4 pb-6 md:px-6">
@@ -201,34 +208,59 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
           </Button>
         )}
       </header>
-      <div className="grid flex-1 gap-4 lg:grid-cols-[minmax(0,1fr)_360px]">
-        <div className="flex min-w-0 flex-col gap-3">
-          {(!write || (rule?.origin === "shipped" && changed)) && (
-            <p className="m-0 text-sm text-text-2">{t(write ? "shippedHint" : "readOnly")}</p>
-          )}
-          <Editor
-            value={source}
-            onChange={setSource}
-            label={t("editor")}
-            language={yamlLanguage}
-            complete={complete}
-            diagnostics={marks}
-            readOnly={!write}
-            onRun={() => saveable && save.mutate()}
-            className="panel h-[min(640px,calc(100dvh-260px))] min-h-80 overflow-hidden !rounded-l"
+      {rule && (
+        <div className="-mx-4 mb-4 md:-mx-6">
+          <Tabs
+            label={t("tabs")}
+            value={current}
+            onChange={(next) =>
+              void navigate({
+                to: "/rules/$id",
+                params: { id: rule.id },
+                search: next === "text" ? {} : { tab: next },
+                replace: true,
+              })
+            }
+            tabs={[
+              { value: "text", label: t("tabText") },
+              { value: "exceptions", label: t("exceptions"), count: rule.exceptions },
+              { value: "versions", label: t("versions") },
+            ]}
           />
-          {write && rule && changed && (
-            <Field label={t("comment")}>
-              {(ids) => <Input {...ids} value={comment} onChange={(event) => setComment(event.target.value)} />}
-            </Field>
-          )}
-          {mayTest && <History source={source} valid={validation?.valid === true} />}
         </div>
-        <div className="flex min-w-0 flex-col gap-4">
-          <Check validation={validation} />
-          {rule && <Activity rule={rule} />}
+      )}
+      {rule && current === "exceptions" && <Exceptions rule={rule.id} />}
+      {rule && current === "versions" && <Versions rule={rule.id} />}
+      {current === "text" && (
+        <div className="grid flex-1 gap-4 lg:grid-cols-[minmax(0,1fr)_360px]">
+          <div className="flex min-w-0 flex-col gap-3">
+            {(!write || (rule?.origin === "shipped" && changed)) && (
+              <p className="m-0 text-sm text-text-2">{t(write ? "shippedHint" : "readOnly")}</p>
+            )}
+            <Editor
+              value={source}
+              onChange={setSource}
+              label={t("editor")}
+              language={yamlLanguage}
+              complete={complete}
+              diagnostics={marks}
+              readOnly={!write}
+              onRun={() => saveable && save.mutate()}
+              className="panel h-[min(640px,calc(100dvh-260px))] min-h-80 overflow-hidden !rounded-l"
+            />
+            {write && rule && changed && (
+              <Field label={t("comment")}>
+                {(ids) => <Input {...ids} value={comment} onChange={(event) => setComment(event.target.value)} />}
+              </Field>
+            )}
+            {mayTest && <History source={source} valid={validation?.valid === true} />}
+          </div>
+          <div className="flex min-w-0 flex-col gap-4">
+            <Check validation={validation} />
+            {rule && <Activity rule={rule} />}
+          </div>
         </div>
-      </div>
+      )}
       <Confirm
         open={deleting}
         onClose={() => setDeleting(false)}

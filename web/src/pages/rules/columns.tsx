@@ -105,6 +105,15 @@ export function useRuleColumns(): readonly Column<Rule>[] {
         value: (rule) => rule.fired,
       },
       {
+        id: "exceptions",
+        label: t("columnExceptions"),
+        width: 104,
+        grow: 0,
+        end: true,
+        cell: (rule) => (rule.exceptions > 0 ? rule.exceptions : <span className="text-text-3">–</span>),
+        value: (rule) => rule.exceptions,
+      },
+      {
         id: "version",
         label: t("columnVersion"),
         width: 84,

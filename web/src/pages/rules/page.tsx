@@ -1,22 +1,26 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { Plus, Radar } from "lucide-react";
-import { useCallback, useMemo, useRef } from "react";
+import { FolderInput, Grid3x3, Plus, Radar } from "lucide-react";
+import { useCallback, useMemo, useRef, useState } from "react";
+import { useAction } from "@/app/action";
+import { fetchFile } from "@/app/fetch-file";
 import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useSlowText } from "@/app/slow-text";
 import { type ViewState, Views } from "@/saved/views";
-import { LinkButton } from "@/ui/button";
+import { IconButton, LinkButton } from "@/ui/button";
 import { SearchBox, Select } from "@/ui/form";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
 import { ListFrame } from "@/ui/list";
+import { Menu, MenuItem } from "@/ui/menu";
 import { Empty, Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { RuleCard, useRuleColumns } from "./columns";
 import { chosenRules, rulesQuery } from "./data";
+import { ImportRules } from "./import";
 import { type RulesSearch, rulesSearch } from "./search";
 import { text } from "./strings";
 
@@ -26,6 +30,7 @@ export default function RulesPage() {
   const navigate = useNavigate({ from: "/rules" });
   const write = useCan("rules:write");
   const query = useQuery(rulesQuery);
+  const [importing, setImporting] = useState(false);
   const searchBox = useRef<HTMLInputElement>(null);
   const change = (part: Partial<RulesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
@@ -48,6 +53,10 @@ export default function RulesPage() {
       detail={query.data && t("summary", { enabled: all.filter((rule) => rule.enabled).length, total: all.length })}
       tools={
         <>
+          <LinkButton look="quiet" icon={Grid3x3} to="/coverage">
+            {t("coverage")}
+          </LinkButton>
+          <FilesMenu onImport={() => setImporting(true)} />
           <Views page="rules" state={{ search: state, columns: [...ids] }} onOpen={openView} />
           <ExportMenu
             name="rules"
@@ -111,6 +120,23 @@ export default function RulesPage() {
           />
         )}
       </Loaded>
+      <ImportRules open={importing} onClose={() => setImporting(false)} />
     </ListFrame>
+  );
+}
+
+/** Rules as files: in, and out again. */
+function FilesMenu({ onImport }: { onImport: () => void }) {
+  const t = useText(text);
+  const write = useCan("rules:write");
+  const { act } = useAction();
+  const save = (origin: "all" | "custom") =>
+    void act(() => fetchFile(`/api/v1/rules/export?origin=${origin}`, "guardian-rules.zip"));
+  return (
+    <Menu trigger={<IconButton label={t("files")} icon={FolderInput} look="plain" />}>
+      {write && <MenuItem onSelect={onImport}>{t("importTitle")}</MenuItem>}
+      <MenuItem onSelect={() => save("all")}>{t("exportZip")}</MenuItem>
+      <MenuItem onSelect={() => save("custom")}>{t("exportOwn")}</MenuItem>
+    </Menu>
   );
 }

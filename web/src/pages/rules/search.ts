@@ -7,4 +7,4 @@ export const rulesSearch = search({
   sort: "text",
 });
 export type RulesSearch = ReturnType<typeof rulesSearch>;
-export const ruleSearch = search({ source: "text" });
+export const ruleSearch = search({ source: "text", tab: ["text", "exceptions", "versions"] });
