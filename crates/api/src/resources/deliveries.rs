@@ -198,7 +198,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<Str
 
 /// A step on the way of a test alert.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TestStep {
+pub(crate) struct TestAlertStep {
     /// sent, detected, alert or notified.
     pub(crate) step: &'static str,
     /// When it was reached, RFC 3339; null if it was not.
@@ -213,7 +213,7 @@ pub(crate) struct TestAlert {
     /// The alert.
     pub(crate) alert: Option<String>,
     /// The steps, in order.
-    pub(crate) steps: Vec<TestStep>,
+    pub(crate) steps: Vec<TestAlertStep>,
     /// Messages that it made; look at `/notifications/deliveries?about=` with the alert's id.
     pub(crate) deliveries: usize,
 }
@@ -263,7 +263,7 @@ async fn test_alert(State(state): State<ApiState>, caller: Caller) -> ApiResult<
             }
         }
     }
-    let step = |step, at: Option<Micros>| TestStep { step, at: at.map(|t| t.to_string()) };
+    let step = |step, at: Option<Micros>| TestAlertStep { step, at: at.map(|t| t.to_string()) };
     let steps = vec![
         step("sent", Some(sent)),
         step("detected", found.as_ref().map(|_| detected)),

@@ -55,8 +55,8 @@ function Form({ alert, events, onClose }: { alert: Alert; events: readonly Event
     refresh();
     if (!made) return;
     onClose();
-    done(t("splitDone"), { label: u("undo"), run: () => void joinBack(made.new.id) });
-    await navigate({ to: "/alerts/$id", params: { id: made.new.id } });
+    done(t("splitDone"), { label: u("undo"), run: () => void joinBack(made.split.id) });
+    await navigate({ to: "/alerts/$id", params: { id: made.split.id } });
   };
   return (
     <form onSubmit={split} className="flex flex-col gap-4">

@@ -14,8 +14,8 @@ import { Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { At } from "@/ui/time";
 
-type Version = Schema<"VersionView">;
-type Diff = Schema<"DiffView">;
+type Version = Schema<"RuleVersionView">;
+type Diff = Schema<"RuleDiff">;
 
 /** Every text that a rule had, what changed between two, and the way back to an old one. */
 export function Versions({ rule }: { rule: string }) {
