@@ -17,7 +17,7 @@ const passes = async (page: Page) => expect((await new AxeBuilder({ page }).anal
 test("two people take an alert to a resolved incident, and neither loses what the other wrote", async ({ browser }) => {
   test.setTimeout(300_000);
   const alice = await browserOf(browser, "alice");
-  await addPerson(alice, "bob", "operator");
+  await addPerson(alice, "ben", "operator");
   await leaveAlertsAlone(alice);
   guardian("replay", "--speed", "max", `${ROOT}/captures/scan-horizontal.netflow9.pcap`);
   await freeAlerts(alice, 1);
@@ -30,7 +30,7 @@ test("two people take an alert to a resolved incident, and neither loses what th
   await expect(alice.getByRole("heading", { level: 1, name: /A scan of the branch office/ })).toBeVisible();
   await passes(alice);
 
-  const bob = await browserOf(browser, "bob");
+  const bob = await browserOf(browser, "ben");
   await bob.goto(alice.url());
   await bob.getByRole("button", { name: "Edit", exact: true }).click();
   const form = bob.getByRole("dialog");

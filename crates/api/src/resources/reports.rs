@@ -343,9 +343,10 @@ pub(crate) struct PaperQuery {
 
 /// The alerts of a filter on paper
 ///
-/// The same filters as `GET /alerts`; a PDF of at most 1,000 alerts.
+/// The same filters as `GET /alerts`; a PDF of at most 1,000 alerts. What is on paper cannot be masked: besides
+/// `personal:read` it asks for `alerts:read`.
 #[utoipa::path(get, path = "/reports/alerts", tag = "reports", params(alerts::ListQuery, PaperQuery),
-    extensions(("x-permission" = json!("alerts:read"))),
+    extensions(("x-permission" = json!("personal:read"))),
     responses((status = 200, body = Vec<u8>, content_type = "application/pdf"), (status = 403, body = Problem),
         (status = 422, body = Problem), (status = 503, body = Problem)))]
 async fn list(
@@ -353,6 +354,7 @@ async fn list(
     caller: Caller,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> ApiResult<Response> {
+    caller.tenant(Permission::PersonalRead).await?;
     let tenant = caller.tenant(Permission::AlertsRead).await?;
     let (paper, filter, order) = asked(query)?;
     let language = language(paper.language.as_deref())?;

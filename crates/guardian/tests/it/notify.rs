@@ -195,8 +195,8 @@ fn people_hear_of_mentions_assignments_and_what_they_watch() {
         let incident = json!({"title": "Phishing wave", "severity": "high"});
         let (_, incident) = ann.call(Method::POST, "/incidents", incident).await;
         let path = format!("/incidents/{}", incident["id"].as_str().unwrap());
-        let comment = json!({"kind": "comment", "text": "@bob <b>look</b> at the proxy"});
-        let (status, answer) = ann.call(Method::POST, &format!("{path}/timeline"), comment).await;
+        let comment = json!({"text": "@bob <b>look</b> at the proxy"});
+        let (status, answer) = ann.call(Method::POST, &format!("{path}/comments"), comment).await;
         assert!(status.is_success(), "{answer}");
 
         let told = bob.told("mention").await;
