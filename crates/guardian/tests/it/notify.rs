@@ -233,8 +233,8 @@ fn people_hear_of_mentions_assignments_and_what_they_watch() {
         assert_eq!((status, &stale["current"]["version"]), (StatusCode::CONFLICT, &json!(1)));
         let bad = json!({"version": 1, "zone": "Mars/Olympus"});
         assert_eq!(bob.call(Method::PUT, "/notifications/preferences", bad).await.0, StatusCode::UNPROCESSABLE_ENTITY);
-        let comment = json!({"kind": "comment", "text": "@bob again"});
-        ann.call(Method::POST, &format!("{path}/timeline"), comment).await;
+        let (status, answer) = ann.call(Method::POST, &format!("{path}/comments"), json!({"text": "@bob again"})).await;
+        assert!(status.is_success(), "{answer}");
         let title = json!("ann hat dich in Vorfall 1 erwähnt: Phishing wave");
         let again = loop {
             let newest = bob.told("mention").await;
