@@ -91,7 +91,9 @@ test("one address leads from the alert to everything about it, and from there to
 test("the search finds an address, an alert and a rule, from the palette and on its page", async ({ page }) => {
   await signIn(page);
   await page.goto(`${url()}/alerts`);
+  await expect(page.getByRole("heading", { level: 1, name: "Alerts" })).toBeVisible();
   await page.keyboard.press("Control+k");
+  await expect(page.getByRole("dialog")).toBeVisible();
   await page.keyboard.type("port scan");
   await expect(page.getByRole("option", { name: /port scan/i }).first()).toBeVisible();
   await page.getByRole("option", { name: /Search everything for/ }).click();
