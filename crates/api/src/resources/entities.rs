@@ -179,10 +179,12 @@ async fn entity(
     if from >= to {
         return Err(ApiError::invalid("the time range is empty"));
     }
-    // An address is written in its one canonical form, however the caller writes it.
+    // An address is written in its one canonical form, however the caller writes it; whoever sees pseudonyms names those.
+    let asked = value;
+    let value = caller.named(&asked);
     let address = if kind == ObservableKind::Ip { value.parse::<Ip>().ok() } else { None };
     if kind == ObservableKind::Ip && address.is_none() {
-        return Err(ApiError::invalid(format!("`{value}` is no IP address")));
+        return Err(ApiError::invalid(format!("`{asked}` is no IP address")));
     }
     let value = address.map_or(value, |ip| ip.to_string());
     let scoped = state.catalog.scoped(&scope);

@@ -86,6 +86,8 @@ async fn search(
         return Err(ApiError::invalid(format!("`q` has 1 to {TEXT_MAX} characters")));
     }
     let held = caller.principal().permissions(tenant);
+    let text = caller.searched(text);
+    let text = text.as_str();
     let wanted = text.to_lowercase();
     let scope = Scope::of(tenant);
     let mut items = Vec::new();

@@ -132,9 +132,8 @@ fn a_test_alert_comes_through_everything() {
 
         let log = api.get(&format!("/notifications/deliveries?about={id}")).await;
         assert_eq!(log["items"].as_array().unwrap().len(), 3, "{log}");
-        let cleared =
-            api.call(Method::DELETE, &format!("/replays?name={}", tested["name"].as_str().unwrap()), Value::Null);
-        assert!(cleared.await.0.is_success());
+        let replay = format!("/replays?name={}", tested["name"].as_str().unwrap());
+        assert!(api.call(Method::DELETE, &replay, Value::Null).await.0.is_success());
         assert_eq!(api.call(Method::GET, &format!("/alerts/{id}"), Value::Null).await.0, StatusCode::NOT_FOUND);
     });
 }
