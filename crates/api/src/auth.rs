@@ -153,7 +153,7 @@ impl From<IdentityError> for ApiError {
         let retry_after = error.retry_after_secs();
         let text = error.to_string();
         let mapped = match error {
-            IdentityError::BadCredentials | IdentityError::BadCode => {
+            IdentityError::BadCredentials | IdentityError::BadCode | IdentityError::BadPasskey => {
                 Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text)
             }
             IdentityError::FactorRequired => Self::new(StatusCode::FORBIDDEN, "factor-required", text),
@@ -166,7 +166,17 @@ impl From<IdentityError> for ApiError {
             IdentityError::StepUp => Self::new(StatusCode::FORBIDDEN, "step-up-required", text),
             IdentityError::LastAdmin => Self::new(StatusCode::CONFLICT, "last-admin", text),
             IdentityError::BadLink => Self::new(StatusCode::NOT_FOUND, "bad-link", text),
+            IdentityError::NoAccount | IdentityError::NoRole | IdentityError::AccountDisabled => Self::forbidden(text),
+            IdentityError::External(_) => {
+                tracing::warn!(error = text, "another system failed");
+                Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    "other-system",
+                    "the other system cannot be asked now; try again later",
+                )
+            }
             IdentityError::BadSetupToken => Self::new(StatusCode::FORBIDDEN, "bad-setup-token", text),
+            IdentityError::BreachedPassword => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "breached-password", text),
             IdentityError::WeakPassword(_) | IdentityError::Invalid(_) => Self::invalid(text),
             IdentityError::Catalog(error) => return error.into(),
             other => return Self::internal(other),
@@ -192,11 +202,22 @@ pub(crate) fn origin(parts: &Parts) -> Origin {
     }
 }
 
+/// The host that the client asked for: name and perhaps port.
+pub(crate) fn host(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+    header.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str))
+}
+
 /// The session token of the cookie header.
 pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<String> {
+    cookie_named(headers, SESSION_COOKIE)
+}
+
+/// The value of one cookie.
+pub(crate) fn cookie_named(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
     let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value.to_owned())
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
 }
 
 /// Refuses what another site could have made a signed-in browser send.
@@ -215,7 +236,7 @@ pub(crate) fn refuse_foreign(parts: &Parts) -> ApiResult<()> {
         )));
     }
     if upgrade || changes {
-        let host = header("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+        let host = host(parts);
         // An origin without a host (`null`, of a sandboxed frame) is nobody's.
         let origin = header("origin").map(|o| o.split_once("://").map_or("", |(_, authority)| authority));
         if origin.is_some() && origin != host || upgrade && origin.is_none() {

@@ -62,6 +62,26 @@ pub struct ApiSettings {
     pub hsts: bool,
     /// Ids of the detectors that the configuration switches off.
     pub disabled_detectors: Vec<String>,
+    /// The address that people use, `https://` and a name, if the operator named it.
+    pub public_url: Option<String>,
+    /// The names that the server's certificate is for.
+    pub names: Vec<String>,
+}
+
+impl ApiSettings {
+    /// The address of this server for a browser that asked for `host`: the configured one, or else the one asked for, if
+    /// it is the server's own name or a loopback address.
+    pub(crate) fn base_url(&self, host: &str) -> Option<String> {
+        if let Some(url) = &self.public_url {
+            return Some(url.clone());
+        }
+        let authority: axum::http::uri::Authority = host.parse().ok()?;
+        let name = authority.host();
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let loopback = bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let own = loopback || self.names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        (own && !host.contains('@')).then(|| format!("https://{host}"))
+    }
 }
 
 /// Figures of the last second, for headers and live views.

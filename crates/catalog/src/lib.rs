@@ -44,8 +44,8 @@ mod text;
 mod tx;
 
 pub use accounts::{
-    Credentials, Membership, NewUser, USER_PAGE_MAX, User, UserChange, UserCursor, UserFilter, UserPage, UserRow,
-    UserSort, UserStatus, user_name,
+    Credentials, ExternalIdentity, IDENTITIES_PER_USER_MAX, Membership, NewUser, USER_PAGE_MAX, User, UserChange,
+    UserCursor, UserFilter, UserPage, UserRow, UserSort, UserStatus, user_name,
 };
 pub use actor::{Actor, ActorKind};
 pub use alerts::{
@@ -60,7 +60,7 @@ pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subjec
 pub use config::CatalogConfig;
 pub use credentials::{
     API_KEYS_PER_TENANT_MAX, ApiKey, ApiKeyChange, FACTORS_PER_USER_MAX, FAMILIES_PER_USER_MAX, FactorKind, NewApiKey,
-    Refresh, SESSIONS_PER_USER_MAX, SecondFactor, Session, TokenFamily,
+    Opening, Refresh, SESSIONS_PER_USER_MAX, SecondFactor, Session, SignInMethod, TokenFamily,
 };
 pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};

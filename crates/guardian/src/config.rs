@@ -70,8 +70,9 @@ impl Default for Config {
 pub(crate) struct ServerConfig {
     /// Address and port to serve HTTPS on; `[::]` takes IPv4 and IPv6.
     pub(crate) address: String,
-    /// Address at which people reach the console, such as `https://guardian.example.org`, for links in messages; empty
-    /// for the server's own name.
+    /// The address that people type, such as `https://guardian.example.com`: passkeys are made for its name, and links in
+    /// messages and answers of other systems lead there. Empty takes the name that the browser asked for, if the server's
+    /// certificate has it.
     pub(crate) public_url: String,
     /// Certificates.
     pub(crate) tls: TlsConfig,

@@ -44,6 +44,8 @@ pub(crate) struct ServerTls {
     pub(crate) ca_file: Option<PathBuf>,
     /// SHA-256 of the authority's certificate, colon-separated.
     pub(crate) fingerprint: Option<String>,
+    /// The names that the certificate is for.
+    pub(crate) names: Vec<String>,
 }
 
 /// Loads the operator's certificate, or makes and keeps local ones under `dir`.
@@ -63,12 +65,24 @@ pub(crate) fn server(config: &TlsConfig, dir: &Path, host: &str, clock: &dyn Clo
     let private =
         PrivateKeyDer::from_pem_file(&key).map_err(|e| anyhow!("cannot read the key {}: {e}", key.display()))?;
     let fingerprint = ca_file.as_deref().map(fingerprint).transpose()?;
+    let names = chain.first().map(|leaf| names_of(leaf)).unwrap_or_default();
     let mut tls = rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .with_context(|| format!("{} and {} do not fit together", certificate.display(), key.display()))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(ServerTls { config: Arc::new(tls), ca_file, fingerprint })
+    Ok(ServerTls { config: Arc::new(tls), ca_file, fingerprint, names })
+}
+
+/// The host names that a certificate is for; those with a wildcard say nothing of what this server is called.
+fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate.as_ref()) else { return Vec::new() };
+    let Ok(Some(alternatives)) = parsed.subject_alternative_name() else { return Vec::new() };
+    let names = alternatives.value.general_names.iter().filter_map(|name| match name {
+        x509_parser::extensions::GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    names.filter(|name| !name.contains('*')).collect()
 }
 
 /// SHA-256 of a PEM certificate, as browsers show it.
@@ -171,6 +185,7 @@ mod tests {
         let served = std::fs::read(dir.path().join("server.pem")).unwrap();
         let again = server(&TlsConfig::default(), dir.path(), "host.example", &SystemClock::default()).unwrap();
         assert_eq!(first.fingerprint, again.fingerprint);
+        assert_eq!(first.names, ["localhost", "host.example"], "names, not addresses");
         assert_eq!(served, std::fs::read(dir.path().join("server.pem")).unwrap());
         let named = TlsConfig { names: vec!["10.1.2.3".into()], ..Default::default() };
         server(&named, dir.path(), "host.example", &SystemClock::default()).unwrap();

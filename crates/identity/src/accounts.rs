@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::roles::permissions;
 use crate::setup::SETUP_TOKEN_FILE;
-use crate::{Identity, IdentityError, Origin, Permission, Principal, Role, check_password, files};
+use crate::{Identity, IdentityError, Origin, Permission, Principal, Role, files};
 
 /// An account to make.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl Identity {
         self.may_give(by, tenant, &new.role).await?;
         let password_hash = match &new.password {
             Some(password) => {
-                check_password(password, &new.name)?;
+                self.check_new_password(password, &new.name).await?;
                 Some(self.inner.hasher.hash(password).await?)
             }
             None => None,
@@ -92,7 +92,8 @@ impl Identity {
         origin: &Origin,
     ) -> Result<User, IdentityError> {
         let target = self.manageable(by, tenant, id).await?;
-        check_password(password, &target.user.name)?;
+        self.refuse_managed(id, "change the password").await?;
+        self.check_new_password(password, &target.user.name).await?;
         let hash = self.inner.hasher.hash(password).await?;
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         let user = tx.set_password(id, hash, None).await?;
@@ -271,14 +272,14 @@ impl Identity {
 }
 
 /// Sees to it that a change leaves the tenant an administrator, if it had one.
-struct LastAdmin(u64);
+pub(crate) struct LastAdmin(u64);
 
 impl LastAdmin {
-    async fn before(tx: &Tx) -> Result<Self, IdentityError> {
+    pub(crate) async fn before(tx: &Tx) -> Result<Self, IdentityError> {
         Ok(Self(tx.members_with(Role::Admin.as_str()).await?))
     }
 
-    async fn after(self, tx: &Tx) -> Result<(), IdentityError> {
+    pub(crate) async fn after(self, tx: &Tx) -> Result<(), IdentityError> {
         if self.0 > 0 && tx.members_with(Role::Admin.as_str()).await? == 0 {
             return Err(IdentityError::LastAdmin);
         }

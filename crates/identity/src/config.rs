@@ -4,7 +4,7 @@ use guardian_kit::config::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AnchorsConfig, KeysConfig};
+use crate::{AnchorsConfig, BreachedPasswords, KeysConfig, LdapConfig, OidcProvider};
 
 /// Sign-in, sessions and keys.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +30,24 @@ pub struct IdentityConfig {
     pub keys: KeysConfig,
     /// Where signed checkpoints of the audit trail are kept outside this machine.
     pub anchors: AnchorsConfig,
+    /// Providers of OpenID Connect that people may sign in by, in the order in which they are offered.
+    pub oidc: Vec<OidcProvider>,
+    /// A directory whose people sign in with their name and password there.
+    pub ldap: LdapConfig,
+    /// Passwords that are known from break-ins elsewhere and refused.
+    pub breached_passwords: BreachedPasswords,
+}
+
+impl IdentityConfig {
+    /// What is wrong with it, if anything, in the operator's words.
+    pub fn problem(&self) -> Option<String> {
+        let twice = |n: usize| self.oidc[..n].iter().any(|other| other.name == self.oidc[n].name);
+        let found = self.oidc.iter().find_map(OidcProvider::problem);
+        found.or_else(|| self.ldap.problem()).or_else(|| self.breached_passwords.problem()).or_else(|| {
+            let n = (0..self.oidc.len()).find(|n| twice(*n))?;
+            Some(format!("identity.oidc: there are two providers `{}`", self.oidc[n].name))
+        })
+    }
 }
 
 impl Default for IdentityConfig {
@@ -45,6 +63,9 @@ impl Default for IdentityConfig {
             key_requests_per_minute: 3_000,
             keys: KeysConfig::default(),
             anchors: AnchorsConfig::default(),
+            oidc: Vec::new(),
+            ldap: LdapConfig::default(),
+            breached_passwords: BreachedPasswords::default(),
         }
     }
 }

@@ -27,6 +27,9 @@ pub enum IdentityError {
     /// The password does not do; the text says why.
     #[error("{0}")]
     WeakPassword(String),
+    /// The password is known from break-ins elsewhere.
+    #[error("this password is known from break-ins elsewhere and is among the first that are tried: choose another")]
+    BreachedPassword,
     /// The set-up token is wrong, used or expired.
     #[error("the set-up token is not valid; the current one is in the server's terminal and data directory")]
     BadSetupToken,
@@ -48,6 +51,21 @@ pub enum IdentityError {
     /// A wrong, old or used code.
     #[error("the code is wrong, too old or was used already")]
     BadCode,
+    /// A passkey that is unknown here, or whose answer is wrong.
+    #[error("this passkey is not known here, or its answer is wrong")]
+    BadPasskey,
+    /// Another system vouches for somebody who has no account here, and none is made.
+    #[error("you have no account here: ask an administrator")]
+    NoAccount,
+    /// Another system vouches for somebody whose groups give no role here.
+    #[error("none of your groups gives you a role here: ask an administrator")]
+    NoRole,
+    /// The account was switched off.
+    #[error("your account here is switched off: ask an administrator")]
+    AccountDisabled,
+    /// Another system could not be asked, or what it says does not hold; the text is for the log.
+    #[error("signing in by way of the other system failed: {0}")]
+    External(String),
     /// A key asks too often.
     #[error("this key asks too often; wait for {} s", retry_after_secs(.retry_after))]
     RateLimited {

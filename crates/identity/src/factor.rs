@@ -1,5 +1,6 @@
-//! Second factors: codes of an authenticator app, and recovery codes for the day the telephone is gone. Who needs one is
-//! said by the tenant's policy and by its roles; the strictest of an account's tenants counts.
+//! Second factors: codes of an authenticator app, and recovery codes for the day the telephone is gone; passkeys are in
+//! [`crate::passkey`]. Who needs one is said by the tenant's policy and by its roles; the strictest of an account's tenants
+//! counts.
 
 use guardian_catalog::{CatalogError, Credentials, FactorKind, SecondFactor, Tx};
 use guardian_model::{TenantId, UserId};
@@ -77,7 +78,10 @@ impl Identity {
         self.count_code(&principal.name, origin)?;
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let all = tx.factors_of(user).await?;
-        let new = all.iter().find(|f| f.id == id && !f.confirmed).ok_or(CatalogError::NotFound("factor"))?;
+        let new = all
+            .iter()
+            .find(|f| f.id == id && !f.confirmed && f.kind == FactorKind::Totp)
+            .ok_or(CatalogError::NotFound("factor"))?;
         let step = self.step_of(new, code).await?.ok_or(IdentityError::BadCode)?;
         let first = !all.iter().any(|f| f.confirmed);
         tx.confirm_factor(user, id, step).await?;
@@ -169,7 +173,8 @@ impl Identity {
         origin: &Origin,
     ) -> Result<(), IdentityError> {
         self.count_code(name, origin)?;
-        for factor in tx.factors_of(user).await?.iter().filter(|f| f.confirmed) {
+        let held = tx.factors_of(user).await?;
+        for factor in held.iter().filter(|f| f.confirmed && f.kind == FactorKind::Totp) {
             if let Some(step) = self.step_of(factor, code).await? {
                 return Ok(tx.use_factor(user, factor.id, step).await?);
             }
@@ -229,14 +234,14 @@ impl Identity {
 }
 
 /// A session that may add a factor: one that is complete, or one that is waiting for its owner to add the first.
-fn enrolling_session(principal: &Principal) -> Result<(UserId, Uuid), IdentityError> {
+pub(crate) fn enrolling_session(principal: &Principal) -> Result<(UserId, Uuid), IdentityError> {
     match principal.state {
         SessionState::FactorRequired => Err(IdentityError::FactorRequired),
         SessionState::Active | SessionState::EnrolmentRequired => own_session(principal),
     }
 }
 
-async fn put_recovery_codes(tx: &mut Tx, user: UserId) -> Result<Vec<Zeroizing<String>>, IdentityError> {
+pub(crate) async fn put_recovery_codes(tx: &mut Tx, user: UserId) -> Result<Vec<Zeroizing<String>>, IdentityError> {
     let mut codes = Vec::with_capacity(RECOVERY_CODES);
     for _ in 0..RECOVERY_CODES {
         let letters = secret::public_id()?;

@@ -1,14 +1,16 @@
 //! Ways in by link: invitations, links to set a password, and self-registration with approval. A link's token is 256
 //! random bits; it travels in the fragment of the URL and in request bodies, never in a path that gets logged.
 
-use guardian_catalog::{AccessLink, Actor, ActorKind, CatalogError, LinkKind, NewLink, NewUser, user_name};
+use guardian_catalog::{
+    AccessLink, Actor, ActorKind, CatalogError, LinkKind, NewLink, NewUser, Opening, SignInMethod, user_name,
+};
 use guardian_model::{Micros, Scope, TenantId, UserId};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::limiter::ADDRESS;
 use crate::service::address;
-use crate::{Identity, IdentityError, Origin, Principal, SignedIn, check_password, secret};
+use crate::{Identity, IdentityError, Origin, Principal, SignedIn, secret};
 
 /// Longest life of a link, in hours.
 pub const LINK_HOURS_MAX: u32 = 30 * 24;
@@ -92,6 +94,7 @@ impl Identity {
         origin: &Origin,
     ) -> Result<MadeLink, IdentityError> {
         let target = self.manageable(by, tenant, user).await?;
+        self.refuse_managed(user, "change the password").await?;
         let token = secret::token()?;
         let new = NewLink {
             kind: LinkKind::PasswordReset,
@@ -163,7 +166,7 @@ impl Identity {
     ) -> Result<SignedIn, IdentityError> {
         let link = self.look_at_link(token, origin).await?.link;
         let name = user_name(link.name.as_deref().unwrap_or(name))?;
-        check_password(password, &name)?;
+        self.check_new_password(password, &name).await?;
         let hash = self.inner.hasher.hash(password).await?;
         let actor = Actor {
             kind: ActorKind::Anonymous,
@@ -194,7 +197,7 @@ impl Identity {
         tx.commit().await?;
         let made = self.inner.catalog.system().credentials(user.id).await?;
         let made = made.filter(crate::sign_in::may_sign_in).ok_or(IdentityError::BadCredentials)?;
-        self.open_session(made, origin).await
+        self.open_session(made, Opening::with(SignInMethod::Link), origin).await
     }
 
     /// Whether strangers may register themselves in the installation's own tenant.
@@ -217,7 +220,7 @@ impl Identity {
             return Err(closed());
         }
         let name = user_name(&registration.name)?;
-        check_password(&registration.password, &name)?;
+        self.check_new_password(&registration.password, &name).await?;
         let hash = self.inner.hasher.hash(&registration.password).await?;
         let new = NewUser {
             name,

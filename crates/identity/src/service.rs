@@ -3,16 +3,21 @@
 //! [`crate::setup`], accounts in [`crate::accounts`].
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use guardian_catalog::{Catalog, Subject, Tx};
 use guardian_kit::clock::Clock;
+use guardian_kit::egress;
 use guardian_model::{Ip, Micros, Scope, TenantId};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::limiter::{Limiter, NOTED};
+use crate::oidc::{Journey, Known};
+use crate::passkey::Ceremony;
 use crate::password::Hasher;
+use crate::pending::Pending;
 use crate::rate::Rates;
 use crate::vault::Vault;
 use crate::{
@@ -37,6 +42,13 @@ pub(crate) struct Inner {
     pub(crate) rates: Rates,
     /// The catalog's keys, once they were needed.
     pub(crate) vault: RwLock<Option<Arc<Vault>>>,
+    pub(crate) ceremonies: Pending<Ceremony>,
+    pub(crate) journeys: Pending<Journey>,
+    pub(crate) oidc: Known,
+    /// Lets so many questions to the directory through.
+    pub(crate) asking: Semaphore,
+    /// Set once at the start; without it no other system is asked.
+    pub(crate) egress: OnceLock<egress::Client>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -59,8 +71,18 @@ impl Identity {
                 limiter: Limiter::default(),
                 operator: RwLock::new(None),
                 vault: RwLock::new(None),
+                ceremonies: Pending::default(),
+                journeys: Pending::default(),
+                oidc: Known::default(),
+                asking: crate::ldap::gate(),
+                egress: OnceLock::new(),
             }),
         }
+    }
+
+    /// Lets it ask other systems, by the one client for that. The first call counts.
+    pub fn reach(&self, egress: egress::Client) {
+        self.inner.egress.set(egress).ok();
     }
 
     /// The catalog behind it.

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use guardian_catalog::{Actor, CatalogError, NewUser};
+use guardian_catalog::{Actor, CatalogError, NewUser, Opening, SignInMethod};
 use guardian_model::{Micros, TenantId};
 use zeroize::Zeroizing;
 
 use crate::limiter::ADDRESS;
 use crate::service::address;
-use crate::{Identity, IdentityError, Origin, Role, SignedIn, check_password, files, secret};
+use crate::{Identity, IdentityError, Origin, Role, SignedIn, files, secret};
 
 /// Name of the token's file in the data directory.
 pub const SETUP_TOKEN_FILE: &str = "setup-token";
@@ -70,7 +70,7 @@ impl Identity {
         let monotonic = self.inner.clock.monotonic();
         let waited = self.inner.limiter.attempt(&attempts, monotonic);
         waited.map_err(|retry_after| IdentityError::Locked { retry_after })?;
-        check_password(password, name)?;
+        self.check_new_password(password, name).await?;
         let hash = secret::hash("setup", token.trim());
         let actor = || Actor::anonymous(origin.ip, origin.request_id.clone());
         // Looked at before the password is hashed, so that guessing costs us nothing; decided by using it up.
@@ -99,6 +99,6 @@ impl Identity {
         self.inner.limiter.forgive(&ADDRESS, attempts[0].1, true, monotonic);
         files::remove(&self.inner.data.join(SETUP_TOKEN_FILE))?;
         let made = self.inner.catalog.system().credentials(user.id).await?;
-        self.open_session(made.ok_or(IdentityError::NotSignedIn)?, origin).await
+        self.open_session(made.ok_or(IdentityError::NotSignedIn)?, Opening::with(SignInMethod::Setup), origin).await
     }
 }

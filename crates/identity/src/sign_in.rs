@@ -1,7 +1,7 @@
 //! Signing in with a password, and sessions. A session's token is 256 random bits that only the browser has; it ends
 //! after a while unused, at the latest after a fixed time, and with every change of the password.
 
-use guardian_catalog::{Actor, Credentials, Session, Subject, user_name};
+use guardian_catalog::{Actor, Credentials, FactorKind, Opening, Session, SignInMethod, Subject, user_name};
 use guardian_model::{Micros, TenantId, UserId};
 use serde_json::json;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::limiter::{ACCOUNT, ADDRESS, PAIR};
 use crate::roles::{permissions, role_names};
 use crate::service::address;
-use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, SessionState, check_password, secret};
+use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, SessionState, secret};
 
 /// How often a session's last use is written down, in microseconds.
 pub(crate) const TOUCH_EVERY: i64 = Micros::MINUTE;
@@ -26,29 +26,32 @@ pub struct SignedIn {
 }
 
 /// What is asked of an account beside its password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mfa {
     /// It has to have a second factor.
     pub required: bool,
     /// It has one.
     pub enrolled: bool,
+    /// What it can prove itself with.
+    pub methods: Vec<&'static str>,
 }
 
 impl Identity {
     /// Signs an account in. A name that nobody has takes as long as a wrong password and fails in the same words. The
     /// session of an account with a second factor is worth nothing until that is proved, too.
     pub async fn sign_in(&self, name: &str, password: &str, origin: &Origin) -> Result<SignedIn, IdentityError> {
-        let credentials = self.authenticate(name, password, origin).await?;
-        self.open_session(credentials, origin).await
+        let (credentials, method) = self.authenticate(name, password, origin).await?;
+        self.open_session(credentials, Opening::with(method), origin).await
     }
 
-    /// The account of this name and password. Failures are counted and audited.
+    /// The account of this name and password, and who knows the password: this installation or the directory. Failures
+    /// are counted and audited.
     pub(crate) async fn authenticate(
         &self,
         name: &str,
         password: &str,
         origin: &Origin,
-    ) -> Result<Credentials, IdentityError> {
+    ) -> Result<(Credentials, SignInMethod), IdentityError> {
         let account = user_name(name).unwrap_or_default();
         let ip = address(origin.ip);
         let (pair, by_address, by_account): (&[&[u8]], &[&[u8]], &[&[u8]]) =
@@ -61,16 +64,22 @@ impl Identity {
             return Err(IdentityError::Locked { retry_after });
         }
         let known = self.inner.catalog.system().credentials_by_name(&account).await?;
-        let hash = known.as_ref().and_then(|c| c.password_hash.as_deref());
-        let verified = self.inner.hasher.verify(password, hash).await;
-        if matches!(verified, Err(IdentityError::Busy)) {
+        let verified = if self.directory_decides(known.as_ref()).await? {
+            let found = self.directory_account(&account, password, known.as_ref()).await;
+            found.map(|found| found.map(|credentials| (credentials, SignInMethod::Ldap)))
+        } else {
+            let hash = known.as_ref().and_then(|c| c.password_hash.as_deref());
+            let right = self.inner.hasher.verify(password, hash).await;
+            right.map(|right| known.filter(|_| right).map(|credentials| (credentials, SignInMethod::Password)))
+        };
+        // What is no answer to the password is no failure of whoever typed it.
+        if matches!(verified, Err(IdentityError::Busy | IdentityError::External(_))) {
             self.forgive(&attempts, false);
         }
-        if let Some(credentials) = known.filter(|c| may_sign_in(c) && matches!(verified, Ok(true))) {
+        if let Some(found) = verified?.filter(|(credentials, _)| may_sign_in(credentials)) {
             self.forgive(&attempts, true);
-            return Ok(credentials);
+            return Ok(found);
         }
-        verified?;
         self.note_failure("session.failed", &account, origin).await?;
         Err(IdentityError::BadCredentials)
     }
@@ -138,7 +147,8 @@ impl Identity {
         origin: &Origin,
     ) -> Result<(), IdentityError> {
         let (user, session) = active_session(principal)?;
-        check_password(new, &principal.name)?;
+        self.refuse_managed(user, "change the password").await?;
+        self.check_new_password(new, &principal.name).await?;
         let known = self.verify_own(user, old, origin).await?;
         let hash = self.inner.hasher.hash(new).await?;
         let mut tx = self.begin(known.user.home_tenant, principal.actor(origin)).await?;
@@ -178,7 +188,12 @@ impl Identity {
         let attempts: [(_, &[&[u8]]); 2] = [(&PAIR, &[name.as_bytes(), &ip]), (&ACCOUNT, &[name.as_bytes()])];
         let waited = self.inner.limiter.attempt(&attempts, self.inner.clock.monotonic());
         waited.map_err(|retry_after| IdentityError::Locked { retry_after })?;
-        if !self.inner.hasher.verify(password, known.password_hash.as_deref()).await? {
+        let right = if self.directory_decides(Some(&known)).await? {
+            self.directory_password(&known, password).await?
+        } else {
+            self.inner.hasher.verify(password, known.password_hash.as_deref()).await?
+        };
+        if !right {
             self.note_failure("session.failed", &name, origin).await?;
             return Err(IdentityError::BadCredentials);
         }
@@ -190,13 +205,21 @@ impl Identity {
     pub async fn mfa(&self, principal: &Principal) -> Result<Mfa, IdentityError> {
         let (user, _) = own_session(principal)?;
         let known = self.inner.catalog.system().credentials(user).await?.ok_or(IdentityError::NotSignedIn)?;
-        Ok(Mfa { required: self.needs_factor(&known).await?, enrolled: known.factors > 0 })
+        let held = self.inner.catalog.system().factors(user).await?;
+        let has = |kind| held.iter().any(|f| f.confirmed && f.kind == kind);
+        let mut methods: Vec<_> =
+            FactorKind::ALL.iter().copied().filter(|kind| has(*kind)).map(FactorKind::as_str).collect();
+        if self.inner.catalog.system().recovery_codes_left(user).await? > 0 {
+            methods.push("recovery_code");
+        }
+        Ok(Mfa { required: self.needs_factor(&known).await?, enrolled: known.factors > 0, methods })
     }
 
     async fn state_of(&self, credentials: &Credentials, session: &Session) -> Result<SessionState, IdentityError> {
         Ok(match (credentials.factors > 0, session.factor_at) {
             (true, Some(_)) => SessionState::Active,
             (true, None) => SessionState::FactorRequired,
+            (false, Some(_)) if session.external_factor => SessionState::Active,
             (false, _) if self.needs_factor(credentials).await? => SessionState::EnrolmentRequired,
             (false, _) => SessionState::Active,
         })
@@ -213,6 +236,7 @@ impl Identity {
     pub(crate) async fn open_session(
         &self,
         credentials: Credentials,
+        opening: Opening<'_>,
         origin: &Origin,
     ) -> Result<SignedIn, IdentityError> {
         let user = &credentials.user;
@@ -220,7 +244,7 @@ impl Identity {
         let mut tx = self.begin(user.home_tenant, user_actor(&credentials, origin)).await?;
         let expires = tx.now() + self.inner.config.session_max.as_micros();
         let hash = secret::hash("session", &token);
-        let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref()).await?;
+        let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref(), opening).await?;
         tx.commit().await?;
         let state = self.state_of(&credentials, &session).await?;
         let principal = principal(&credentials, &session, state);
@@ -229,7 +253,12 @@ impl Identity {
 
     /// Audits a failed or locked sign-in, in the home tenant of the account if there is one. A name that nobody has is not
     /// written down: it may well be a password in the wrong field.
-    async fn note_failure(&self, action: &'static str, account: &str, origin: &Origin) -> Result<(), IdentityError> {
+    pub(crate) async fn note_failure(
+        &self,
+        action: &'static str,
+        account: &str,
+        origin: &Origin,
+    ) -> Result<(), IdentityError> {
         let known = self.inner.catalog.system().credentials_by_name(account).await?;
         let (tenant, id, detail) = match &known {
             Some(c) => {

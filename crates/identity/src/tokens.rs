@@ -37,7 +37,7 @@ impl Identity {
         code: Option<&str>,
         origin: &Origin,
     ) -> Result<TokenPair, IdentityError> {
-        let known = self.authenticate(name, password, origin).await?;
+        let (known, _) = self.authenticate(name, password, origin).await?;
         let user = &known.user;
         let mut tx = self.begin(user.home_tenant, user_actor(&known, origin)).await?;
         let factor = known.factors > 0;

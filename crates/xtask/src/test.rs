@@ -47,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !install::has("cc") {
         install::apt(&["gcc", "libc6-dev"], "crates with C code (SQLite, zstd)", || install::has("cc"))?;
     }
+    peers::install()?;
     let console = options.package.is_empty() && !options.no_web;
     if console {
         web::build()?;

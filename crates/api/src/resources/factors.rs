@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::passkeys::PasskeyAnswer;
 use super::session::{WhoView, signed_in};
 use super::users::find;
 use crate::auth::{Arrival, Caller};
@@ -25,7 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list))
         .routes(routes!(begin_totp))
         .routes(routes!(confirm_totp))
-        .routes(routes!(remove))
+        .routes(routes!(remove, rename))
         .routes(routes!(recovery_codes))
         .routes(routes!(reset))
 }
@@ -38,14 +39,36 @@ pub(crate) struct Code {
     pub(crate) code: String,
 }
 
+/// A code, or the answer of a passkey.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FactorProof {
+    /// Six digits of the authenticator app, or a recovery code.
+    #[serde(default)]
+    pub(crate) code: Option<String>,
+    /// The answer to `POST /session/passkey-challenge`.
+    #[serde(default)]
+    pub(crate) passkey: Option<PasskeyAnswer>,
+}
+
 /// Complete a sign-in with the second factor
 ///
 /// Answers with a fresh session cookie. A wrong code counts as failing to sign in.
-#[utoipa::path(post, path = "/session/factor", tag = "session", request_body = Code,
+#[utoipa::path(post, path = "/session/factor", tag = "session", request_body = FactorProof,
     extensions(("x-permission" = json!("session"))),
-    responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
-async fn prove(State(state): State<ApiState>, Arrival(caller): Arrival, Json(body): Json<Code>) -> ApiResult<Response> {
-    let done = state.identity.prove_factor(caller.principal(), &body.code, caller.origin()).await?;
+    responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn prove(
+    State(state): State<ApiState>,
+    Arrival(caller): Arrival,
+    Json(body): Json<FactorProof>,
+) -> ApiResult<Response> {
+    let (principal, origin) = (caller.principal(), caller.origin());
+    let done = match (body.passkey, body.code) {
+        (Some(key), _) => state.identity.prove_passkey(principal, &key.ceremony, key.credential, origin).await?,
+        (None, Some(code)) => state.identity.prove_factor(principal, &code, origin).await?,
+        (None, None) => return Err(ApiError::invalid("give a `code` or a `passkey`")),
+    };
     signed_in(&state, &done).await
 }
 
@@ -54,7 +77,7 @@ async fn prove(State(state): State<ApiState>, Arrival(caller): Arrival, Json(bod
 pub(crate) struct FactorView {
     /// Id.
     pub(crate) id: String,
-    /// totp.
+    /// totp or passkey.
     pub(crate) kind: String,
     /// What its owner calls it.
     pub(crate) name: String,
@@ -167,6 +190,29 @@ async fn confirm_totp(
 async fn remove(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<StatusCode> {
     state.identity.remove_factor(caller.principal(), factor_id(&id)?, caller.origin()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A new name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameFactor {
+    /// Such as the name of the device.
+    pub(crate) name: String,
+}
+
+/// Give one of one's own factors another name
+#[utoipa::path(patch, path = "/session/factors/{id}", tag = "session", request_body = RenameFactor,
+    extensions(("x-permission" = json!("session"))), params(("id" = String, Path, description = "Factor id")),
+    responses((status = 200, body = FactorView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem)))]
+async fn rename(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<RenameFactor>,
+) -> ApiResult<Json<FactorView>> {
+    let done = state.identity.rename_factor(caller.principal(), factor_id(&id)?, &body.name, caller.origin()).await?;
+    Ok(Json(done.into()))
 }
 
 /// Replace one's own recovery codes

@@ -23,6 +23,8 @@ mod incidents;
 mod invitations;
 mod notification_channels;
 mod notifications;
+mod oidc;
+mod passkeys;
 mod people;
 mod profile;
 pub(crate) mod query;
@@ -54,6 +56,8 @@ use crate::state::ApiState;
 pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
     factors::routes,
+    passkeys::routes,
+    oidc::routes,
     profile::routes,
     users::routes,
     invitations::routes,

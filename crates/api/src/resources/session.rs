@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::oidc::Traveller;
+use super::passkeys::{PasskeyAnswer, Site};
 use crate::auth::{Arrival, Caller, SESSION_COOKIE, origin, refuse_foreign};
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::Json;
@@ -90,6 +92,10 @@ pub(crate) struct SessionRow {
     pub(crate) user_agent: Option<String>,
     /// Where it was made from.
     pub(crate) ip: Option<String>,
+    /// What it was opened with: password, ldap, passkey, oidc, link or setup.
+    pub(crate) method: String,
+    /// The provider that vouched for its holder.
+    pub(crate) provider: Option<String>,
 }
 
 impl SessionRow {
@@ -102,6 +108,8 @@ impl SessionRow {
             expires: session.expires.to_string(),
             user_agent: session.user_agent,
             ip: session.ip.map(|ip| ip.to_string()),
+            method: session.method.to_string(),
+            provider: session.provider,
         }
     }
 }
@@ -154,7 +162,7 @@ pub(crate) struct MfaView {
     pub(crate) required: bool,
     /// It has one.
     pub(crate) enrolled: bool,
-    /// What there is to choose from.
+    /// What it can prove itself with now: totp, passkey, recovery_code.
     pub(crate) methods: Vec<&'static str>,
 }
 
@@ -179,7 +187,7 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
     if let (Some(id), Some(user)) = (signed_in, principal.user) {
         display_name = state.identity.profile(principal).await?.display_name;
         let asked = state.identity.mfa(principal).await?;
-        mfa = MfaView { required: asked.required, enrolled: asked.enrolled, methods: vec!["totp"] };
+        mfa = MfaView { required: asked.required, enrolled: asked.enrolled, methods: asked.methods };
         let held = state.identity.preferences(user).await?;
         preferences = PreferencesView { version: held.version, value: held.value };
         let all = state.identity.own_sessions(principal).await?;
@@ -217,7 +225,7 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
     })
 }
 
-fn cookie(value: &str, more: &str) -> ApiResult<HeaderValue> {
+pub(crate) fn cookie(value: &str, more: &str) -> ApiResult<HeaderValue> {
     let text = format!("{SESSION_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict{more}");
     HeaderValue::from_str(&text).map_err(ApiError::internal)
 }
@@ -245,11 +253,36 @@ async fn who(State(state): State<ApiState>, Arrival(caller): Arrival) -> ApiResu
     Ok(Json(view(&state, caller.principal(), caller.current_tenant()).await?))
 }
 
+/// Where signing out goes on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignedOut {
+    /// The address at the provider that ends its session, too.
+    #[serde(rename = "continue")]
+    pub(crate) onward: String,
+}
+
 /// Sign out: end this session
-#[utoipa::path(delete, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))), responses((status = 204), (status = 401, body = Problem)))]
-async fn sign_out(State(state): State<ApiState>, Arrival(caller): Arrival) -> ApiResult<Response> {
+///
+/// Where a provider is to end its own session, too, the answer says where to lead the browser.
+#[utoipa::path(delete, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))),
+    responses((status = 200, body = SignedOut), (status = 204), (status = 401, body = Problem)))]
+async fn sign_out(
+    State(state): State<ApiState>,
+    traveller: Traveller,
+    Arrival(caller): Arrival,
+) -> ApiResult<Response> {
+    let base = traveller.base.unwrap_or_default();
+    // Whatever the provider does, signing out here works.
+    let onward = state.identity.oidc_sign_out(caller.principal(), &base).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the provider's own session was not ended");
+        None
+    });
     state.identity.sign_out(caller.principal(), caller.origin()).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie("", "; Max-Age=0")?)]).into_response())
+    let gone = [(header::SET_COOKIE, cookie("", "; Max-Age=0")?)];
+    Ok(match onward {
+        Some(onward) => (gone, Json(SignedOut { onward })).into_response(),
+        None => (StatusCode::NO_CONTENT, gone).into_response(),
+    })
 }
 
 /// Passwords.
@@ -276,7 +309,7 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Proof of who one is: a code, if the account has a second factor, else the password.
+/// Proof of who one is: a code or a passkey, if the account has a second factor, else the password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Proof {
@@ -287,6 +320,9 @@ pub(crate) struct Proof {
     /// A code of the authenticator app, or a recovery code.
     #[serde(default)]
     pub(crate) code: Option<String>,
+    /// The answer to `POST /session/passkey-challenge`.
+    #[serde(default)]
+    pub(crate) passkey: Option<PasskeyAnswer>,
 }
 
 /// Prove who one is once more
@@ -294,12 +330,18 @@ pub(crate) struct Proof {
 /// Opens what is sensitive for ten minutes: operations that otherwise answer `step-up-required`.
 #[utoipa::path(post, path = "/session/proof", tag = "session", request_body = Proof,
     extensions(("x-permission" = json!("session"))),
-    responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn prove(
     State(state): State<ApiState>,
     Arrival(caller): Arrival,
     Json(body): Json<Proof>,
 ) -> ApiResult<Response> {
+    if let Some(key) = body.passkey {
+        let (principal, origin) = (caller.principal(), caller.origin());
+        let done = state.identity.prove_passkey(principal, &key.ceremony, key.credential, origin).await?;
+        return signed_in(&state, &done).await;
+    }
     match (body.code, body.password) {
         (Some(code), _) => {
             let done = state.identity.prove_factor(caller.principal(), &code, caller.origin()).await?;
@@ -309,7 +351,7 @@ async fn prove(
             let proved = state.identity.prove(caller.principal(), &password, caller.origin()).await?;
             Ok(Json(view(&state, &proved, caller.current_tenant()).await?).into_response())
         }
-        (None, None) => Err(ApiError::invalid("give a `code` or a `password`")),
+        (None, None) => Err(ApiError::invalid("give a `code`, a `passkey` or a `password`")),
     }
 }
 
@@ -347,6 +389,17 @@ async fn end_one(State(state): State<ApiState>, caller: Caller, Path(id): Path<S
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A provider that people may sign in by.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProviderView {
+    /// Its short name.
+    pub(crate) name: String,
+    /// What the button says.
+    pub(crate) label: String,
+    /// Where to lead the browser, with `?return=` and a path of the console.
+    pub(crate) start: String,
+}
+
 /// What the sign-in page offers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SignInOffer {
@@ -354,18 +407,38 @@ pub(crate) struct SignInOffer {
     pub(crate) setup_needed: bool,
     /// Whether strangers may register themselves.
     pub(crate) self_registration: bool,
-    /// How one may sign in.
+    /// How one may sign in: password, passkey, oidc.
     pub(crate) methods: Vec<&'static str>,
+    /// The providers that one may sign in by, in order.
+    pub(crate) providers: Vec<ProviderView>,
 }
 
 /// What the sign-in page offers
 #[utoipa::path(get, path = "/sign-in", tag = "session", security(()), extensions(("x-permission" = json!("public"))),
     responses((status = 200, body = SignInOffer)))]
-async fn offer(State(state): State<ApiState>, visitor: Visitor) -> ApiResult<Json<SignInOffer>> {
+async fn offer(State(state): State<ApiState>, visitor: Visitor, site: Site) -> ApiResult<Json<SignInOffer>> {
+    let mut methods = vec!["password"];
+    if site.0.is_some() {
+        methods.push("passkey");
+    }
+    let providers: Vec<_> = state
+        .identity
+        .oidc_providers()
+        .iter()
+        .map(|provider| ProviderView {
+            name: provider.name.clone(),
+            label: provider.shown().to_owned(),
+            start: format!("/api/v1/sign-in/oidc/{}", provider.name),
+        })
+        .collect();
+    if !providers.is_empty() {
+        methods.push("oidc");
+    }
     Ok(Json(SignInOffer {
         setup_needed: visitor.1 && state.identity.needs_setup().await?,
         self_registration: state.identity.self_registration().await?,
-        methods: vec!["password"],
+        methods,
+        providers,
     }))
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct UserView {
     pub(crate) pending: bool,
     /// Whether it has a second factor.
     pub(crate) mfa: bool,
+    /// The directory or provider that manages the account: its roles and password are changed there.
+    pub(crate) directory: Option<String>,
     /// Its roles in the tenants that the caller sees; in lists, in this tenant.
     pub(crate) memberships: Vec<MembershipView>,
     /// Since when, RFC 3339.
@@ -95,6 +97,7 @@ impl UserView {
             disabled: user.disabled,
             pending: user.pending,
             mfa: row.mfa,
+            directory: row.directory.map(|name| name.trim_start_matches("oidc:").to_owned()),
             memberships: memberships
                 .into_iter()
                 .filter_map(|m| {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Membership, User};
-use crate::entity::{membership, second_factor, user};
+use crate::entity::{external_identity, membership, second_factor, user};
 use crate::text::{clean, contains_pattern};
 use crate::{CatalogError, Scoped, text_enum};
 
@@ -53,6 +53,8 @@ text_enum! {
         Created = "created",
         /// When it last signed in; never is oldest.
         LastSignIn = "last_sign_in",
+        /// The role in the scope, by name; the first of several, none first.
+        Role = "role",
     }
 }
 
@@ -92,6 +94,8 @@ pub struct UserRow {
     pub memberships: Vec<Membership>,
     /// Whether it has a second factor.
     pub mfa: bool,
+    /// The system that manages it, if one does.
+    pub directory: Option<String>,
 }
 
 /// One page of accounts.
@@ -130,30 +134,17 @@ impl Scoped<'_> {
         let total = matching.clone().count(self.conn()).await?;
         let mut query = matching;
         if let Some(after) = cursor {
-            query = query.filter(beyond(after));
+            query = query.filter(self.beyond(after));
         }
         let order = if descending { Order::Desc } else { Order::Asc };
         let limit = limit.clamp(1, USER_PAGE_MAX);
-        let query = query.order_by(key(sort), order.clone()).order_by(user::Column::Id, order).limit(limit + 1);
+        let query = query.order_by(self.key(sort), order.clone()).order_by(user::Column::Id, order).limit(limit + 1);
         let mut rows = query.all(self.conn()).await?;
         let more = rows.len() as u64 > limit;
         rows.truncate(limit as usize);
-        let next = rows.last().filter(|_| more).map(|last| UserCursor {
-            sort,
-            descending,
-            text: match sort {
-                UserSort::Name => last.name.clone(),
-                UserSort::DisplayName => last.display_name.clone(),
-                UserSort::Created | UserSort::LastSignIn => String::new(),
-            },
-            number: match sort {
-                UserSort::Created => last.created,
-                UserSort::LastSignIn => last.last_sign_in.unwrap_or(0),
-                UserSort::Name | UserSort::DisplayName => 0,
-            },
-            id: last.id,
-        });
-        Ok(UserPage { items: self.with_roles(rows).await?, total, next })
+        let items = self.with_roles(rows).await?;
+        let next = items.last().filter(|_| more).map(|row| place(row, sort, descending));
+        Ok(UserPage { items, total, next })
     }
 
     /// One account that has a role in a tenant of the scope or is at home there, with its roles there.
@@ -215,6 +206,43 @@ impl Scoped<'_> {
         all
     }
 
+    /// What a list is sorted by, never null, so that pages can say where they ended.
+    fn key(&self, sort: UserSort) -> Expr {
+        use user::Column as C;
+        match sort {
+            UserSort::Name => Expr::col((user::Entity, C::Name)),
+            UserSort::DisplayName => Expr::col((user::Entity, C::DisplayName)),
+            UserSort::Created => Expr::col((user::Entity, C::Created)),
+            UserSort::LastSignIn => {
+                Expr::expr(Func::coalesce([Expr::col((user::Entity, C::LastSignIn)), Expr::val(0_i64)]))
+            }
+            UserSort::Role => {
+                let first = Expr::col((membership::Entity, membership::Column::Role)).min();
+                let roles = self
+                    .select::<membership::Entity>()
+                    .filter(
+                        Expr::col((membership::Entity, membership::Column::UserId))
+                            .equals((user::Entity, user::Column::Id)),
+                    )
+                    .select_only()
+                    .expr(first);
+                let roles = Expr::SubQuery(None, Box::new(roles.into_query().into()));
+                Expr::expr(Func::coalesce([roles, Expr::val("")]))
+            }
+        }
+    }
+
+    fn beyond(&self, after: &UserCursor) -> Condition {
+        let (key, id) = (|| self.key(after.sort), user::Column::Id);
+        let value = || match after.sort {
+            UserSort::Name | UserSort::DisplayName | UserSort::Role => Expr::val(after.text.clone()),
+            UserSort::Created | UserSort::LastSignIn => Expr::val(after.number),
+        };
+        let (past, next) =
+            if after.descending { (key().lt(value()), id.lt(after.id)) } else { (key().gt(value()), id.gt(after.id)) };
+        Condition::any().add(past).add(Condition::all().add(key().eq(value())).add(next))
+    }
+
     async fn with_roles(&self, users: Vec<user::Model>) -> Result<Vec<UserRow>, CatalogError> {
         let ids = || users.iter().map(|u| u.id);
         let mut by_user = std::collections::HashMap::<Uuid, Vec<Membership>>::new();
@@ -230,9 +258,18 @@ impl Scoped<'_> {
             .into_tuple()
             .all(self.conn())
             .await?;
+        let mut directories: std::collections::HashMap<Uuid, String> = external_identity::Entity::find()
+            .filter(external_identity::Column::UserId.is_in(ids()))
+            .filter(external_identity::Column::Managed.eq(true))
+            .all(self.conn())
+            .await?
+            .into_iter()
+            .map(|identity| (identity.user_id, identity.provider))
+            .collect();
         Ok(users
             .into_iter()
             .map(|row| UserRow {
+                directory: directories.remove(&row.id),
                 memberships: by_user.remove(&row.id).unwrap_or_default(),
                 mfa: with_factor.contains(&row.id),
                 user: row.into(),
@@ -241,31 +278,23 @@ impl Scoped<'_> {
     }
 }
 
-/// What a list is sorted by, never null, so that pages can say where they ended.
-fn key(sort: UserSort) -> Expr {
-    use user::Column as C;
-    match sort {
-        UserSort::Name => Expr::col((user::Entity, C::Name)),
-        UserSort::DisplayName => Expr::col((user::Entity, C::DisplayName)),
-        UserSort::Created => Expr::col((user::Entity, C::Created)),
-        UserSort::LastSignIn => {
-            Expr::expr(Func::coalesce([Expr::col((user::Entity, C::LastSignIn)), Expr::val(0_i64)]))
-        }
+/// Where a page that ends with `row` ends.
+fn place(row: &UserRow, sort: UserSort, descending: bool) -> UserCursor {
+    let user = &row.user;
+    UserCursor {
+        sort,
+        descending,
+        text: match sort {
+            UserSort::Name => user.name.clone(),
+            UserSort::DisplayName => user.display_name.clone(),
+            UserSort::Role => row.memberships.iter().map(|m| m.role.clone()).min().unwrap_or_default(),
+            UserSort::Created | UserSort::LastSignIn => String::new(),
+        },
+        number: match sort {
+            UserSort::Created => user.created.0,
+            UserSort::LastSignIn => user.last_sign_in.map_or(0, |at| at.0),
+            UserSort::Name | UserSort::DisplayName | UserSort::Role => 0,
+        },
+        id: user.id.0,
     }
-}
-
-fn beyond(after: &UserCursor) -> Condition {
-    let (key, id) = (|| key(after.sort), user::Column::Id);
-    let (past, same) = match after.sort {
-        UserSort::Name | UserSort::DisplayName => {
-            let value = || Expr::val(after.text.clone());
-            (if after.descending { key().lt(value()) } else { key().gt(value()) }, key().eq(value()))
-        }
-        UserSort::Created | UserSort::LastSignIn => {
-            let value = || Expr::val(after.number);
-            (if after.descending { key().lt(value()) } else { key().gt(value()) }, key().eq(value()))
-        }
-    };
-    let next = if after.descending { id.lt(after.id) } else { id.gt(after.id) };
-    Condition::any().add(past).add(Condition::all().add(same).add(next))
 }

@@ -2,6 +2,7 @@
 //! gives it a role in a tenant. What a role may do is the business of `identity`.
 
 mod change;
+mod external;
 mod list;
 
 use guardian_model::{Micros, TenantId, UserId};
@@ -9,6 +10,7 @@ use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, Quer
 use serde::{Deserialize, Serialize};
 
 pub use self::change::UserChange;
+pub use self::external::{ExternalIdentity, IDENTITIES_PER_USER_MAX};
 pub use self::list::{USER_PAGE_MAX, UserCursor, UserFilter, UserPage, UserRow, UserSort, UserStatus};
 use crate::entity::{membership, role, second_factor, tenant, user};
 use crate::{CatalogError, CustomRole, System};

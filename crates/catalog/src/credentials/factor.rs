@@ -22,6 +22,8 @@ text_enum! {
     FactorKind {
         /// A code that changes every half minute (RFC 6238).
         Totp = "totp",
+        /// A key that a device or a password manager holds (WebAuthn).
+        Passkey = "passkey",
     }
 }
 
@@ -76,6 +78,14 @@ impl System<'_> {
         rows.into_iter().map(SecondFactor::try_from).collect()
     }
 
+    /// The passkey that is found by `handle`, whoever's it is.
+    pub async fn passkey(&self, handle: &str) -> Result<Option<SecondFactor>, CatalogError> {
+        let query = second_factor::Entity::find()
+            .filter(second_factor::Column::Handle.eq(handle))
+            .filter(second_factor::Column::Confirmed.eq(true));
+        query.one(self.read()).await?.map(SecondFactor::try_from).transpose()
+    }
+
     /// How many recovery codes of an account are unused.
     pub async fn recovery_codes_left(&self, user: UserId) -> Result<u64, CatalogError> {
         let query = recovery_code::Entity::find()
@@ -96,17 +106,14 @@ impl Tx {
         secret: String,
     ) -> Result<SecondFactor, CatalogError> {
         self.home_user(user).await?;
-        if self.factors_of(user).await?.iter().filter(|f| f.confirmed).count() >= FACTORS_PER_USER_MAX {
-            return Err(CatalogError::Conflict(format!(
-                "an account has at most {FACTORS_PER_USER_MAX} second factors"
-            )));
-        }
+        self.refuse_too_many_factors(user).await?;
         let row = second_factor::Model {
             id: self.new_id(),
             user_id: user.0,
             kind: kind.as_str().to_owned(),
             name: clean(name.trim(), 100),
             secret,
+            handle: None,
             counter: 0,
             confirmed: false,
             created: self.now().0,
@@ -121,6 +128,76 @@ impl Tx {
             .await?;
         second_factor::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
         Ok(factor)
+    }
+
+    /// Adds a passkey to an account at home in this transaction's tenant. `handle` is what it is found by; one that any
+    /// account has already is a conflict.
+    pub async fn add_passkey(
+        &mut self,
+        user: UserId,
+        name: &str,
+        handle: String,
+        secret: String,
+    ) -> Result<SecondFactor, CatalogError> {
+        self.home_user(user).await?;
+        self.refuse_too_many_factors(user).await?;
+        let taken = second_factor::Entity::find().filter(second_factor::Column::Handle.eq(&handle));
+        if taken.one(self.look()).await?.is_some() {
+            return Err(CatalogError::Conflict("this passkey is registered already".into()));
+        }
+        let row = second_factor::Model {
+            id: self.new_id(),
+            user_id: user.0,
+            kind: FactorKind::Passkey.as_str().to_owned(),
+            name: clean(name.trim(), 100),
+            secret,
+            handle: Some(handle),
+            counter: 0,
+            confirmed: true,
+            created: self.now().0,
+            last_used: None,
+        };
+        let factor = SecondFactor::try_from(row.clone())?;
+        let conn = self.record_factor(user, "factor.add", Value::Null, json!(factor));
+        second_factor::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
+        Ok(factor)
+    }
+
+    /// Notes that a passkey was used; `secret` is what is to be kept of it from now on.
+    pub async fn use_passkey(&mut self, user: UserId, id: Uuid, secret: String) -> Result<(), CatalogError> {
+        self.factor(user, id).await?;
+        let row = second_factor::ActiveModel {
+            secret: Set(secret),
+            last_used: Set(Some(self.now().0)),
+            ..Default::default()
+        };
+        let conn = self.record_quietly("factor.use", Subject::User, user.to_string(), json!({ "factor": id }));
+        second_factor::Entity::update_many().set(row).filter(second_factor::Column::Id.eq(id)).exec(conn).await?;
+        Ok(())
+    }
+
+    /// Gives a confirmed factor another name.
+    pub async fn rename_factor(&mut self, user: UserId, id: Uuid, name: &str) -> Result<SecondFactor, CatalogError> {
+        self.home_user(user).await?;
+        let before = self.factor(user, id).await?;
+        let name = clean(name.trim(), 100);
+        if name.is_empty() || !before.confirmed {
+            return Err(CatalogError::Invalid("a second factor needs a name".into()));
+        }
+        let after = SecondFactor { name: name.clone(), ..before.clone() };
+        let row = second_factor::ActiveModel { name: Set(name), ..Default::default() };
+        let conn = self.record_factor(user, "factor.rename", json!(before), json!(after));
+        second_factor::Entity::update_many().set(row).filter(second_factor::Column::Id.eq(id)).exec(conn).await?;
+        Ok(after)
+    }
+
+    async fn refuse_too_many_factors(&self, user: UserId) -> Result<(), CatalogError> {
+        if self.factors_of(user).await?.iter().filter(|f| f.confirmed).count() >= FACTORS_PER_USER_MAX {
+            return Err(CatalogError::Conflict(format!(
+                "an account has at most {FACTORS_PER_USER_MAX} second factors"
+            )));
+        }
+        Ok(())
     }
 
     /// Makes a factor count, after its first code.

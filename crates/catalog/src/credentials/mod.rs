@@ -9,5 +9,5 @@ mod token;
 
 pub use api_key::{API_KEYS_PER_TENANT_MAX, ApiKey, ApiKeyChange, NewApiKey};
 pub use factor::{FACTORS_PER_USER_MAX, FactorKind, SecondFactor};
-pub use session::{SESSIONS_PER_USER_MAX, Session};
+pub use session::{Opening, SESSIONS_PER_USER_MAX, Session, SignInMethod};
 pub use token::{FAMILIES_PER_USER_MAX, Refresh, TokenFamily};

@@ -8,10 +8,48 @@ use uuid::Uuid;
 
 use crate::entity::{session, user};
 use crate::text::clean;
-use crate::{CatalogError, Scoped, Subject, System, Tx};
+use crate::{CatalogError, Scoped, Subject, System, Tx, text_enum};
 
 /// Most sessions an account may have; signing in once more ends the one longest unused.
 pub const SESSIONS_PER_USER_MAX: usize = 50;
+
+text_enum! {
+    /// What a session was opened with.
+    SignInMethod {
+        /// A password that Guardian knows the hash of.
+        Password = "password",
+        /// A passkey, without a password.
+        Passkey = "passkey",
+        /// A provider of OpenID Connect.
+        Oidc = "oidc",
+        /// A password that a directory knows.
+        Ldap = "ldap",
+        /// An invitation or a link to set a password.
+        Link = "link",
+        /// The token of first-run set-up.
+        Setup = "setup",
+    }
+}
+
+/// How somebody signs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// With what.
+    pub method: SignInMethod,
+    /// Where, if another system vouches for them.
+    pub provider: Option<&'a str>,
+    /// Whether that proved a second factor, too.
+    pub factor: bool,
+    /// Whether another system says so, rather than a factor that the account has here.
+    pub external_factor: bool,
+}
+
+impl Opening<'_> {
+    /// With this alone.
+    pub const fn with(method: SignInMethod) -> Self {
+        Self { method, provider: None, factor: false, external_factor: false }
+    }
+}
 
 /// A session, without its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +72,19 @@ pub struct Session {
     pub proved: Micros,
     /// When its holder last proved a second factor.
     pub factor_at: Option<Micros>,
+    /// What it was opened with.
+    pub method: SignInMethod,
+    /// The system that vouched for its holder, if one did.
+    pub provider: Option<String>,
+    /// Whether that system also proved a second factor.
+    pub external_factor: bool,
 }
 
-impl From<session::Model> for Session {
-    fn from(row: session::Model) -> Self {
-        Self {
+impl TryFrom<session::Model> for Session {
+    type Error = CatalogError;
+
+    fn try_from(row: session::Model) -> Result<Self, CatalogError> {
+        Ok(Self {
             id: row.id,
             user: UserId(row.user_id),
             created: Micros(row.created),
@@ -48,7 +94,10 @@ impl From<session::Model> for Session {
             ip: row.ip.and_then(|ip| ip.parse().ok()),
             proved: Micros(row.proved),
             factor_at: row.factor_at.map(Micros),
-        }
+            method: row.method.parse().map_err(CatalogError::Corrupt)?,
+            provider: row.provider,
+            external_factor: row.external_factor,
+        })
     }
 }
 
@@ -64,14 +113,14 @@ impl System<'_> {
     /// The session whose token has this hash.
     pub async fn session(&self, token_hash: &[u8]) -> Result<Option<Session>, CatalogError> {
         let query = session::Entity::find().filter(session::Column::TokenHash.eq(token_hash.to_vec()));
-        Ok(query.one(self.read()).await?.map(Session::from))
+        query.one(self.read()).await?.map(Session::try_from).transpose()
     }
 
     /// The sessions of an account, last used first, for that account.
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, CatalogError> {
         let query = session::Entity::find().filter(session::Column::UserId.eq(user.0));
         let rows = query.order_by_desc(session::Column::LastSeen).all(self.read()).await?;
-        Ok(rows.into_iter().map(Session::from).collect())
+        rows.into_iter().map(Session::try_from).collect()
     }
 
     /// Notes that a session was used now. Call it once a minute, not for every request.
@@ -91,14 +140,15 @@ impl System<'_> {
 }
 
 impl Tx {
-    /// Opens a session for an account at home in this transaction's tenant, who has just proved a password. Audited as
-    /// `session.open`.
+    /// Opens a session for an account at home in this transaction's tenant, who has just proved who they are. Audited
+    /// as `session.open`.
     pub async fn open_session(
         &mut self,
         user: UserId,
         token_hash: Vec<u8>,
         expires: Micros,
         user_agent: Option<&str>,
+        opening: Opening<'_>,
     ) -> Result<Session, CatalogError> {
         self.home_user(user).await?;
         let of_user = || session::Entity::find().filter(session::Column::UserId.eq(user.0));
@@ -114,12 +164,15 @@ impl Tx {
             user_agent: user_agent.map(|a| clean(a, 300)),
             ip: self.actor().ip.map(|ip| ip.to_string()),
             proved: self.now().0,
-            factor_at: None,
+            factor_at: (opening.factor || opening.external_factor).then_some(self.now().0),
+            method: opening.method.as_str().to_owned(),
+            provider: opening.provider.map(|p| clean(p, 100)),
+            external_factor: opening.external_factor,
         };
-        let session = Session::from(row.clone());
+        let session = Session::try_from(row.clone())?;
         let signed_in = user::ActiveModel { last_sign_in: Set(Some(self.now().0)), ..Default::default() };
-        let conn =
-            self.record_quietly("session.open", Subject::Session, session.id.to_string(), json!({ "user": user }));
+        let detail = json!({ "user": user, "method": opening.method, "provider": opening.provider });
+        let conn = self.record_quietly("session.open", Subject::Session, session.id.to_string(), detail);
         session::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
         session::Entity::delete_many().filter(session::Column::Id.is_in(surplus)).exec(conn).await?;
         user::Entity::update_many().set(signed_in).filter(user::Column::Id.eq(user.0)).exec(conn).await?;
@@ -142,7 +195,7 @@ impl Tx {
         if let Some(hash) = token_hash {
             change.token_hash = Set(hash);
         }
-        let session = Session { proved: now, factor_at: factor_at.map(Micros), ..row.into() };
+        let session = Session { proved: now, factor_at: factor_at.map(Micros), ..row.try_into()? };
         let detail = json!({ "user": user, "factor": factor });
         let conn = self.record_quietly("session.proved", Subject::Session, id.to_string(), detail);
         session::Entity::update_many().set(change).filter(session::Column::Id.eq(id)).exec(conn).await?;

@@ -14,6 +14,7 @@ pub(crate) mod change_log;
 pub(crate) mod delivery;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
+pub(crate) mod external_identity;
 pub(crate) mod incident;
 pub(crate) mod incident_alert;
 pub(crate) mod incident_entity;

@@ -11,6 +11,7 @@ pub struct Model {
     pub kind: String,
     pub name: String,
     pub secret: String,
+    pub handle: Option<String>,
     pub counter: i64,
     pub confirmed: bool,
     pub created: i64,

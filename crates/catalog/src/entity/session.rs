@@ -16,6 +16,9 @@ pub struct Model {
     pub ip: Option<String>,
     pub proved: i64,
     pub factor_at: Option<i64>,
+    pub method: String,
+    pub provider: Option<String>,
+    pub external_factor: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

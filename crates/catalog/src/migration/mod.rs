@@ -3,10 +3,12 @@
 
 mod build;
 mod m20261122_alert_splits;
+mod m20261122_external;
 mod m20261122_identity;
 mod m20261122_incidents;
 mod m20261122_initial;
 mod m20261122_notify;
+mod m20261122_passkeys;
 mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
@@ -36,6 +38,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_rule_exceptions::Migration),
             Box::new(m20261122_alert_splits::Migration),
             Box::new(m20261122_notify::Migration),
+            Box::new(m20261122_passkeys::Migration),
+            Box::new(m20261122_external::Migration),
         ]
     }
 }

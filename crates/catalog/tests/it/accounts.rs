@@ -5,7 +5,7 @@ use guardian_catalog::{
 };
 use guardian_model::{Micros, UserId};
 
-use crate::support::{Db, HOME, START, home};
+use crate::support::{Db, HOME, PASSWORD, START, home};
 
 fn new_user(name: &str) -> NewUser {
     NewUser {
@@ -41,7 +41,7 @@ pub(crate) async fn accounts_come_and_go(db: &Db) {
     assert!(matches!(taken, Err(CatalogError::Conflict(text)) if text.contains("ann.keller")));
     assert!(!tx.set_membership(ann, Some("viewer")).await.unwrap(), "it has that role already");
     assert!(tx.set_membership(ann, Some("operator")).await.unwrap());
-    tx.open_session(ann, vec![1; 32], START + Micros::HOUR, Some("curl")).await.unwrap();
+    tx.open_session(ann, vec![1; 32], START + Micros::HOUR, Some("curl"), PASSWORD).await.unwrap();
     tx.commit().await.unwrap();
     assert!(system.session(&[1; 32]).await.unwrap().is_some());
     let mut tx = db.begin(HOME).await;
@@ -89,7 +89,7 @@ pub(crate) async fn sessions_end(db: &Db) {
     let system = db.catalog.system();
     for n in 0..SESSIONS_PER_USER_MAX as u8 + 3 {
         let mut tx = db.begin(HOME).await;
-        tx.open_session(ann, vec![n; 32], START + 10 * Micros::HOUR, None).await.unwrap();
+        tx.open_session(ann, vec![n; 32], START + 10 * Micros::HOUR, None, PASSWORD).await.unwrap();
         tx.commit().await.unwrap();
         db.clock.advance(Micros::SECOND);
     }
@@ -100,8 +100,8 @@ pub(crate) async fn sessions_end(db: &Db) {
     assert_eq!(sessions[0].ip, Some("192.0.2.7".parse().unwrap()));
     let mut tx = db.begin(HOME).await;
     tx.set_password(ann, "new".into(), None).await.unwrap();
-    tx.open_session(ann, vec![100; 32], START + 10 * Micros::HOUR, None).await.unwrap();
-    tx.open_session(ann, vec![101; 32], START + 10 * Micros::HOUR, None).await.unwrap();
+    tx.open_session(ann, vec![100; 32], START + 10 * Micros::HOUR, None, PASSWORD).await.unwrap();
+    tx.open_session(ann, vec![101; 32], START + 10 * Micros::HOUR, None, PASSWORD).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(scoped.sessions(ann).await.unwrap().len(), 2, "a new password ends the old sessions");
     db.clock.advance(Micros::HOUR);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use guardian_catalog::{Actor, ActorKind, Catalog, CatalogConfig, Tenant, Tx, Upserted};
+use guardian_catalog::{Actor, ActorKind, Catalog, CatalogConfig, Opening, SignInMethod, Tenant, Tx, Upserted};
 use guardian_kit::clock::ManualClock;
 use guardian_kit::config::Secret;
 use guardian_model::{AlertKey, AlertState, Entity, EntityKind, EventRef, Micros, RuleRef, Scope, Severity, TenantId};
@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use tempfile::TempDir;
 
 pub(crate) const START: Micros = Micros(1_767_225_600_000_000);
+pub(crate) const PASSWORD: Opening<'static> = Opening::with(SignInMethod::Password);
 
 pub(crate) struct Db {
     pub(crate) catalog: Catalog,

@@ -10,7 +10,7 @@ use guardian_model::{AlertId, IncidentId, Scope, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Db, START, ann, state};
+use crate::support::{Db, PASSWORD, START, ann, state};
 
 struct Full {
     tenant: TenantId,
@@ -53,7 +53,7 @@ async fn fill(db: &Db, slug: &str) -> Full {
         expires: None,
     };
     let key = tx.create_api_key(&key).await.unwrap().id;
-    let session = tx.open_session(user.id, slug.into(), START + 9, None).await.unwrap().id;
+    let session = tx.open_session(user.id, slug.into(), START + 9, None, PASSWORD).await.unwrap().id;
     tx.create_role(&role()).await.unwrap();
     let link = NewLink {
         kind: LinkKind::Invitation,
@@ -251,13 +251,15 @@ pub(crate) async fn nothing_of_another_tenant_is_changed(db: &Db) {
     refused("use_link", tx.use_link(theirs.link).await);
     refused("put_preferences", tx.put_preferences(theirs.user.id, 0, json!({})).await);
     refused("add_factor", tx.add_factor(theirs.user.id, FactorKind::Totp, "t", "s".into()).await);
+    refused("add_passkey", tx.add_passkey(theirs.user.id, "k", "h".into(), "s".into()).await);
+    refused("link_identity", tx.link_identity(theirs.user.id, "ldap", "s", true).await);
     refused("reset_factors", tx.reset_factors(theirs.user.id).await);
     refused("begin_family", tx.begin_family(theirs.user.id, vec![7], START, false, None).await);
     refused("create_tenant", tx.create_tenant("third", "Third").await);
     refused("update_tenant", tx.update_tenant(theirs.tenant, 1, &TenantChange::default()).await);
     refused("delete_tenant", tx.delete_tenant(theirs.tenant).await);
     refused("delete_user", tx.delete_user(theirs.user.id).await);
-    refused("open_session", tx.open_session(theirs.user.id, vec![9], START, None).await);
+    refused("open_session", tx.open_session(theirs.user.id, vec![9], START, None, PASSWORD).await);
     refused("close_session", tx.close_session(theirs.user.id, theirs.session).await);
     refused("close_session", tx.close_session(ours.user.id, theirs.session).await);
     refused("revoke_api_key", tx.revoke_api_key(theirs.key).await);

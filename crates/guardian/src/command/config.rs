@@ -40,10 +40,16 @@ impl ConfigCommand {
     pub(crate) fn run(self, global: &Global) -> Result<ExitCode> {
         match self.action {
             Action::Check => match crate::config::load(global) {
-                Ok(loaded) => {
-                    output::line(&format!("the configuration is good; {} keys are set", loaded.sources.len()))?;
-                    Ok(ExitCode::SUCCESS)
-                }
+                Ok(loaded) => match loaded.value.identity.problem() {
+                    None => {
+                        output::line(&format!("the configuration is good; {} keys are set", loaded.sources.len()))?;
+                        Ok(ExitCode::SUCCESS)
+                    }
+                    Some(problem) => {
+                        output::note(&problem);
+                        Ok(ExitCode::from(EXIT_WANTING))
+                    }
+                },
                 Err(error) if error.is::<ConfigError>() => {
                     output::note(&format!("{error:#}"));
                     Ok(ExitCode::from(EXIT_WANTING))

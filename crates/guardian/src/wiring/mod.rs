@@ -91,7 +91,8 @@ impl Program {
             shutdown: shutdown.clone(),
             state: ground.state.clone(),
         })?;
-        let (app, replays, setup) = ground.api(&config, &url, &collector, &spine).await?;
+        let app = ground.api(&config, &url, &collector, &spine, &server_tls.names).await?;
+        let (app, replays, setup) = app;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
@@ -224,14 +225,20 @@ impl Ground {
         url: &str,
         collector: &Collector,
         spine: &Spine,
+        names: &[String],
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
         let clock = Arc::clone(&self.clock);
+        if let Some(problem) = config.identity.problem() {
+            return Err(anyhow!(problem));
+        }
         let identity = Identity::new(self.catalog.clone(), Arc::clone(&clock), config.identity.clone(), &config.data);
         identity.prepare_keys().await?;
         identity.accept_operator(OperatorKey::create(&config.data.join("run").join("operator.key"))?);
         let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
         sweep_sessions(identity.clone(), self.shutdown.clone());
         let client = egress::Client::new(&config.egress, &self.metrics)?;
+        identity.reach(client.clone());
+        follow_directory(identity.clone(), self.shutdown.clone());
         anchor_checkpoints(Anchors::new(identity.clone(), client)?, self.shutdown.clone());
         let kpis = figures::start(&figures::Sources {
             collector: collector.exporters(),
@@ -274,6 +281,8 @@ impl Ground {
                 metrics_public: config.server.metrics_public,
                 hsts: !config.server.tls.certificate.as_os_str().is_empty(),
                 disabled_detectors: config.detect.disabled_detectors.clone(),
+                public_url: public_url(&config.server.public_url)?,
+                names: names.to_vec(),
             }),
         });
         Ok((app, replays, setup))
@@ -294,6 +303,23 @@ impl Ground {
         });
         notifier.context("notifications cannot be set up")
     }
+}
+
+/// The address that people type, if it is one that browsers trust.
+fn public_url(text: &str) -> Result<Option<String>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fits = text.strip_prefix("https://").is_some_and(|rest| {
+        let host = rest.trim_end_matches('/');
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', ' '])
+    });
+    if !fits {
+        return Err(anyhow!(
+            "server.public_url: `{text}` is no address of this server, such as https://guardian.example.com"
+        ));
+    }
+    Ok(Some(text.trim_end_matches('/').to_owned()))
 }
 
 /// Binds the web address and prepares TLS.
@@ -371,6 +397,25 @@ fn anchor_checkpoints(anchors: Anchors, shutdown: Shutdown) {
                 () = token.cancelled() => break,
                 _ = every.tick() => if let Err(error) = anchors.carry().await {
                     tracing::error!(%error, "checkpoints of the audit trail could not be anchored; they are tried again");
+                },
+            }
+        }
+    });
+}
+
+/// Asks the directory now and then whether its people still have their groups.
+fn follow_directory(identity: Identity, shutdown: Shutdown) {
+    let Some(refresh) = identity.directory_refresh() else { return };
+    tokio::spawn(async move {
+        let token = shutdown.token();
+        let mut every = tokio::time::interval(refresh);
+        loop {
+            tokio::select! {
+                () = token.cancelled() => break,
+                _ = every.tick() => match identity.follow_directory().await {
+                    Ok(0) => {}
+                    Ok(disabled) => tracing::info!(disabled, "accounts without a group in the directory were disabled"),
+                    Err(error) => tracing::warn!(%error, "the directory could not be asked about its people"),
                 },
             }
         }

@@ -17,7 +17,8 @@ pub(crate) fn client(app: &App) -> Client {
     builder(app).build().unwrap()
 }
 
-fn builder(app: &App) -> reqwest::ClientBuilder {
+/// What [`client`] is made of.
+pub(crate) fn builder(app: &App) -> reqwest::ClientBuilder {
     rustls::crypto::ring::default_provider().install_default().ok();
     let pem = std::fs::read(app.data.join("tls/ca.pem")).unwrap();
     let authority = reqwest::Certificate::from_pem(&pem).unwrap();

@@ -19,6 +19,7 @@ mod http;
 mod incidents;
 mod live;
 mod notify;
+mod oidc;
 mod overview;
 mod personal;
 mod receivers;

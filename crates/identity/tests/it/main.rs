@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod anchor;
+mod breached;
+mod directory;
 mod factors;
 mod keys;
+mod passkeys;
 mod people;
 mod trail;
 
