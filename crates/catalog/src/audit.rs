@@ -3,7 +3,6 @@
 //! and checking signatures is the business of `identity`. Entries are never changed or deleted here, by nobody.
 
 use guardian_model::{Micros, TenantId};
-use sea_orm::sea_query::{Expr, Func, LikeExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -12,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::entity::{audit, audit_checkpoint, tenant};
-use crate::text::{clean, contains_pattern};
+use crate::text::{any_contains, clean};
 use crate::{Actor, ActorKind, CatalogError, Scoped, Subject, Tx};
 
 /// How entries were hashed by the first Guardian (BLAKE3).
@@ -409,9 +408,6 @@ impl From<audit_checkpoint::Model> for Checkpoint {
 }
 
 fn condition(filter: &AuditFilter) -> Condition {
-    // Only here: its names (`max`, `is_null`) would hide those of other types.
-    use sea_orm::sea_query::ExprTrait as _;
-
     use audit::Column as C;
     let mut all = Condition::all();
     if let Some(action) = &filter.action {
@@ -436,13 +432,7 @@ fn condition(filter: &AuditFilter) -> Condition {
         all = all.add(C::Time.lt(to.0));
     }
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
-        let pattern = contains_pattern(&clean(search, 200));
-        let found = |column: C| {
-            Expr::expr(Func::lower(Expr::col((audit::Entity, column))))
-                .like(LikeExpr::new(pattern.clone()).escape('\\'))
-        };
-        let columns = [C::Action, C::SubjectId, C::ActorName];
-        all = all.add(columns.into_iter().fold(Condition::any(), |any, column| any.add(found(column))));
+        all = all.add(any_contains([C::Action, C::SubjectId, C::ActorName], search));
     }
     all
 }

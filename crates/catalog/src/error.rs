@@ -73,6 +73,11 @@ impl From<DbErr> for CatalogError {
 }
 
 impl CatalogError {
+    /// Refuses a change of what is no longer at the version that the caller saw.
+    pub fn unless_at(what: &'static str, version: i32, seen: i32) -> Result<(), Self> {
+        if version == seen { Ok(()) } else { Err(Self::VersionConflict { what, version }) }
+    }
+
     /// A JSON text column that does not parse.
     pub(crate) fn json(what: &str) -> impl FnOnce(serde_json::Error) -> Self {
         move |error| Self::Corrupt(format!("{what}: {error}"))

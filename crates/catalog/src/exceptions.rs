@@ -173,9 +173,7 @@ impl Tx {
     ) -> Result<RuleException, CatalogError> {
         draft.check()?;
         let old = self.exception_row(id).await?;
-        if old.version != version {
-            return Err(CatalogError::VersionConflict { what: "exception", version: old.version });
-        }
+        CatalogError::unless_at("exception", old.version, version)?;
         let row = rule_exception::Model {
             filter: clean(draft.filter.trim(), EXCEPTION_FILTER_BYTES_MAX),
             reason: clean(draft.reason.trim(), 500),

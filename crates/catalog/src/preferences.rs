@@ -45,9 +45,7 @@ impl Tx {
             )));
         }
         let old = read(preference::Entity::find_by_id(user.0).one(self.look()).await?)?;
-        if old.version != version {
-            return Err(CatalogError::VersionConflict { what: "preferences", version: old.version });
-        }
+        CatalogError::unless_at("preferences", old.version, version)?;
         let row = preference::ActiveModel {
             user_id: Set(user.0),
             value: Set(text),

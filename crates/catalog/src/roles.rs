@@ -147,9 +147,7 @@ impl Tx {
     ) -> Result<CustomRole, CatalogError> {
         draft.check()?;
         let before = self.role(name).await?;
-        if before.version != version {
-            return Err(CatalogError::VersionConflict { what: "role", version: before.version });
-        }
+        CatalogError::unless_at("role", before.version, version)?;
         if draft.name != before.name && self.role(&draft.name).await.is_ok() {
             return Err(CatalogError::Conflict(format!("there is already a role `{}`", draft.name)));
         }

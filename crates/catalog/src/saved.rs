@@ -167,9 +167,7 @@ impl Tx {
         others: bool,
     ) -> Result<Saved, CatalogError> {
         let old = self.saved_row(kind, id, others).await?;
-        if old.version != version {
-            return Err(CatalogError::VersionConflict { what: "saved item", version: old.version });
-        }
+        CatalogError::unless_at("saved item", old.version, version)?;
         let row = saved::Model {
             id,
             tenant_id: old.tenant_id,

@@ -136,9 +136,7 @@ impl Tx {
         self.refuse_other_tenants()?;
         let row = tenant::Entity::find_by_id(id.0).one(self.look()).await?;
         let before = Tenant::from(row.ok_or(CatalogError::NotFound("tenant"))?);
-        if before.version != version {
-            return Err(CatalogError::VersionConflict { what: "tenant", version: before.version });
-        }
+        CatalogError::unless_at("tenant", before.version, version)?;
         let mut after = Tenant { version: version + 1, ..before.clone() };
         if let Some(slug) = change.slug.as_deref().filter(|slug| *slug != before.slug) {
             slug_checked(slug)?.clone_into(&mut after.slug);

@@ -1,4 +1,10 @@
-//! Small rules about text: enums that are stored as words, and what may go into a text column.
+//! Small rules about text: enums that are stored as words, what may go into a text column, and how one is searched.
+
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::{ColumnTrait, Condition};
+
+/// Longest text that is searched for, in characters.
+pub(crate) const SEARCH_MAX: usize = 200;
 
 /// Declares an enum that is a fixed word in the database, in JSON and in the API, each declared once.
 #[macro_export]
@@ -46,8 +52,19 @@ pub(crate) fn clean(text: &str, chars_max: usize) -> String {
     text.chars().take(chars_max).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
+/// Whether a column contains `text`, upper and lower case alike. At most [`SEARCH_MAX`] characters are looked for.
+pub(crate) fn contains<C: ColumnTrait>(column: C, text: &str) -> Expr {
+    let pattern = contains_pattern(&clean(text, SEARCH_MAX));
+    Expr::expr(Func::lower(Expr::col(column.as_column_ref()))).like(LikeExpr::new(pattern).escape('\\'))
+}
+
+/// Whether one of the columns contains `text`.
+pub(crate) fn any_contains<C: ColumnTrait>(columns: impl IntoIterator<Item = C>, text: &str) -> Condition {
+    columns.into_iter().fold(Condition::any(), |any, column| any.add(contains(column, text)))
+}
+
 /// A `LIKE` pattern that finds `text` anywhere, with `\` as the escape character; lower-case.
-pub(crate) fn contains_pattern(text: &str) -> String {
+fn contains_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for c in text.to_lowercase().chars().filter(|c| *c != '\0') {

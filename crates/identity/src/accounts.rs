@@ -116,9 +116,7 @@ impl Identity {
         }
         let account = change.account != UserChange::default();
         let target = if account { self.manageable(by, tenant, id).await? } else { self.visible(tenant, id).await? };
-        if target.user.version != change.version {
-            return Err(CatalogError::VersionConflict { what: "account", version: target.user.version }.into());
-        }
+        CatalogError::unless_at("account", target.user.version, change.version)?;
         if let Some(role) = &change.role {
             Self::may_change_role(by, tenant, &target)?;
             self.may_give(by, tenant, role).await?;

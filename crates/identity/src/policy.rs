@@ -56,9 +56,7 @@ impl Identity {
             self.role_permissions(tenant, role).await?;
         }
         let (held, _) = self.policy(tenant).await?;
-        if held != version {
-            return Err(guardian_catalog::CatalogError::VersionConflict { what: "policy", version: held }.into());
-        }
+        guardian_catalog::CatalogError::unless_at("policy", held, version)?;
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         let setting = tx.put_setting(POLICY_KEY, &json!(policy), Some(version)).await?;
         tx.commit().await?;

@@ -173,9 +173,7 @@ impl Tx {
     pub async fn update_user(&mut self, id: UserId, version: i32, change: &UserChange) -> Result<User, CatalogError> {
         let row = self.home_user(id).await?;
         let before = User::from(row);
-        if before.version != version {
-            return Err(CatalogError::VersionConflict { what: "account", version: before.version });
-        }
+        CatalogError::unless_at("account", before.version, version)?;
         let mut after = User { updated: self.now(), version: version + 1, ..before.clone() };
         if let Some(name) = &change.name {
             after.name = user_name(name)?;

@@ -1,7 +1,7 @@
 //! Looking at accounts: who may sign in where, searched, sorted and paged.
 
 use guardian_model::UserId;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -10,14 +10,11 @@ use uuid::Uuid;
 
 use super::{Membership, User};
 use crate::entity::{external_identity, membership, second_factor, user};
-use crate::text::{clean, contains_pattern};
+use crate::text::{any_contains, clean};
 use crate::{CatalogError, Scoped, text_enum};
 
 /// Most accounts on a page.
 pub const USER_PAGE_MAX: u64 = 500;
-
-/// Longest text that is searched for, in characters.
-const SEARCH_MAX: usize = 200;
 
 text_enum! {
     /// Whether an account may sign in.
@@ -180,14 +177,7 @@ impl Scoped<'_> {
         use user::Column as C;
         let mut all = Condition::all();
         if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
-            let pattern = contains_pattern(&clean(search, SEARCH_MAX));
-            let found = |column: C| {
-                Expr::expr(Func::lower(Expr::col((user::Entity, column))))
-                    .like(LikeExpr::new(pattern.clone()).escape('\\'))
-            };
-            all = all.add(
-                [C::Name, C::DisplayName, C::Email].into_iter().fold(Condition::any(), |any, c| any.add(found(c))),
-            );
+            all = all.add(any_contains([C::Name, C::DisplayName, C::Email], search));
         }
         all = match filter.status {
             None => all,

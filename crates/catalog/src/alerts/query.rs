@@ -1,7 +1,7 @@
 //! Looking at alerts: filters, orders, pages that stay put while new alerts arrive, and counts.
 
 use guardian_model::{AlertId, AlertKey, EventRef, IncidentId, Micros, Scope, Severity, TenantId, UserId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,14 +10,11 @@ use uuid::Uuid;
 use super::{Alert, AlertDetail, AlertStatus, Verdict};
 use crate::entity::{alert, alert_evidence};
 use crate::page::{self, Cut, PageKey};
-use crate::text::{clean, contains_pattern};
+use crate::text::{SEARCH_MAX, any_contains, clean, contains};
 use crate::{CatalogError, Scoped, text_enum};
 
 /// Most alerts on a page.
 pub const ALERT_PAGE_MAX: u64 = 500;
-
-/// Longest text that is searched for, in characters.
-const SEARCH_MAX: usize = 200;
 
 /// Which alerts, with regard to replays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,15 +278,6 @@ impl AlertFilter {
     }
 }
 
-fn lower(column: alert::Column) -> Expr {
-    Expr::expr(Func::lower(Expr::col((alert::Entity, column))))
-}
-
-fn contains(column: alert::Column, text: &str) -> Expr {
-    let pattern = contains_pattern(&clean(text, SEARCH_MAX));
-    lower(column).like(LikeExpr::new(pattern).escape('\\'))
-}
-
 /// What an order sorts by, in SQL; [`sort_value`] is the same of a row.
 fn sorted_by(sort: AlertSort) -> Expr {
     use alert::Column as C;
@@ -405,7 +393,7 @@ fn observed(filter: &AlertFilter) -> Condition {
     if let Some(search) = filter.search.as_deref().filter(|s| !s.trim().is_empty()) {
         let columns: &[C] =
             if filter.titles_only { &[C::RuleTitle] } else { &[C::RuleTitle, C::Summary, C::Entity, C::GroupKey] };
-        all = all.add(columns.iter().copied().fold(Condition::any(), |any, c| any.add(contains(c, search.trim()))));
+        all = all.add(any_contains(columns.iter().copied(), search.trim()));
     }
     all
 }

@@ -199,9 +199,7 @@ impl Tx {
     ) -> Result<Suppression, CatalogError> {
         draft.check()?;
         let old = self.suppression_row(id).await?;
-        if old.version != version {
-            return Err(CatalogError::VersionConflict { what: "suppression", version: old.version });
-        }
+        CatalogError::unless_at("suppression", old.version, version)?;
         let row = suppression::Model {
             id,
             tenant_id: old.tenant_id,

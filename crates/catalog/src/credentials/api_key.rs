@@ -159,9 +159,7 @@ impl Tx {
         change: &ApiKeyChange,
     ) -> Result<ApiKey, CatalogError> {
         let before = self.key(id).await?;
-        if before.version != version {
-            return Err(CatalogError::VersionConflict { what: "API key", version: before.version });
-        }
+        CatalogError::unless_at("API key", before.version, version)?;
         if before.revoked.is_some() {
             return Err(CatalogError::Conflict("the key is revoked for good".into()));
         }

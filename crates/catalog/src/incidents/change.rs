@@ -216,9 +216,7 @@ impl Tx {
         patch: &IncidentPatch,
     ) -> Result<Incident, CatalogError> {
         let row = self.incident_row(id).await?;
-        if row.version != version {
-            return Err(CatalogError::VersionConflict { what: "incident", version: row.version });
-        }
+        CatalogError::unless_at("incident", row.version, version)?;
         if let Some(Some(owner)) = patch.owner {
             self.check_member(owner).await?;
         }

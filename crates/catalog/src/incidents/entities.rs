@@ -259,9 +259,7 @@ impl Tx {
     ) -> Result<IncidentEntity, CatalogError> {
         self.live_incident(incident).await?;
         let mut row = self.entity_row(incident, id).await?;
-        if row.version != version {
-            return Err(CatalogError::VersionConflict { what: "entity", version: row.version });
-        }
+        CatalogError::unless_at("entity", row.version, version)?;
         if let Some(role) = &patch.role {
             row.role = clean(role.trim(), 200);
         }

@@ -216,9 +216,7 @@ impl Tx {
     ) -> Result<IncidentEntry, CatalogError> {
         self.live_incident(incident).await?;
         let mut row = self.entry_row(incident, id).await?;
-        if row.version != version {
-            return Err(CatalogError::VersionConflict { what: "entry", version: row.version });
-        }
+        CatalogError::unless_at("entry", row.version, version)?;
         let before = row.text.clone();
         if let Some(text) = &patch.text {
             if row.automatic {

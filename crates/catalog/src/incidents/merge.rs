@@ -123,9 +123,7 @@ impl Tx {
         sources: &[IncidentId],
     ) -> Result<Incident, CatalogError> {
         let row = self.live_incident(target).await?;
-        if row.version != version {
-            return Err(CatalogError::VersionConflict { what: "incident", version: row.version });
-        }
+        CatalogError::unless_at("incident", row.version, version)?;
         let mut known = Vec::new();
         for source in sources {
             if *source == target {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use guardian_model::{IncidentId, Micros, Severity, TenantId, UserId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, LikeExpr, Order};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Order};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,12 +12,11 @@ use super::{Incident, IncidentKind, IncidentStatus, NO_DEADLINE};
 use crate::alerts::{FACET_VALUES_MAX, FacetValue, ReplayFilter};
 use crate::entity::{incident, incident_entity};
 use crate::page::{self, Cut, PageKey};
-use crate::text::{clean, contains_pattern};
+use crate::text::{SEARCH_MAX, any_contains, clean, contains};
 use crate::{CatalogError, Scoped, text_enum};
 
 /// Most incidents on a page.
 pub const INCIDENT_PAGE_MAX: u64 = 500;
-const SEARCH_MAX: usize = 200;
 
 text_enum! {
     /// Incidents by their deadlines.
@@ -372,11 +371,6 @@ fn facet(value: String, n: i64) -> FacetValue {
     FacetValue { value, label: String::new(), count: u64::try_from(n).unwrap_or_default() }
 }
 
-fn contains(column: incident::Column, text: &str) -> Expr {
-    let pattern = contains_pattern(&clean(text, SEARCH_MAX));
-    Expr::expr(Func::lower(Expr::col((incident::Entity, column)))).like(LikeExpr::new(pattern).escape('\\'))
-}
-
 fn sorted_by(sort: IncidentSort) -> Expr {
     use incident::Column as C;
     let column = |c: C| Expr::col((incident::Entity, c));
@@ -421,12 +415,10 @@ pub(super) fn condition(filter: &IncidentFilter) -> Condition {
         all = all.add(C::Severity.gte(i32::from(severity.id())));
     }
     if let Some(entity) = &filter.entity {
-        let pattern = contains_pattern(&clean(entity, SEARCH_MAX));
-        let value = Expr::expr(Func::lower(Expr::col((incident_entity::Entity, incident_entity::Column::Value))));
         let about = incident_entity::Entity::find()
             .select_only()
             .column(incident_entity::Column::IncidentId)
-            .filter(value.like(LikeExpr::new(pattern).escape('\\')));
+            .filter(contains(incident_entity::Column::Value, entity));
         all = all.add(C::Id.in_subquery(about.into_query()));
     }
     if let Some(attack) = &filter.attack {
@@ -452,8 +444,7 @@ pub(super) fn condition(filter: &IncidentFilter) -> Condition {
         ReplayFilter::Named(name) => all.add(C::Replay.eq(clean(name, SEARCH_MAX))),
     };
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
-        let columns = [C::Title, C::Summary, C::Resolution];
-        let mut any = columns.into_iter().fold(Condition::any(), |any, c| any.add(contains(c, search)));
+        let mut any = any_contains([C::Title, C::Summary, C::Resolution], search);
         if let Ok(number) = search.trim_start_matches('#').parse::<i64>() {
             any = any.add(C::Number.eq(number));
         }
@@ -488,9 +479,7 @@ fn people(filter: &IncidentFilter) -> Condition {
         all = all.add(C::Watchers.contains(watcher.to_string()));
     }
     if let Some(tag) = &filter.tag {
-        let pattern = contains_pattern(&format!(",{},", clean(tag.trim(), 60)));
-        let tags = Expr::expr(Func::lower(Expr::col((incident::Entity, C::Tags))));
-        all = all.add(tags.like(LikeExpr::new(pattern).escape('\\')));
+        all = all.add(contains(C::Tags, &format!(",{},", clean(tag.trim(), 60))));
     }
     all
 }

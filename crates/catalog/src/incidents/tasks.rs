@@ -194,9 +194,7 @@ impl Tx {
     ) -> Result<IncidentTask, CatalogError> {
         self.live_incident(incident).await?;
         let before = self.task_row(incident, id).await?;
-        if before.version != version {
-            return Err(CatalogError::VersionConflict { what: "task", version: before.version });
-        }
+        CatalogError::unless_at("task", before.version, version)?;
         let mut row = before.clone();
         if let Some(title) = &patch.title {
             row.title = clean(title.trim(), TITLE_MAX);

@@ -106,9 +106,7 @@ impl Tx {
             .await?;
         let old = id.and_then(|id| here.iter().find(|row| row.id == id).cloned());
         let at = old.as_ref().map_or(0, |row| row.version);
-        if at != version {
-            return Err(CatalogError::VersionConflict { what: "template", version: at });
-        }
+        CatalogError::unless_at("template", at, version)?;
         if old.is_none() && here.len() >= TEMPLATES_MAX {
             return Err(CatalogError::Conflict(format!("there are already {TEMPLATES_MAX} templates")));
         }

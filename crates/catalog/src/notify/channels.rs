@@ -192,9 +192,7 @@ impl Tx {
         draft: &ChannelDraft,
     ) -> Result<Channel, CatalogError> {
         let old = self.channel_row(id).await?;
-        if old.version != version {
-            return Err(CatalogError::VersionConflict { what: "channel", version: old.version });
-        }
+        CatalogError::unless_at("channel", old.version, version)?;
         let draft = draft.tidy()?;
         if draft.kind != old.draft.kind {
             return Err(CatalogError::Invalid("`kind`: a channel keeps its kind; make another one".into()));

@@ -185,9 +185,7 @@ impl Tx {
             return Err(CatalogError::Invalid(format!("preferences have at most {PREFERENCES_BYTES_MAX} bytes")));
         }
         let (old, _) = read(notification_preference::Entity::find_by_id(user.0).one(self.look()).await?)?;
-        if old != version {
-            return Err(CatalogError::VersionConflict { what: "preferences", version: old });
-        }
+        CatalogError::unless_at("preferences", old, version)?;
         let row = notification_preference::ActiveModel {
             user_id: Set(user.0),
             value: Set(text),

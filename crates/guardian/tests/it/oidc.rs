@@ -120,9 +120,10 @@ impl Browser {
             let response = self.send(Method::GET, &at, None).await;
             assert_eq!(response.status(), StatusCode::SEE_OTHER, "{at}: {}", response.text().await.unwrap());
             let next = response.headers()["location"].to_str().unwrap().to_owned();
-            if next.starts_with('/') {
+            if next.starts_with('/') && at.starts_with(&self.api) {
                 return (next, at);
             }
+            let next = led(&at, &next);
             before = std::mem::replace(&mut at, next);
         }
         panic!("led about: {before} {at}");
@@ -145,6 +146,11 @@ impl Browser {
     async fn session(&mut self) -> (StatusCode, Value) {
         self.call(Method::GET, "/session", Value::Null).await
     }
+}
+
+/// Where the page at `at` leads with the address `next`, which may be relative.
+fn led(at: &str, next: &str) -> String {
+    reqwest::Url::parse(at).unwrap().join(next).unwrap().to_string()
 }
 
 fn start(provider: &mut Provider, more: &Value) -> App {
@@ -241,7 +247,8 @@ fn only_the_browser_that_set_out_arrives_and_once() {
         let begun = attacker.send(Method::GET, &start, None).await;
         let mut at = begun.headers()["location"].to_str().unwrap().to_owned();
         while !at.contains("/callback?") {
-            at = attacker.send(Method::GET, &at, None).await.headers()["location"].to_str().unwrap().to_owned();
+            let next = attacker.send(Method::GET, &at, None).await.headers()["location"].to_str().unwrap().to_owned();
+            at = led(&at, &next);
         }
         let mut victim = Browser::new(&app);
         assert_eq!(victim.follow(&at).await.0, "/sign-in?error=oidc-expired");
