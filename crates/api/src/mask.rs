@@ -132,10 +132,13 @@ async fn masked(response: Response, masks: Arc<Pseudonyms>) -> Response {
             Response::from_parts(parts, Body::from_stream(lines))
         }
         Form::Opaque if !parts.status.is_success() => Response::from_parts(parts, body),
-        Form::Opaque => {
-            ApiError::forbidden("personal data in this file cannot be masked: it needs personal:read").into_response()
-        }
+        Form::Opaque => unmaskable().into_response(),
     }
+}
+
+/// What is answered in the place of a file in which nothing can be replaced.
+pub(crate) fn unmaskable() -> ApiError {
+    ApiError::forbidden("personal data in this file cannot be masked: it needs personal:read")
 }
 
 fn document(bytes: &[u8], masks: &Pseudonyms) -> serde_json::Result<Vec<u8>> {

@@ -1,5 +1,5 @@
-//! What all operations of the OpenAPI document have in common: names and answers. Handlers are named for their file (`list`, `detail`), which repeats;
-//! OpenAPI wants each operation's id once, and generated clients depend on it.
+//! What all operations of the OpenAPI document have in common: names and answers. Handlers are named for their file
+//! (`list`, `detail`), which repeats; OpenAPI wants each operation's id once, and generated clients depend on it.
 
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
@@ -82,7 +82,22 @@ pub(crate) fn order_extensions(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// Two resources that call different shapes by one name would overwrite each other in the document, silently.
+    #[test]
+    fn a_name_stands_for_one_shape() {
+        let mut seen = BTreeMap::new();
+        for routes in crate::resources::ALL {
+            let (_, document) = routes().split_for_parts();
+            for (name, schema) in document.components.unwrap_or_default().schemas {
+                let shape = serde_json::to_string(&schema).unwrap();
+                let first = seen.entry(name.clone()).or_insert_with(|| shape.clone());
+                assert_eq!(*first, shape, "two shapes are called {name}");
+            }
+        }
+        assert!(seen.contains_key("Problem"), "{:?}", seen.keys());
+    }
 
     #[test]
     fn every_operation_has_an_id_of_its_own() {

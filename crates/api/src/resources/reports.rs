@@ -24,6 +24,7 @@ use super::alerts::{self, parse_time};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Query};
+use crate::mask;
 use crate::state::ApiState;
 
 /// Documents that are made at once, and how long one waits for its turn.
@@ -43,7 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(summary)).routes(routes!(list))
 }
 
-/// Makes documents for one request.
+/// Makes documents for one request, of people who may see what cannot be masked there.
 pub(crate) struct Press {
     language: Language,
     tenant: String,
@@ -58,6 +59,9 @@ impl Press {
         tenant: TenantId,
         language: Language,
     ) -> ApiResult<Self> {
+        if caller.masks().is_some() {
+            return Err(mask::unmaskable());
+        }
         let all = state.catalog.system().tenants().await?;
         let name = all.into_iter().find(|t| t.id == tenant).map(|t| t.name).unwrap_or_default();
         Ok(Self { language, tenant: name, author: caller.principal().name.clone(), now: state.clock.now() })
