@@ -59,22 +59,32 @@ pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
 /// Copies a segment as far as it reads; none if it is empty or was removed, when all in it is in files.
 fn copy_segment(path: &Path, log: &Path) -> Result<Option<std::ffi::OsString>, LakeError> {
     let what = || format!("copying {}", path.display());
-    let mut reader = match Reader::open(path) {
-        Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        reader => reader?,
+    let end = loop {
+        match good_end(path) {
+            Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // The writer cuts a segment to its length when it is full, once: what was cut off held nothing.
+            Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {}
+            end => break end?,
+        }
     };
-    let mut records = 0_u64;
-    while reader.next()?.is_some() {
-        records += 1;
-    }
-    let Some(name) = path.file_name().filter(|_| records > 0) else { return Ok(None) };
+    let (Some(end), Some(name)) = (end, path.file_name()) else { return Ok(None) };
     let from = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(LakeError::io(what()))?,
     };
     let mut to = File::create(log.join(name)).map_err(LakeError::io(what()))?;
-    io::copy(&mut from.take(reader.good_end), &mut to).map_err(LakeError::io(what()))?;
+    io::copy(&mut from.take(end), &mut to).map_err(LakeError::io(what()))?;
     Ok(Some(name.to_owned()))
+}
+
+/// Where the last record of a segment ends; none without records.
+fn good_end(path: &Path) -> Result<Option<u64>, LakeError> {
+    let mut reader = Reader::open(path)?;
+    let mut found = false;
+    while reader.next()?.is_some() {
+        found = true;
+    }
+    Ok(found.then_some(reader.good_end))
 }
 
 /// Links a file, or copies it across file systems; false if it is gone.

@@ -349,7 +349,11 @@ fn write_run_file(config: &Config, url: &str, ca: Option<&Path>, flows: &[Socket
     let ca = ca.map(std::path::absolute).transpose()?;
     let run = RunFile { url: url.to_owned(), ca, pid: std::process::id(), flows: flows.to_vec() };
     let path = RunFile::path(&config.data);
-    std::fs::write(&path, serde_json::to_string(&run)?).with_context(|| format!("cannot write {}", path.display()))
+    // At once and whole: others read it at any time.
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, serde_json::to_string(&run)?)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// File descriptors for exporters' sockets, Parquet files and connections.

@@ -10,6 +10,15 @@ use crate::data::{config, flows, numbers, open, open_with, tenant};
 
 const ROWS: u32 = 200;
 
+/// Ends the writer, also when the test fails.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[test]
 fn a_copy_of_a_busy_lake_is_whole() {
     let dir = tempfile::tempdir().unwrap();
@@ -33,6 +42,7 @@ fn a_copy_of_a_busy_lake_is_whole() {
                 durable.store(first, Ordering::Release);
             }
         });
+        let _ended = Ended(&done);
         for round in 0..20 {
             while durable.load(Ordering::Acquire) < (round + 1) * 3 * ROWS {
                 std::thread::yield_now();
@@ -47,7 +57,6 @@ fn a_copy_of_a_busy_lake_is_whole() {
             assert!(count >= before, "{count} of at least {before} rows");
             assert_eq!(found, (0..count).collect::<Vec<_>>(), "each row once, none left out");
         }
-        done.store(true, Ordering::Release);
     });
 }
 
