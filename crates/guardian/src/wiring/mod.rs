@@ -1,5 +1,6 @@
 //! Wiring: builds the components, starts them in order, and stops them in the reverse order.
 
+mod checks;
 mod figures;
 pub(crate) mod offline;
 mod replays;
@@ -255,8 +256,17 @@ impl Ground {
         let replays = replays::LocalReplays::new(replayer, config.data.join("spool"), self.shutdown.clone())?;
         let replays = Arc::new(replays);
         let health = Health::new();
-        health.check("telemetry", guardian_kit::health::Scope::Ready).ok();
-        health.check("catalog", guardian_kit::health::Scope::Ready).ok();
+        checks::start(
+            &health,
+            checks::Watched {
+                lake: self.lake.clone(),
+                queue_bytes: config.lake.wal_queue.get(),
+                catalog: self.catalog.clone(),
+                data: config.data.clone(),
+                kpis: kpis.clone(),
+                shutdown: self.shutdown.clone(),
+            },
+        );
         let activity = figures::RuleFigures::new(spine.rule_stats(), self.catalog.clone(), Arc::clone(&self.rules));
         let (metrics, shutdown) = (self.metrics.clone(), self.shutdown.clone());
         // It ends with the program, and what it had not written down it finds again at the next start.
