@@ -28,7 +28,7 @@ const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound })
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: search({ to: "text", error: "text" }),
+  validateSearch: search({ to: "text" }),
   component: lazyRouteComponent(() => import("@/pages/sign-in/page")),
 });
 const register = createRoute({
@@ -186,7 +186,6 @@ const keys = createRoute({
 const profile = createRoute({
   getParentRoute: () => inside,
   path: "/profile",
-  validateSearch: search({ error: "text" }),
   component: lazyRouteComponent(() => import("@/pages/profile/page")),
 });
 const settings = createRoute({

@@ -81,10 +81,7 @@ export async function must<T>(answer: Promise<Answer<T>>): Promise<NonNullable<T
   return (data ?? (undefined as unknown)) as NonNullable<T>;
 }
 
-/**
- * An operation by its path, for those that the generated types do not know: what is asked of the browser (passkeys) is
- * described to it by the server.
- */
+/** An operation by its path, for those that the generated types do not know. */
 export async function send<T = unknown>(
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   path: string,

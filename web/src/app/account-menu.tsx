@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { BellRing, Building2, Keyboard, LogOut, UserRound } from "lucide-react";
-import { chooseTenant, send } from "@/api/client";
+import { api, chooseTenant, must, type Schema } from "@/api/client";
 import { useFormat } from "@/i18n/format";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Menu, MenuItem, MenuLabel, MenuLine, MenuPick } from "@/ui/menu";
@@ -28,9 +28,10 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
   const { preferences, setPreferences } = usePreferences();
   const signOut = async () => {
     try {
-      const ended = await send<{ continue?: string } | undefined>("DELETE", "/session");
+      // Nothing comes back unless the identity provider has a session to end.
+      const ended: Schema<"SignedOut"> | undefined = await must(api.DELETE("/api/v1/session"));
       client.clear();
-      // The identity provider ends its session too, and leads back.
+      // The provider ends it, and leads back.
       if (ended?.continue) return location.assign(ended.continue);
       await navigate({ to: "/sign-in" });
     } catch (error) {

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { Fingerprint } from "lucide-react";
 import { type FormEvent, useState, useSyncExternalStore } from "react";
-import { api, must, Problem, send } from "@/api/client";
-import { askPasskey, passkeysPossible } from "@/factors/passkeys";
+import { api, must, Problem } from "@/api/client";
+import { ownPasskey, passkeysPossible } from "@/factors/passkeys";
 import { text as factorText } from "@/factors/strings";
 import { factorTrouble } from "@/factors/trouble";
 import { catalogue } from "@/i18n/text";
@@ -12,7 +12,7 @@ import { Dialog } from "@/ui/overlay";
 import { Trouble } from "@/ui/trouble";
 import { useText } from "./preferences";
 import { answerProof, proofStore } from "./proof";
-import { type Session, sessionQuery } from "./session";
+import { sessionQuery } from "./session";
 
 const text = catalogue({
   title: ["Confirm that it is you", "Bestätigen Sie, dass Sie es sind"],
@@ -23,6 +23,7 @@ const text = catalogue({
   password: ["Your password", "Ihr Passwort"],
   wrong: ["This is not your password.", "Das ist nicht Ihr Passwort."],
   code: ["Code of your app, or a recovery code", "Code Ihrer App oder ein Wiederherstellungscode"],
+  recovery: ["Recovery code", "Wiederherstellungscode"],
   passkey: ["Confirm with a passkey", "Mit Passkey bestätigen"],
   confirm: ["Confirm", "Bestätigen"],
   provider: [
@@ -45,9 +46,8 @@ export function ProofDialog() {
 
 function Ways() {
   const { data: session } = useQuery({ ...sessionQuery, enabled: false });
-  const { mfa, method } = (session ?? {}) as Partial<Session & { method: string }>;
-  if (mfa?.enrolled) return <ByFactor methods={mfa.methods} />;
-  return method === "oidc" ? <ByProvider /> : <ByPassword />;
+  if (session?.mfa.enrolled) return <ByFactor methods={session.mfa.methods} />;
+  return session?.session?.method === "oidc" ? <ByProvider /> : <ByPassword />;
 }
 
 function ByProvider() {
@@ -57,9 +57,8 @@ function ByProvider() {
   const go = async () => {
     setBusy(true);
     try {
-      const { url } = await send<{ url: string }>("POST", "/session/proof/oidc", {
-        return: location.pathname + location.search,
-      });
+      const body = { return: location.pathname + location.search };
+      const { url } = await must(api.POST("/api/v1/session/proof/oidc", { body }));
       location.assign(url);
     } catch (error) {
       setProblem((error as Error).message);
@@ -101,16 +100,19 @@ function ByFactor({ methods }: { methods: readonly string[] }) {
   };
   const passkey = () =>
     void attempt("passkey", async () =>
-      send("POST", "/session/proof", { passkey: await askPasskey("/session/passkey-challenge") }),
+      must(api.POST("/api/v1/session/proof", { body: { passkey: await ownPasskey() } })),
     );
+  const passkeys = methods.includes("passkey") && passkeysPossible();
+  // Whoever has no app is asked for the passkey first, and may type a recovery code.
+  const app = methods.includes("totp");
   return (
     <form onSubmit={submit} className="flex flex-col gap-4">
-      <Field label={t("code")} error={problem}>
+      <Field label={t(app ? "code" : "recovery")} error={problem}>
         {(ids) => (
           <Input
             {...ids}
             autoComplete="one-time-code"
-            autoFocus
+            autoFocus={app || !passkeys}
             className="mono"
             value={code}
             onChange={(event) => setCode(event.target.value)}
@@ -118,12 +120,23 @@ function ByFactor({ methods }: { methods: readonly string[] }) {
         )}
       </Field>
       <div className="flex flex-wrap justify-end gap-2">
-        {methods.includes("passkey") && passkeysPossible() && (
-          <Button icon={Fingerprint} busy={busy === "passkey"} onClick={passkey}>
+        {passkeys && (
+          <Button
+            icon={Fingerprint}
+            look={app ? "plain" : "primary"}
+            autoFocus={!app}
+            busy={busy === "passkey"}
+            onClick={passkey}
+          >
             {t("passkey")}
           </Button>
         )}
-        <Button type="submit" look="primary" busy={busy === "code"} disabled={!code.trim()}>
+        <Button
+          type="submit"
+          look={app || !passkeys ? "primary" : "plain"}
+          busy={busy === "code"}
+          disabled={!code.trim()}
+        >
           {t("confirm")}
         </Button>
       </div>

@@ -15,6 +15,7 @@ import { NAVIGATION, type NavigationItem } from "./navigation";
 import { Palette } from "./palette";
 import { resolveTheme, usePreferences, useText } from "./preferences";
 import { ProofDialog } from "./proof-dialog";
+import { useTellReturned } from "./returned";
 import { useSession } from "./session";
 import { MOD, Shortcuts } from "./shortcuts";
 import { text } from "./strings";
@@ -197,6 +198,7 @@ function useOwnChanges(): void {
 }
 
 function Frame() {
+  useTellReturned();
   const t = useText(text);
   const navigate = useNavigate();
   useOwnChanges();

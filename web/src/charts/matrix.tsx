@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { useFormat } from "@/i18n/format";
 import type { AlertSearch } from "@/pages/alerts/search";
+import { useTechniqueName } from "./technique";
 
 export interface Tactic {
   id: string;
@@ -19,6 +20,7 @@ export function Matrix({
   search: (technique: string) => AlertSearch;
 }) {
   const format = useFormat();
+  const nameOf = useTechniqueName();
   const top = Math.max(1, ...tactics.flatMap((tactic) => tactic.cells.map((cell) => cell.value)));
   return (
     <ul aria-label={label} className="m-0 flex list-none flex-col gap-2.5 p-0">
@@ -31,6 +33,7 @@ export function Matrix({
                 key={id}
                 to="/alerts"
                 search={search(id)}
+                title={nameOf(id)}
                 className="relative flex h-7 items-center gap-2 overflow-hidden rounded-s border border-line px-2 text-xs text-text no-underline hover:border-accent"
               >
                 <span

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Fingerprint, Smartphone } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { api, must, type Schema, send } from "@/api/client";
+import { api, must, type Schema } from "@/api/client";
 import { proven } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { Button } from "@/ui/button";
@@ -78,7 +78,8 @@ function AddPasskey({ onDone }: { onDone: (recoveryCodes: readonly string[]) => 
     try {
       const made = await proven(() => makePasskey(name.trim()));
       if (!made) return setBusy(false);
-      const done = await send<{ recovery_codes: string[] }>("POST", "/session/passkeys/confirm", made);
+      const done = await proven(() => must(api.POST("/api/v1/session/passkeys/confirm", { body: made })));
+      if (!done) return setBusy(false);
       onDone(done.recovery_codes);
     } catch (error) {
       setProblem(factorTrouble(error, t));

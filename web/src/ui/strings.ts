@@ -30,6 +30,18 @@ export const text = catalogue({
   exportJson: ["JSON, all rows", "JSON, alle Zeilen"],
   exporting: ["Exporting: {rows} rows so far", "Export läuft: bisher {rows} Zeilen"],
   exported: ["{rows} {rows|row|rows} exported", "{rows} {rows|Zeile|Zeilen} exportiert"],
+  exportedCut: [
+    "The first {rows} {rows|row|rows} exported: there are more. Narrow the filter for the rest.",
+    "Die ersten {rows} {rows|Zeile|Zeilen} exportiert; es gibt mehr. Für den Rest den Filter verengen.",
+  ],
+  exportStop: ["Stop the export", "Export abbrechen"],
+  exportStopped: ["Export stopped; nothing was saved", "Export abgebrochen; nichts wurde gespeichert"],
+  making: ["Making the file…", "Datei wird erstellt …"],
+  fileMade: ["File saved", "Datei gespeichert"],
+  pdfRefused: [
+    "A PDF names people and addresses; your role sees pseudonyms only.",
+    "Ein PDF nennt Personen und Adressen; Ihre Rolle sieht nur Pseudonyme.",
+  ],
   selectAll: ["Select all", "Alle auswählen"],
   selectRow: ["Select row", "Zeile auswählen"],
   sortedUp: ["ascending", "aufsteigend"],

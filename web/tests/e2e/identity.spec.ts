@@ -217,4 +217,33 @@ test("a sensitive change asks who one is, and goes on afterwards", async ({ page
   await ask.getByLabel("Your password").fill(PASSWORD);
   await ask.getByRole("button", { name: "Confirm" }).click();
   await expect(page.getByRole("dialog", { name: "The key, shown once" })).toBeVisible();
+  await page.keyboard.press("Escape");
+
+  // The key is given another name and fewer permissions; whoever saw it before that is told.
+  const row = page.getByRole("row", { name: /backup script/ });
+  await row.getByRole("button", { name: "Edit" }).click();
+  const edit = page.getByRole("dialog", { name: "Edit backup script" });
+  const { items } = await call<{ items: { id: string; name: string; version: number }[] }>(
+    page.request,
+    "GET",
+    "/api-keys",
+  );
+  const key = items.find((one) => one.name === "backup script");
+  await call(page.request, "PATCH", `/api-keys/${key?.id}`, { version: key?.version, name: "nightly script" });
+  await edit.getByLabel("Name", { exact: true }).fill("mine");
+  await edit.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("Somebody else changed the key meanwhile")).toBeVisible();
+  await expect(edit.getByLabel("Name", { exact: true })).toHaveValue("nightly script");
+  await edit.getByRole("checkbox", { name: "audit:read" }).click();
+  await edit.getByLabel("Expires").fill(new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10));
+  await edit.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("Key changed")).toBeVisible();
+  const changed = await call<{ name: string; permissions: string[]; expires: string }>(
+    page.request,
+    "GET",
+    `/api-keys/${key?.id}`,
+  );
+  expect(changed.name).toBe("nightly script");
+  expect(changed.permissions).not.toContain("audit:read");
+  expect(Date.parse(changed.expires)).toBeLessThan(Date.now() + 31 * 86_400_000);
 });

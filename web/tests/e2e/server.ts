@@ -33,30 +33,59 @@ function ready(server: ChildProcess): Promise<string> {
   });
 }
 
-/** With E2E_PREVIEW, `dist/` is tested before it is compiled into the program: the API stays the program's. */
-async function preview(server: string): Promise<string> {
+/**
+ * With E2E_PREVIEW, `dist/` is tested before it is compiled into the program: the API stays the program's. It is shown
+ * with the program's own certificate, because passkeys want a page that is trusted.
+ */
+async function preview(server: string, data: string): Promise<{ url: string; close: () => Promise<void> }> {
   process.env.GUARDIAN_SERVER = server;
   const vite = await import("vite");
-  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 0 } });
+  const [cert, key] = ["server.pem", "server.key"].map((name) => readFileSync(join(data, "tls", name)));
+  const https = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const shown = await vite.preview({ root: join(ROOT, "web"), preview: { port: 0, https } });
   // The program would take the variable for itself.
   delete process.env.GUARDIAN_SERVER;
-  return shown.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? server;
+  return { url: shown.resolvedUrls?.local[0]?.replace(/\/$/, "") ?? server, close: () => shown.close() };
 }
 
-/** Starts the real program on an empty data directory, on ports of the system's choice. */
-export default async function start(): Promise<() => Promise<void>> {
+/** A server that runs, and what a test needs to know of it. */
+export interface Running {
+  url: string;
+  data: string;
+  stop: () => Promise<void>;
+}
+
+/** Starts the real program on an empty data directory, on a port of the system's choice. */
+export async function run(...settings: string[]): Promise<Running> {
   const data = mkdtempSync(join(tmpdir(), "guardian-e2e-"));
-  const settings = ["server.address=127.0.0.1:0", "collect.listeners=[]"];
-  const args = ["serve", "--data", data, ...settings.flatMap((setting) => ["--set", setting])];
+  const all = ["server.address=127.0.0.1:0", "collect.listeners=[]", ...settings];
+  const args = ["serve", "--data", data, ...all.flatMap((setting) => ["--set", setting])];
   const server = spawn(PROGRAM, args, { stdio: ["ignore", "ignore", "pipe"] });
-  const url = await ready(server);
-  process.env.E2E_URL = process.env.E2E_PREVIEW ? await preview(url) : url;
-  process.env.E2E_DATA = data;
-  process.env.E2E_TOKEN = readFileSync(join(data, "setup-token"), "utf8").trim();
-  return async () => {
-    const ended = new Promise((done) => server.once("exit", done));
-    server.kill("SIGTERM");
-    await ended;
-    rmSync(data, { recursive: true, force: true });
+  const address = await ready(server);
+  const shown = process.env.E2E_PREVIEW ? await preview(address, data) : null;
+  return {
+    url: shown?.url ?? address,
+    data,
+    stop: async () => {
+      await shown?.close();
+      const ended = new Promise((done) => server.once("exit", done));
+      server.kill("SIGTERM");
+      await ended;
+      rmSync(data, { recursive: true, force: true });
+    },
   };
+}
+
+/** The token that makes the first administrator. */
+export function setupToken({ data }: Running): string {
+  return readFileSync(join(data, "setup-token"), "utf8").trim();
+}
+
+/** The server that most tests share. */
+export default async function start(): Promise<() => Promise<void>> {
+  const server = await run();
+  process.env.E2E_URL = server.url;
+  process.env.E2E_DATA = server.data;
+  process.env.E2E_TOKEN = setupToken(server);
+  return server.stop;
 }

@@ -3,6 +3,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { BellMinus, BellOff, FilterX } from "lucide-react";
 import { useCallback, useState } from "react";
 import { allPages, useRows } from "@/api/list";
+import { usePaper } from "@/app/paper";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useLive } from "@/live/live";
@@ -16,7 +17,7 @@ import { Empty } from "@/ui/state";
 import { AlertBulk } from "./bulk";
 import { Chips } from "./chips";
 import { AlertCard, useAlertColumns } from "./columns";
-import { alertCountsQuery, alertsQuery } from "./data";
+import { alertCountsQuery, alertQuery, alertsQuery } from "./data";
 import { Filters } from "./filters";
 import { Groups } from "./groups";
 import { type AlertSearch, alertSearch } from "./search";
@@ -71,6 +72,12 @@ export default function AlertsPage() {
   );
   const filtered = Object.keys(state).some((key) => !["sort", "status", "group"].includes(key));
   const total = counts.data?.total;
+  const pdf = usePaper()({
+    label: t("pdf"),
+    path: "/api/v1/reports/alerts",
+    query: () => ({ ...alertQuery(state), sort: state.sort ?? "activity" }),
+    file: "alerts.pdf",
+  });
   return (
     <ListFrame
       title={t("title")}
@@ -79,7 +86,7 @@ export default function AlertsPage() {
         <>
           <Suppressions />
           <Views page="alerts" state={{ search: state, columns: [...ids] }} onOpen={openView} />
-          <ExportMenu name="alerts" columns={all} pages={() => allPages(query)} />
+          <ExportMenu name="alerts" columns={all} pages={() => allPages(query)} more={[pdf]} />
           <ColumnsMenu all={all} ids={ids} choose={choose} />
         </>
       }

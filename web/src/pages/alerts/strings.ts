@@ -18,6 +18,7 @@ export const text = catalogue({
   replayInclude: ["With replays", "Mit Wiedergaben"],
   replayExclude: ["Live only", "Nur live"],
   replayOnly: ["Replays only", "Nur Wiedergaben"],
+  pdf: ["PDF, up to 1,000 alerts", "PDF, bis 1.000 Alarme"],
   suppressions: ["Suppressions", "Unterdrückungen"],
   grouping: ["Grouping", "Gruppierung"],
   groupNone: ["One by one", "Einzeln"],

@@ -1,5 +1,6 @@
-import { api, must, requestHeaders, type Schema } from "@/api/client";
+import { api, must, Problem, requestHeaders, type Schema } from "@/api/client";
 import { bounds } from "@/app/range";
+import { download } from "@/ui/grid/export";
 import type { AuditState } from "./search";
 
 export type Entry = Schema<"AuditView">;
@@ -34,14 +35,27 @@ export function auditQuery(state: AuditState) {
   };
 }
 
-/** Hands everything that the filter finds to the browser as a file; the server writes it, and records that it did. */
-export async function exportAudit(state: AuditState, format: "csv" | "jsonl"): Promise<void> {
+/**
+ * Hands everything that the filter finds to the browser as a file. The server writes it and records that it did; it is
+ * never cut, because a trail with an end missing proves nothing.
+ */
+export async function exportAudit(
+  state: AuditState,
+  format: "csv" | "jsonl",
+  progress: (rows: number) => void,
+  signal: AbortSignal,
+): Promise<number> {
   const query = new URLSearchParams({ ...auditFilter(state), format });
-  const response = await fetch(`/api/v1/audit/export?${query}`, { headers: requestHeaders() });
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await response.blob());
-  link.download = `guardian-audit.${format}`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+  const response = await fetch(`/api/v1/audit/export?${query}`, { headers: requestHeaders(), signal });
+  if (!response.ok) throw new Problem(response.status, await response.json().catch(() => null));
+  const parts: BlobPart[] = [];
+  let lines = format === "csv" ? -1 : 0;
+  const reader = response.body?.getReader();
+  for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
+    parts.push(piece.value);
+    for (const byte of piece.value) if (byte === 10) lines += 1;
+    progress(Math.max(0, lines));
+  }
+  download(`guardian-audit.${format}`, parts, response.headers.get("content-type") ?? "text/plain");
+  return Math.max(0, lines);
 }

@@ -1,24 +1,24 @@
 import { type InfiniteData, useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { Download, Radio, ScrollText, ShieldCheck } from "lucide-react";
+import { Radio, ScrollText, ShieldCheck } from "lucide-react";
 import { useCallback, useMemo, useRef, useState } from "react";
-import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { RANGES, rangeText } from "@/app/range";
 import { useSlowText } from "@/app/slow-text";
-import { Button, IconButton } from "@/ui/button";
+import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Input, SearchBox, Select } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
+import { FileMenu, type Making } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
 import { Named } from "@/ui/masked";
-import { Menu, MenuItem } from "@/ui/menu";
 import { Dialog } from "@/ui/overlay";
 import { Facts, PageHeader } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
+import { text as ui } from "@/ui/strings";
 import { At } from "@/ui/time";
-import { type TrailPage, auditQuery, type Entry, exportAudit } from "./data";
+import { auditQuery, type Entry, exportAudit, type TrailPage } from "./data";
 import { useAuditLive } from "./live";
 import { ACTOR_KINDS, type AuditState } from "./search";
 import { text } from "./strings";
@@ -113,7 +113,7 @@ export default function AuditPage() {
   const state = useSearch({ from: "/inside/audit" });
   const list = useInfiniteQuery(auditQuery(state));
   const { live, fresh } = useLiveRows(state);
-  const { busy, act } = useAction();
+  const u = useText(ui);
   const [shown, setShown] = useState<Entry | null>(null);
   const [verifying, setVerifying] = useState(false);
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
@@ -188,8 +188,10 @@ export default function AuditPage() {
   const { shown: visible, ids, choose } = useColumns("audit", columns);
   const { fetchNextPage, hasNextPage } = list;
   const more = useCallback(() => void fetchNextPage(), [fetchNextPage]);
-  const download = (format: "csv" | "jsonl") =>
-    void act(() => exportAudit(state, format).then(() => true), t("exported"));
+  const making = (label: string, format: "csv" | "jsonl"): Making => ({
+    label,
+    run: async (progress, signal) => u("exported", { rows: await exportAudit(state, format, progress, signal) }),
+  });
   return (
     <div className="flex h-full flex-col">
       <PageHeader title={t("title")} detail={t("lead")}>
@@ -202,10 +204,7 @@ export default function AuditPage() {
         <Button icon={ShieldCheck} onClick={() => setVerifying(true)}>
           {t("verify")}
         </Button>
-        <Menu trigger={<IconButton label={t("export")} icon={Download} look="plain" disabled={busy} />}>
-          <MenuItem onSelect={() => download("csv")}>{t("csv")}</MenuItem>
-          <MenuItem onSelect={() => download("jsonl")}>{t("jsonl")}</MenuItem>
-        </Menu>
+        <FileMenu items={[making(t("csv"), "csv"), making(t("jsonl"), "jsonl")]} />
         <ColumnsMenu all={columns} ids={ids} choose={choose} />
       </PageHeader>
       <Filters state={state} />

@@ -17,10 +17,8 @@ export const text = catalogue({
   always: ["All time", "Gesamt"],
   live: ["Live", "Live"],
   notLive: ["Not live", "Nicht live"],
-  export: ["Export", "Exportieren"],
   csv: ["CSV, all entries", "CSV, alle Einträge"],
   jsonl: ["JSON lines, all entries", "JSON-Zeilen, alle Einträge"],
-  exported: ["Exported", "Exportiert"],
   verify: ["Verify the chain", "Kette prüfen"],
   intact: ["The chain is intact", "Die Kette ist unversehrt"],
   intactHint: [

@@ -5,6 +5,7 @@ import { useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { bounds, rangeText } from "@/app/range";
+import { useTechniqueName } from "@/charts/technique";
 import { useFormat } from "@/i18n/format";
 import { Badge, SeverityMark } from "@/ui/badge";
 import { classes } from "@/ui/classes";
@@ -55,6 +56,12 @@ export default function CoveragePage() {
 function Matrix({ coverage }: { coverage: Coverage }) {
   const t = useText(text);
   const [chosen, setChosen] = useState<Technique | null>(null);
+  const nameOf = useTechniqueName();
+  const titleOf = (technique: string) => {
+    const id = technique.toUpperCase();
+    const name = nameOf(technique);
+    return name ? `${id} · ${name}` : t("technique", { id });
+  };
   return (
     <div className="flex flex-col gap-4 px-4 md:px-6">
       <ul aria-label={t("legend")} className="m-0 flex list-none flex-wrap gap-4 p-0 text-xs text-text-2">
@@ -106,7 +113,7 @@ function Matrix({ coverage }: { coverage: Coverage }) {
       <Dialog
         open={chosen !== null}
         onClose={() => setChosen(null)}
-        title={chosen?.technique ? t("technique", { id: chosen.technique.toUpperCase() }) : t("tacticOnly")}
+        title={chosen?.technique ? titleOf(chosen.technique) : t("tacticOnly")}
         description={chosen && <Seen technique={chosen} />}
       >
         {chosen && <Rules rules={chosen.rules} />}
@@ -119,6 +126,7 @@ function Cell({ technique, onOpen }: { technique: Technique; onOpen: () => void 
   const t = useText(text);
   const format = useFormat();
   const runs = technique.enabled > 0;
+  const name = useTechniqueName()(technique.technique);
   return (
     <button
       type="button"
@@ -128,7 +136,14 @@ function Cell({ technique, onOpen }: { technique: Technique; onOpen: () => void 
         runs ? "border-accent/40 bg-accent-soft" : "border-dashed border-line-strong",
       )}
     >
-      <span className="mono min-w-0 flex-1 truncate">{technique.technique.toUpperCase() || t("tacticOnly")}</span>
+      <span className="min-w-0 flex-1">
+        <span className="mono block">{technique.technique.toUpperCase() || t("tacticOnly")}</span>
+        {name && (
+          <span className="block truncate text-text-2" title={name}>
+            {name}
+          </span>
+        )}
+      </span>
       <span className="num text-text-2">{t("rules", { n: technique.rules.length })}</span>
       {technique.alerts > 0 && (
         <span className="num flex items-center gap-1 text-high">

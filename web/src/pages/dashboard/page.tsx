@@ -1,23 +1,44 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { LayoutGrid, RefreshCw } from "lucide-react";
+import { FileText, LayoutGrid, RefreshCw } from "lucide-react";
 import { useMemo, useState } from "react";
 import { freshen } from "@/api/list";
 import { useKept } from "@/app/kept";
+import { usePaper } from "@/app/paper";
 import { useText } from "@/app/preferences";
-import { rangeText } from "@/app/range";
-import { useSession } from "@/app/session";
+import { bounds, rangeText } from "@/app/range";
+import { useCan, useSession } from "@/app/session";
 import { useFormat } from "@/i18n/format";
 import { IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Select } from "@/ui/form";
+import { FileMenu } from "@/ui/grid/export-menu";
 import { PageHeader } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Arrangeable, ArrangeBar } from "./arrange";
 import { dashboardQuery } from "./data";
 import { type Layout, REFRESHES, readLayout, SPAN_CLASSES, TILES } from "./layout";
-import { type DashboardSearch, SPANS } from "./search";
+import { type DashboardSearch, SPANS, type Span } from "./search";
 import { text } from "./strings";
+
+/** The figures of the range that is shown, to print or to work on. */
+function Summary({ span }: { span: Span }) {
+  const t = useText(text);
+  const paper = usePaper();
+  const as = (label: string, format: "pdf" | "json") =>
+    paper({
+      label,
+      path: "/api/v1/reports/summary",
+      query: () => ({ ...bounds(span), format }),
+      file: `summary.${format}`,
+    });
+  return (
+    <FileMenu
+      trigger={<IconButton label={t("summary")} icon={FileText} look="plain" />}
+      items={[as(t("summaryPdf"), "pdf"), as(t("summaryJson"), "json")]}
+    />
+  );
+}
 
 function Tools({
   state,
@@ -38,6 +59,7 @@ function Tools({
   const r = useText(rangeText);
   const format = useFormat();
   const client = useQueryClient();
+  const figures = useCan("alerts:read");
   return (
     <>
       <Select
@@ -71,6 +93,7 @@ function Tools({
         aria-busy={busy || undefined}
         onClick={() => freshen(client, ["dashboard", "alerts"])}
       />
+      {figures && <Summary span={state.range ?? "24h"} />}
       <IconButton label={t("arrange")} icon={LayoutGrid} look="plain" onClick={onArrange} />
     </>
   );

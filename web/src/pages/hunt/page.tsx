@@ -1,4 +1,4 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Play, Radar } from "lucide-react";
 import { useCallback, useMemo, useState } from "react";
@@ -11,18 +11,20 @@ import { Button } from "@/ui/button";
 import { Editor } from "@/ui/editor/editor";
 import { filterCompletion, filterLanguage } from "@/ui/editor/filter-language";
 import { sqlLanguage } from "@/ui/editor/sql";
+import { filterValue, firstOf, valueCompletion } from "@/ui/editor/values";
 import { Select } from "@/ui/form";
 import { PageHeader } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { Builder } from "./builder";
 import { type Run, stretch, tablesQuery } from "./data";
-import { ruleFrom, withCondition } from "./filter";
+import { literal, ruleFrom, withCondition } from "./filter";
 import { FilterHunt } from "./filter-hunt";
 import { EXAMPLES } from "./sample";
 import type { HuntSearch } from "./search";
 import { SqlResult } from "./sql-hunt";
 import { text } from "./strings";
+import { askValues } from "./values";
 
 const ROWS_MAX = 100_000;
 
@@ -33,6 +35,7 @@ export default function HuntPage() {
   const navigate = useNavigate({ from: "/hunt" });
   const maySql = useCan("flows:sql");
   const mayWrite = useCan("rules:write");
+  const client = useQueryClient();
   const tables = useQuery(tablesQuery);
   const mode = state.mode ?? "filter";
   const [filter, setFilter] = useState(state.filter ?? "");
@@ -43,9 +46,16 @@ export default function HuntPage() {
     [navigate],
   );
   const flows = tables.data?.find((table) => table.name === "flows");
-  const complete = useMemo(() => filterCompletion(flows), [flows]);
-  const sqlSyntax = useMemo(() => sqlLanguage(tables.data ?? []), [tables.data]);
   const { filter: asked = "", range, from, to } = state;
+  const ask = useMemo(
+    () => askValues(client, flows, { range, from, to }, (n) => t("flowCount", { n })),
+    [client, flows, range, from, to, t],
+  );
+  const complete = useMemo(
+    () => firstOf(valueCompletion(filterValue, literal, ask), filterCompletion(flows)),
+    [flows, ask],
+  );
+  const sqlSyntax = useMemo(() => sqlLanguage(tables.data ?? [], ask), [tables.data, ask]);
   // The stretch is fixed while nothing is run again, so that pages and pictures agree.
   const run = useMemo<Run>(
     () => ({ filter: asked, ...stretch({ range, from, to }), at }),
@@ -139,7 +149,7 @@ export default function HuntPage() {
             <Button look="primary" icon={Play} onClick={runFilter} className="!h-9">
               {t("run")}
             </Button>
-            <Builder table={flows} onAdd={onCondition} />
+            <Builder table={flows} state={state} onAdd={onCondition} />
             {mayWrite && state.filter && (
               <Button
                 icon={Radar}

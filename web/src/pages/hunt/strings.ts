@@ -22,6 +22,8 @@ export const text = catalogue({
   brushHint: ["Drag to zoom in", "Zum Vergrößern ziehen"],
   resetZoom: ["Reset zoom", "Zoom zurücksetzen"],
   flows: ["Flows", "Flows"],
+  flowCount: ["{n} {n|flow|flows}", "{n} {n|Flow|Flows}"],
+  frequent: ["Most frequent in this range", "Häufigste in diesem Zeitraum"],
   top: ["Top values", "Häufigste Werte"],
   by: ["By", "Nach"],
   none: ["No flow matches", "Kein Flow passt"],

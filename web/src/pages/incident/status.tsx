@@ -3,44 +3,38 @@ import { useState } from "react";
 import { api, must } from "@/api/client";
 import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
-import { fetchFile } from "@/app/fetch-file";
+import { usePaper } from "@/app/paper";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
 import type { Incident, Status } from "@/pages/incidents/data";
 import { Resolve } from "@/pages/incidents/resolve";
 import { text } from "@/pages/incidents/strings";
 import { Button } from "@/ui/button";
+import { FileMenu } from "@/ui/grid/export-menu";
 import { Menu, MenuItem } from "@/ui/menu";
 import { useChange } from "./change";
 import { EditIncident } from "./edit";
 
-const REPORTS = [
-  { format: "markdown", end: "md", label: "reportMarkdown" },
-  { format: "json", end: "json", label: "reportJson" },
-] as const;
-
 /** The report in each format that there is. */
 function Report({ incident }: { incident: Incident }) {
   const t = useText(text);
-  const { busy, act } = useAction();
-  const fetchAs = (format: string, end: string) =>
-    void act(() =>
-      fetchFile(`/api/v1/incidents/${incident.id}/report?format=${format}`, `incident-${incident.number}.${end}`),
-    );
+  const paper = usePaper();
+  const as = (label: string, format: string, end: string) =>
+    paper({
+      label,
+      path: `/api/v1/incidents/${incident.id}/report`,
+      query: () => ({ format }),
+      file: `incident-${incident.number}.${end}`,
+    });
   return (
-    <Menu
-      trigger={
-        <Button icon={FileText} busy={busy}>
-          {t("report")}
-        </Button>
-      }
-    >
-      {REPORTS.map(({ format, end, label }) => (
-        <MenuItem key={format} onSelect={() => fetchAs(format, end)}>
-          {t(label)}
-        </MenuItem>
-      ))}
-    </Menu>
+    <FileMenu
+      trigger={<Button icon={FileText}>{t("report")}</Button>}
+      items={[
+        as(t("reportPdf"), "pdf", "pdf"),
+        as(t("reportMarkdown"), "markdown", "md"),
+        as(t("reportJson"), "json", "json"),
+      ]}
+    />
   );
 }
 

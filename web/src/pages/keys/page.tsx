@@ -1,14 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { KeyRound, Plus } from "lucide-react";
-import { type FormEvent, useMemo, useState } from "react";
-import { api, must, type Schema } from "@/api/client";
+import { useMemo, useState } from "react";
+import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { useSession } from "@/app/session";
-import { catalogue } from "@/i18n/text";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { Checkbox, Field, Input } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
@@ -17,101 +14,17 @@ import { PageHeader } from "@/ui/panel";
 import { Secret } from "@/ui/secret";
 import { Empty, Loaded } from "@/ui/state";
 import { Ago } from "@/ui/time";
-
-type Key = Schema<"KeyView">;
-
-const text = catalogue({
-  title: ["API keys", "API-Schlüssel"],
-  lead: ["For programs: scoped, expiring, shown once", "Für Programme: begrenzt, befristet, einmal gezeigt"],
-  newKey: ["New key", "Neuer Schlüssel"],
-  name: ["Name", "Name"],
-  nameHint: ["Which program uses it", "Welches Programm ihn benutzt"],
-  owner: ["Made by", "Erstellt von"],
-  scope: ["May do", "Darf"],
-  expires: ["Expires", "Läuft ab"],
-  used: ["Last used", "Zuletzt benutzt"],
-  status: ["Status", "Status"],
-  active: ["Active", "Aktiv"],
-  expired: ["Expired", "Abgelaufen"],
-  revoked: ["Revoked", "Widerrufen"],
-  make: ["Make key", "Schlüssel erzeugen"],
-  secretTitle: ["The key, shown once", "Der Schlüssel, einmal gezeigt"],
-  secretHint: ["Copy it now. Only its hash is kept.", "Kopieren Sie ihn jetzt. Nur sein Hash wird aufbewahrt."],
-  revoke: ["Revoke", "Widerrufen"],
-  revokeTitle: ["Revoke {name}?", "{name} widerrufen?"],
-  revokeHint: ["Whatever uses it is refused from now on.", "Was ihn benutzt, wird ab sofort abgewiesen."],
-  revokedDone: ["Key revoked", "Schlüssel widerrufen"],
-  none: ["No keys yet", "Noch keine Schlüssel"],
-  noneHint: [
-    "Make one for a script, a dashboard or an integration.",
-    "Erzeugen Sie einen für ein Skript, ein Dashboard oder eine Integration.",
-  ],
-  permissionCount: ["{n} {n|permission|permissions}", "{n} {n|Berechtigung|Berechtigungen}"],
-});
+import { type Key, KeyForm } from "./form";
+import { text } from "./strings";
 
 const keysQuery = { queryKey: ["keys"], queryFn: () => must(api.GET("/api/v1/api-keys")) };
-const DAY_MS = 86_400_000;
-
-function Make({ onMade }: { onMade: (secret: string) => void }) {
-  const t = useText(text);
-  const client = useQueryClient();
-  const { permissions } = useSession();
-  const { busy, act } = useAction();
-  const [name, setName] = useState("");
-  const [expires, setExpires] = useState(() => new Date(Date.now() + 90 * DAY_MS).toISOString().slice(0, 10));
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(
-    new Set(permissions.filter((permission) => permission.endsWith(":read"))),
-  );
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    const body = { name, permissions: [...chosen], expires: new Date(`${expires}T23:59:59Z`).toISOString() };
-    const made = await act(() => must(api.POST("/api/v1/api-keys", { body })));
-    if (!made) return;
-    void client.invalidateQueries({ queryKey: ["keys"] });
-    onMade(made.secret);
-  };
-  return (
-    <form onSubmit={submit} className="flex flex-col gap-4">
-      <div className="grid gap-4 sm:grid-cols-2">
-        <Field label={t("name")} hint={t("nameHint")}>
-          {(ids) => <Input {...ids} required value={name} onChange={(event) => setName(event.target.value)} />}
-        </Field>
-        <Field label={t("expires")}>
-          {(ids) => (
-            <Input {...ids} required type="date" value={expires} onChange={(event) => setExpires(event.target.value)} />
-          )}
-        </Field>
-      </div>
-      <fieldset className="m-0 border-0 p-0">
-        <legend className="mb-2 p-0 text-sm font-medium">{t("scope")}</legend>
-        <div className="grid gap-x-4 gap-y-2 sm:grid-cols-2">
-          {permissions.map((permission) => (
-            <span key={permission} className="flex items-center gap-2.5 text-sm">
-              <Checkbox
-                label={permission}
-                checked={chosen.has(permission)}
-                onChange={(on) =>
-                  setChosen(new Set(on ? [...chosen, permission] : [...chosen].filter((other) => other !== permission)))
-                }
-              />
-              <span className="mono">{permission}</span>
-            </span>
-          ))}
-        </div>
-      </fieldset>
-      <Button type="submit" look="primary" busy={busy} disabled={chosen.size === 0} className="self-end">
-        {t("make")}
-      </Button>
-    </form>
-  );
-}
-
 export default function KeysPage() {
   const t = useText(text);
   const client = useQueryClient();
   const { act } = useAction();
   const query = useQuery(keysQuery);
   const [making, setMaking] = useState(false);
+  const [editing, setEditing] = useState<Key | null>(null);
   const [secret, setSecret] = useState<string | null>(null);
   const [revoking, setRevoking] = useState<Key | null>(null);
   const columns = useMemo<readonly Column<Key>[]>(
@@ -166,16 +79,25 @@ export default function KeysPage() {
         value: (key) => key.last_used,
       },
       {
-        id: "revoke",
-        label: t("revoke"),
-        width: 110,
+        id: "actions",
+        label: t("actions"),
+        quiet: true,
+        width: 190,
         grow: 0,
         end: true,
+        // What expired may be given more time; what was revoked stays so.
         cell: (key) =>
-          key.status === "active" && (
-            <Button look="quiet" className="!h-7" onClick={() => setRevoking(key)}>
-              {t("revoke")}
-            </Button>
+          key.status !== "revoked" && (
+            <>
+              <Button look="quiet" className="!h-7" onClick={() => setEditing(key)}>
+                {t("edit")}
+              </Button>
+              {key.status === "active" && (
+                <Button look="quiet" className="!h-7" onClick={() => setRevoking(key)}>
+                  {t("revoke")}
+                </Button>
+              )}
+            </>
           ),
       },
     ],
@@ -214,13 +136,21 @@ export default function KeysPage() {
       </div>
       <Dialog open={making} onClose={() => setMaking(false)} title={t("newKey")} wide>
         {making && (
-          <Make
-            onMade={(made) => {
+          <KeyForm
+            onDone={(made) => {
               setMaking(false);
               setSecret(made);
             }}
           />
         )}
+      </Dialog>
+      <Dialog
+        open={editing !== null}
+        onClose={() => setEditing(null)}
+        title={t("editTitle", { name: editing?.name ?? "" })}
+        wide
+      >
+        {editing && <KeyForm of={editing} onDone={() => setEditing(null)} />}
       </Dialog>
       <Dialog
         open={secret !== null}

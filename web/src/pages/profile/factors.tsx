@@ -1,11 +1,11 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Fingerprint, KeyRound, Pencil, Plus, ShieldCheck, ShieldOff, Smartphone, Trash2 } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { api, must, type Schema, send } from "@/api/client";
+import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useSession } from "@/app/session";
-import { Enrol, offerQuery } from "@/factors/enrol";
+import { Enrol } from "@/factors/enrol";
 import { RecoveryCodes } from "@/factors/recovery-codes";
 import { text as factorText } from "@/factors/strings";
 import { catalogue } from "@/i18n/text";
@@ -176,16 +176,14 @@ function Row({
   const t = useText(text);
   const { busy, act } = useAction();
   const [name, setName] = useState<string | null>(null);
-  const offer = useQuery(offerQuery);
-  // A server that knows no providers does not know how to rename either.
-  const renames = offer.data !== undefined && "providers" in offer.data;
   const passkey = factor.kind === "passkey";
   const Icon = passkey ? Fingerprint : factor.kind === "totp" ? Smartphone : ShieldCheck;
   const rename = async (event: FormEvent) => {
     event.preventDefault();
     if (name === null) return;
-    const done = await act(() => send("PATCH", `/session/factors/${factor.id}`, { name: name.trim() }), t("renamed"));
-    if (done === null) return;
+    const params = { path: { id: factor.id } };
+    const body = { name: name.trim() };
+    if (!(await act(() => must(api.PATCH("/api/v1/session/factors/{id}", { params, body })), t("renamed")))) return;
     setName(null);
     await onRenamed();
   };
@@ -222,7 +220,7 @@ function Row({
           </Button>
         </form>
       )}
-      {name === null && renames && (
+      {name === null && (
         <IconButton
           label={t("rename", { name: factor.name })}
           icon={Pencil}

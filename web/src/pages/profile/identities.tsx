@@ -1,8 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
 import { BadgeCheck, Link2, Plus } from "lucide-react";
-import { useEffect } from "react";
-import { send } from "@/api/client";
+import { api, must, send } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { offerQuery } from "@/factors/enrol";
@@ -11,7 +9,6 @@ import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Panel } from "@/ui/panel";
 import { Ago, At } from "@/ui/time";
-import { failed } from "@/ui/toast";
 
 const text = catalogue({
   identities: ["Other ways to sign in", "Andere Wege zur Anmeldung"],
@@ -19,11 +16,6 @@ const text = catalogue({
   link: ["Link {provider}", "{provider} verknüpfen"],
   unlink: ["Unlink", "Lösen"],
   unlinked: ["Unlinked", "Gelöst"],
-  taken: [
-    "This account of the provider belongs to somebody else here.",
-    "Dieses Konto des Anbieters gehört hier jemand anderem.",
-  ],
-  refused: ["The provider did not link the account.", "Der Anbieter hat das Konto nicht verknüpft."],
   certificates: ["Client certificates", "Client-Zertifikate"],
   certificatesHint: [
     "A certificate that your browser presents can sign you in.",
@@ -36,15 +28,6 @@ const text = catalogue({
   removed: ["Certificate removed", "Zertifikat entfernt"],
   until: ["Valid until", "Gültig bis"],
 });
-
-interface Identity {
-  id: string;
-  provider: string;
-  label: string;
-  subject: string;
-  managed: boolean;
-  last_used: string | null;
-}
 
 /** A client certificate that opens an account. */
 export interface Certificate {
@@ -63,7 +46,7 @@ interface Certificates {
 
 const identitiesQuery = {
   queryKey: ["identities"],
-  queryFn: () => send<{ items: Identity[] }>("GET", "/session/identities"),
+  queryFn: () => must(api.GET("/api/v1/session/identities")),
 };
 const certificatesQuery = {
   queryKey: ["certificates"],
@@ -77,24 +60,19 @@ export function Identities() {
   const { act } = useAction();
   const offer = useQuery(offerQuery);
   const query = useQuery(identitiesQuery);
-  const { error } = useSearch({ from: "/inside/profile" });
-  const navigate = useNavigate();
-  // A provider leads back here and says in the address what became of it.
-  useEffect(() => {
-    if (!error) return;
-    failed(t(error === "oidc-taken" ? "taken" : "refused"));
-    void navigate({ to: "/profile", replace: true });
-  }, [error, t, navigate]);
-  const providers = (offer.data as { providers?: { name: string; label: string }[] } | undefined)?.providers ?? [];
+  const providers = offer.data?.providers ?? [];
   const items = query.data?.items ?? [];
   const open = providers.filter((provider) => !items.some((item) => item.provider === provider.name));
   if (items.length === 0 && open.length === 0) return null;
   const link = async (provider: string) => {
-    const begun = await act(() =>
-      send<{ url: string }>("POST", "/session/identities", { provider, return: "/profile" }),
-    );
+    const body = { provider, return: "/profile" };
+    const begun = await act(() => must(api.POST("/api/v1/session/identities", { body })));
     if (begun) location.assign(begun.url);
   };
+  const unlink = (id: string) =>
+    act(() => must(api.DELETE("/api/v1/session/identities/{id}", { params: { path: { id } } })), t("unlinked")).then(
+      () => query.refetch(),
+    );
   return (
     <Panel
       title={t("identities")}
@@ -117,14 +95,7 @@ export function Identities() {
               </span>
             </span>
             {!item.managed && (
-              <Button
-                look="quiet"
-                onClick={() =>
-                  void act(() => send("DELETE", `/session/identities/${item.id}`), t("unlinked")).then(() =>
-                    query.refetch(),
-                  )
-                }
-              >
+              <Button look="quiet" onClick={() => void unlink(item.id)}>
                 {t("unlink")}
               </Button>
             )}
@@ -139,7 +110,8 @@ export function Identities() {
 export function OwnCertificates() {
   const t = useText(text);
   const { act } = useAction();
-  const query = useQuery(certificatesQuery);
+  const offer = useQuery(offerQuery);
+  const query = useQuery({ ...certificatesQuery, enabled: offer.data?.methods.includes("certificate") ?? false });
   const { items = [], presented = null } = query.data ?? {};
   if (items.length === 0 && !presented) return null;
   const fresh = presented && !presented.registered;

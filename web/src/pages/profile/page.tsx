@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { type Session, useSession } from "@/app/session";
+import { useSession } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
@@ -164,8 +164,7 @@ export default function ProfilePage() {
   const t = useText(text);
   const profile = useQuery(profileQuery);
   const sessions = useQuery(sessionsQuery);
-  const { method } = useSession() as Session & { method?: string | null };
-  const directory = method === "ldap";
+  const directory = useSession().session?.method === "ldap";
   const { act } = useAction();
   const end = (id: string) =>
     act(

@@ -1,10 +1,10 @@
 import { Fingerprint } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { api, must, send } from "@/api/client";
+import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import type { Session } from "@/app/session";
 import { CodeInput } from "@/factors/code-input";
-import { askPasskey, passkeysPossible } from "@/factors/passkeys";
+import { ownPasskey, passkeysPossible } from "@/factors/passkeys";
 import { text as factorText } from "@/factors/strings";
 import { factorTrouble } from "@/factors/trouble";
 import { Button } from "@/ui/button";
@@ -50,9 +50,7 @@ export function FactorStep({
     void attempt(() => must(api.POST("/api/v1/session/factor", { body: { code: code.trim() } })));
   };
   const givePasskey = () =>
-    void attempt(async () =>
-      send<Session>("POST", "/session/factor", { passkey: await askPasskey("/session/passkey-challenge") }),
-    );
+    void attempt(async () => must(api.POST("/api/v1/session/factor", { body: { passkey: await ownPasskey() } })));
   const typed = recovery || methods.includes("totp");
   return (
     <Frame

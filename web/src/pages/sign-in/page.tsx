@@ -25,7 +25,7 @@ export default function SignInPage() {
   const t = useText(text);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { to, error } = useSearch({ from: "/sign-in" });
+  const { to } = useSearch({ from: "/sign-in" });
   const offer = useQuery(offerQuery);
   const present = useQuery(presentQuery);
   const session = present.data;
@@ -56,5 +56,5 @@ export default function SignInPage() {
     return <FactorStep session={session} onDone={arrive} onLeave={() => void leave()} />;
   if (session?.state === "enrolment_required")
     return <EnrolStep session={session} onDone={arrive} onLeave={() => void leave()} />;
-  return <PasswordStep offer={offer.data} target={target} error={error} onDone={arrive} />;
+  return <PasswordStep offer={offer.data} target={target} onDone={arrive} />;
 }

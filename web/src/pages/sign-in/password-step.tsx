@@ -3,8 +3,9 @@ import { BadgeCheck, Fingerprint, LogIn } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must, Problem, type Schema, send } from "@/api/client";
 import { useText } from "@/app/preferences";
+import { useReturned } from "@/app/returned";
 import type { Session } from "@/app/session";
-import { askPasskey, passkeysPossible } from "@/factors/passkeys";
+import { anyPasskey, passkeysPossible } from "@/factors/passkeys";
 import { text as factorText } from "@/factors/strings";
 import { factorTrouble } from "@/factors/trouble";
 import { Button } from "@/ui/button";
@@ -13,38 +14,14 @@ import { Trouble } from "@/ui/trouble";
 import { Frame } from "./frame";
 import { text } from "./strings";
 
-type Offer = Schema<"SignInOffer"> & { providers?: readonly Provider[] };
-
-interface Provider {
-  name: string;
-  label: string;
-  start: string;
-}
-
-/** What went wrong at a provider, by the code that it comes back with. */
-const RETURNED = {
-  "oidc-denied": "oidcDenied",
-  "oidc-expired": "oidcExpired",
-  "oidc-failed": "oidcFailed",
-  "oidc-no-account": "oidcNoAccount",
-  "oidc-no-role": "oidcNoRole",
-  "oidc-disabled": "oidcDisabled",
-} as const;
-
-function returned(error: string | undefined) {
-  return error && error in RETURNED ? RETURNED[error as keyof typeof RETURNED] : null;
-}
-
 /** Name and password, and what may take their place. */
 export function PasswordStep({
   offer,
   target,
-  error,
   onDone,
 }: {
-  offer: Offer | undefined;
+  offer: Schema<"SignInOffer"> | undefined;
   target: string;
-  error: string | undefined;
   onDone: (session: Session) => void;
 }) {
   const t = useText(text);
@@ -52,8 +29,8 @@ export function PasswordStep({
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [busy, setBusy] = useState<"password" | "passkey" | "certificate" | null>(null);
-  const came = returned(error);
-  const [problem, setProblem] = useState<string | null>(came ? t(came) : null);
+  const returned = useReturned();
+  const [problem, setProblem] = useState<string | null>(returned);
   const attempt = async (
     way: NonNullable<typeof busy>,
     run: () => Promise<Session>,
@@ -72,6 +49,8 @@ export function PasswordStep({
     if (error instanceof Problem && error.retryAfter !== undefined && error.status === 429)
       return t("locked", { seconds: error.retryAfter });
     if (error instanceof Problem && error.status === 401) return t("wrong");
+    if (error instanceof Problem && error.kind === "other-system") return t("directorySilent");
+    if (error instanceof Problem && error.kind === "busy") return t("busy");
     return (error as Error).message;
   };
   const submit = (event: FormEvent) => {
@@ -81,7 +60,7 @@ export function PasswordStep({
   const passkey = () =>
     void attempt(
       "passkey",
-      async () => send<Session>("POST", "/session/passkey", await askPasskey("/sign-in/passkey")),
+      async () => must(api.POST("/api/v1/session/passkey", { body: await anyPasskey() })),
       (error) =>
         error instanceof Problem && error.kind === "bad-credentials" ? t("unknownPasskey") : factorTrouble(error, f),
     );

@@ -11,6 +11,14 @@ export const text = catalogue({
     "Zu viele Versuche. In {seconds} {seconds|Sekunde|Sekunden} erneut versuchen.",
   ],
   wrong: ["Name or password is wrong.", "Name oder Passwort ist falsch."],
+  directorySilent: [
+    "The directory that knows your password does not answer. Try again later, or use an account of this installation.",
+    "Das Verzeichnis, das Ihr Passwort kennt, antwortet nicht. Bitte später erneut, oder mit einem Konto dieser Installation.",
+  ],
+  busy: [
+    "Too many people are signing in just now. Try again in a moment.",
+    "Gerade melden sich zu viele an. Bitte gleich erneut versuchen.",
+  ],
   setupTitle: ["Set up Guardian", "Guardian einrichten"],
   setupLead: [
     "Make the first administrator. The token stands on the terminal that started the server, and in the file setup-token of its data directory.",
@@ -29,18 +37,6 @@ export const text = catalogue({
   withCertificate: ["Sign in with your certificate", "Mit Ihrem Zertifikat anmelden"],
   withProvider: ["Sign in with {provider}", "Mit {provider} anmelden"],
   unknownPasskey: ["This passkey belongs to no account here.", "Dieser Passkey gehört hier zu keinem Konto."],
-  oidcDenied: ["The provider refused the sign-in.", "Der Anbieter hat die Anmeldung abgelehnt."],
-  oidcExpired: [
-    "The sign-in took too long or began in another browser. Try again.",
-    "Die Anmeldung dauerte zu lange oder begann in einem anderen Browser. Bitte erneut versuchen.",
-  ],
-  oidcFailed: [
-    "The provider cannot be reached, or its answer was wrong. The server's log says more.",
-    "Der Anbieter ist nicht erreichbar, oder seine Antwort war falsch. Das Protokoll des Servers sagt mehr.",
-  ],
-  oidcNoAccount: ["There is no account for you here yet.", "Es gibt hier noch kein Konto für Sie."],
-  oidcNoRole: ["None of your groups has a role here.", "Keine Ihrer Gruppen hat hier eine Rolle."],
-  oidcDisabled: ["Your account is switched off.", "Ihr Konto ist gesperrt."],
   noAccount: ["No account?", "Kein Konto?"],
   register: ["Ask for one", "Eines beantragen"],
   factorTitle: ["One more step", "Noch ein Schritt"],

@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import { send } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { offerQuery } from "@/factors/enrol";
 import { type Certificate, CertificateRows } from "@/pages/profile/identities";
 import { Button } from "@/ui/button";
 import { Field, Input, Textarea } from "@/ui/form";
@@ -17,7 +18,9 @@ export function UserCertificates({ user, manage }: { user: string; manage: boole
   const [adding, setAdding] = useState(false);
   const [values, setValues] = useState({ name: "", pem: "" });
   const path = `/users/${user}/certificates`;
+  const offer = useQuery(offerQuery);
   const query = useQuery({
+    enabled: offer.data?.methods.includes("certificate") ?? false,
     queryKey: ["certificates", user],
     queryFn: () => send<{ items: Certificate[] }>("GET", path),
   });

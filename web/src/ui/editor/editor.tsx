@@ -46,7 +46,8 @@ function extensions(props: EditorProps, live: { current: Live }, language: Compa
   return [
     Prec.highest(keymap.of([{ key: "Mod-Enter", run }])),
     props.single
-      ? [single, Prec.low(keymap.of([{ key: "Enter", run }]))]
+      ? // After a completion that is open, before the key breaks a line.
+        [single, keymap.of([{ key: "Enter", run }])]
       : [lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter()],
     history(),
     drawSelection(),

@@ -1,0 +1,43 @@
+import { catalogue } from "@/i18n/text";
+
+export const text = catalogue({
+  title: ["API keys", "API-Schlüssel"],
+  lead: ["For programs: scoped, expiring, shown once", "Für Programme: begrenzt, befristet, einmal gezeigt"],
+  newKey: ["New key", "Neuer Schlüssel"],
+  name: ["Name", "Name"],
+  nameHint: ["Which program uses it", "Welches Programm ihn benutzt"],
+  owner: ["Made by", "Erstellt von"],
+  scope: ["May do", "Darf"],
+  expires: ["Expires", "Läuft ab"],
+  used: ["Last used", "Zuletzt benutzt"],
+  status: ["Status", "Status"],
+  active: ["Active", "Aktiv"],
+  expired: ["Expired", "Abgelaufen"],
+  revoked: ["Revoked", "Widerrufen"],
+  make: ["Make key", "Schlüssel erzeugen"],
+  secretTitle: ["The key, shown once", "Der Schlüssel, einmal gezeigt"],
+  secretHint: ["Copy it now. Only its hash is kept.", "Kopieren Sie ihn jetzt. Nur sein Hash wird aufbewahrt."],
+  revoke: ["Revoke", "Widerrufen"],
+  revokeTitle: ["Revoke {name}?", "{name} widerrufen?"],
+  revokeHint: ["Whatever uses it is refused from now on.", "Was ihn benutzt, wird ab sofort abgewiesen."],
+  revokedDone: ["Key revoked", "Schlüssel widerrufen"],
+  none: ["No keys yet", "Noch keine Schlüssel"],
+  noneHint: [
+    "Make one for a script, a dashboard or an integration.",
+    "Erzeugen Sie einen für ein Skript, ein Dashboard oder eine Integration.",
+  ],
+  edit: ["Edit", "Bearbeiten"],
+  editTitle: ["Edit {name}", "{name} bearbeiten"],
+  save: ["Save", "Speichern"],
+  changed: ["Key changed", "Schlüssel geändert"],
+  notHeld: [
+    "You do not hold this permission: you can take it from the key, not give it.",
+    "Sie haben diese Berechtigung nicht: Sie können sie dem Schlüssel nehmen, nicht geben.",
+  ],
+  conflict: [
+    "Somebody else changed the key meanwhile: this is what it is now.",
+    "Jemand anderes hat den Schlüssel inzwischen geändert: So ist er jetzt.",
+  ],
+  actions: ["Actions", "Aktionen"],
+  permissionCount: ["{n} {n|permission|permissions}", "{n} {n|Berechtigung|Berechtigungen}"],
+});
