@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
-use guardian_api::{ApiSettings, ApiState, Cursors, TrafficCache};
+use guardian_api::{ApiSettings, ApiState, Cursors, Kpis, TrafficCache};
 use guardian_catalog::Catalog;
 use guardian_identity::{Anchors, Identity, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
@@ -255,18 +255,7 @@ impl Ground {
             Replayer { enrich, spine: spine.input(), clock: Arc::clone(&clock), meter: config.collect.meter() };
         let replays = replays::LocalReplays::new(replayer, config.data.join("spool"), self.shutdown.clone())?;
         let replays = Arc::new(replays);
-        let health = Health::new();
-        checks::start(
-            &health,
-            checks::Watched {
-                lake: self.lake.clone(),
-                queue_bytes: config.lake.wal_queue.get(),
-                catalog: self.catalog.clone(),
-                data: config.data.clone(),
-                kpis: kpis.clone(),
-                shutdown: self.shutdown.clone(),
-            },
-        );
+        let health = self.health(config, &kpis);
         let activity = figures::RuleFigures::new(spine.rule_stats(), self.catalog.clone(), Arc::clone(&self.rules));
         let (metrics, shutdown) = (self.metrics.clone(), self.shutdown.clone());
         // It ends with the program, and what it had not written down it finds again at the next start.
@@ -296,6 +285,21 @@ impl Ground {
             }),
         });
         Ok((app, replays, setup))
+    }
+
+    /// The board of checks, with whoever keeps them up to date.
+    fn health(&self, config: &Config, kpis: &tokio::sync::watch::Receiver<Kpis>) -> Health {
+        let health = Health::new();
+        let watched = checks::Watched {
+            lake: self.lake.clone(),
+            queue_bytes: config.lake.wal_queue.get(),
+            catalog: self.catalog.clone(),
+            data: config.data.clone(),
+            kpis: kpis.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        checks::start(&health, watched);
+        health
     }
 
     /// What tells people; links in its messages lead to where people reach the console.
