@@ -38,7 +38,7 @@ pub struct Sources<'a> {
 }
 
 /// A post-incident report.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Number of the incident.
     pub number: i64,

@@ -262,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_markdown_are_understood() {
+        let mut plain = hostile_report();
+        (plain.timeline, plain.alerts, plain.entities) = (Vec::new(), Vec::new(), Vec::new());
+        plain.summary = "one two".into();
+        let mut marked = plain.clone();
+        marked.summary = "# What\n- **one** and `two`\n- [there](https://example.org)\n\n7. seven\n> said\n```\nlet a = 1;\n```\n                          9999999999999. much"
+            .into();
+        let size = |report: &Report| incident(report, Severity::Low, "new", &SHEET).unwrap().len();
+        assert!(size(&marked) > size(&plain), "bold and monospaced letters are in it");
+    }
+
+    #[test]
     fn long_and_empty_reports_are_made() {
         let long = incident(&hostile_report(), Severity::High, "new", &SHEET).unwrap();
         let empty = summary(&Summary::default(), &SHEET).unwrap();
