@@ -93,7 +93,12 @@ pub fn report(from: &Sources<'_>) -> Report {
         resolution: incident.resolution.clone().unwrap_or_default(),
         deadlines: deadlines.filter(|d| !d[1].is_empty()).collect(),
         tactics: stage_ids(&stages(&incident.attack)).into_iter().map(str::to_owned).collect(),
-        techniques: incident.attack.iter().filter(|t| crate::attack::is_technique(t)).cloned().collect(),
+        techniques: incident
+            .attack
+            .iter()
+            .filter(|t| crate::attack::is_technique(t))
+            .map(|t| t.to_uppercase())
+            .collect(),
         timeline: told
             .map(|e| [e.event_time.to_string(), e.kind.to_string(), e.author.clone(), e.text.clone()])
             .collect(),
