@@ -1,27 +1,20 @@
 import { Popover } from "@base-ui/react/popover";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Bell as BellIcon, BellOff, Settings2 } from "lucide-react";
+import { Bell as BellIcon, Settings2 } from "lucide-react";
 import { useState } from "react";
 import { catalogue } from "@/i18n/text";
 import { useLive } from "@/live/live";
-import { latestQuery, markRead, type Notification, unreadQuery } from "@/notifications/data";
-import { NotificationRow } from "@/notifications/row";
+import { latestQuery, unreadQuery } from "@/notifications/data";
+import { AllRead, Notifications } from "@/notifications/list";
 import { Button } from "@/ui/button";
-import { Empty, Loaded } from "@/ui/state";
-import { failed } from "@/ui/toast";
+import { Loaded } from "@/ui/state";
 import { useText } from "./preferences";
 
 const text = catalogue({
   bell: ["Notifications", "Benachrichtigungen"],
   unread: ["Notifications, {n} unread", "Benachrichtigungen, {n} ungelesen"],
-  allRead: ["Mark all as read", "Alle als gelesen markieren"],
   all: ["All notifications", "Alle Benachrichtigungen"],
-  none: ["Nothing for you yet", "Noch nichts für Sie"],
-  noneHint: [
-    "Mentions, assignments and what you chose appear here.",
-    "Erwähnungen, Zuweisungen und Gewähltes erscheinen hier.",
-  ],
 });
 
 const MANY = 99;
@@ -41,18 +34,6 @@ export function Bell() {
   });
   if (!unread.data) return null;
   const n = unread.data.unread;
-  const read = async (which: { ids: string[] } | { all: true }) => {
-    try {
-      client.setQueryData(unreadQuery.queryKey, await markRead(which));
-      await client.invalidateQueries({ queryKey: ["notifications"] });
-    } catch (error) {
-      failed(error);
-    }
-  };
-  const follow = (item: Notification) => {
-    setOpen(false);
-    if (!item.read) void read({ ids: [item.id] });
-  };
   return (
     <Popover.Root open={open} onOpenChange={setOpen}>
       <Popover.Trigger
@@ -71,29 +52,11 @@ export function Bell() {
           <Popover.Popup className="pop flex max-h-[min(560px,var(--available-height))] w-[min(400px,calc(100vw-16px))] flex-col overflow-hidden rounded-l border border-line-strong bg-raised shadow-float outline-none">
             <header className="flex items-center justify-between gap-3 border-b border-line py-2 pl-4 pr-2">
               <Popover.Title className="m-0 text-sm font-semibold">{t("bell")}</Popover.Title>
-              {n > 0 && (
-                <Button look="quiet" onClick={() => void read({ all: true })}>
-                  {t("allRead")}
-                </Button>
-              )}
+              {n > 0 && <AllRead quiet />}
             </header>
             <div className="min-h-0 flex-1 overflow-y-auto">
               <Loaded query={latest} rows={4}>
-                {({ items }) =>
-                  items.length === 0 ? (
-                    <Empty icon={BellOff} title={t("none")}>
-                      {t("noneHint")}
-                    </Empty>
-                  ) : (
-                    <ul className="m-0 list-none divide-y divide-line p-0">
-                      {items.map((item) => (
-                        <li key={item.id}>
-                          <NotificationRow item={item} onOpen={() => follow(item)} />
-                        </li>
-                      ))}
-                    </ul>
-                  )
-                }
+                {({ items }) => <Notifications items={items} onOpen={() => setOpen(false)} />}
               </Loaded>
             </div>
             <footer className="border-t border-line p-2">

@@ -1,8 +1,11 @@
 import { ArrowUpToLine } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useRef } from "react";
 import type { Rows } from "@/api/list";
+import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
+import { useSlowText } from "@/app/slow-text";
 import { Button } from "./button";
+import { SearchBox } from "./form";
 import { Grid, type GridProps } from "./grid/grid";
 import { PageHeader } from "./panel";
 import { Failure, Loading } from "./state";
@@ -40,6 +43,30 @@ export function ListFrame({
         <div className="panel mx-3 mb-3 flex min-h-0 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">{children}</div>
       )}
     </div>
+  );
+}
+
+/** The search of a list: it tells what is looked for a moment after the last key, and the key "/" leads to it. */
+export function ListSearch({
+  label,
+  value,
+  onSearch,
+}: {
+  label: string;
+  value: string | undefined;
+  onSearch: (text: string | undefined) => void;
+}) {
+  const box = useRef<HTMLInputElement>(null);
+  const [typed, setTyped] = useSlowText(value ?? "", (next) => onSearch(next || undefined));
+  useKeys({ "/": () => box.current?.focus() });
+  return (
+    <SearchBox
+      ref={box}
+      label={label}
+      value={typed}
+      onChange={(event) => setTyped(event.target.value)}
+      className="w-full sm:w-72"
+    />
   );
 }
 

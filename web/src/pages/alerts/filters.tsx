@@ -1,9 +1,7 @@
-import { useRef } from "react";
-import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
-import { useSlowText } from "@/app/slow-text";
 import { SEVERITIES } from "@/ui/badge";
-import { SearchBox, Select } from "@/ui/form";
+import { Select } from "@/ui/form";
+import { ListSearch } from "@/ui/list";
 import { text as ui } from "@/ui/strings";
 import { Segmented } from "@/ui/tabs";
 import { type AlertSearch, GROUPINGS } from "./search";
@@ -30,18 +28,9 @@ function which(state: AlertSearch): Which {
 export function Filters({ state, onChange }: { state: AlertSearch; onChange: (part: Partial<AlertSearch>) => void }) {
   const t = useText(text);
   const u = useText(ui);
-  const box = useRef<HTMLInputElement>(null);
-  const [query, setQuery] = useSlowText(state.q ?? "", (q) => onChange({ q: q || undefined }));
-  useKeys({ "/": () => box.current?.focus() });
   return (
     <>
-      <SearchBox
-        ref={box}
-        label={t("search")}
-        value={query}
-        onChange={(event) => setQuery(event.target.value)}
-        className="w-full sm:w-72"
-      />
+      <ListSearch label={t("search")} value={state.q} onSearch={(q) => onChange({ q })} />
       <Segmented
         label={t("status")}
         value={state.status ?? "open"}

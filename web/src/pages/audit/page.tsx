@@ -7,11 +7,12 @@ import { RANGES, rangeText } from "@/app/range";
 import { useSlowText } from "@/app/slow-text";
 import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
-import { Input, SearchBox, Select } from "@/ui/form";
+import { Input, Select } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { FileMenu, type Making } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { ListSearch } from "@/ui/list";
 import { Named } from "@/ui/masked";
 import { Dialog } from "@/ui/overlay";
 import { Facts, PageHeader } from "@/ui/panel";
@@ -47,16 +48,10 @@ function Filters({ state }: { state: AuditState }) {
   const navigate = useNavigate({ from: "/audit" });
   const change = (part: Partial<AuditState>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const [q, setQ] = useSlowText(state.q ?? "", (next) => change({ q: next || undefined }));
   const [action, setAction] = useSlowText(state.action ?? "", (next) => change({ action: next || undefined }));
   return (
     <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
-      <SearchBox
-        label={t("search")}
-        value={q}
-        onChange={(event) => setQ(event.target.value)}
-        className="w-full sm:w-72"
-      />
+      <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
       <Input
         aria-label={t("action")}
         placeholder={t("actionHint")}

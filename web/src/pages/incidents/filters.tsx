@@ -1,12 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { FilterX } from "lucide-react";
-import { useRef } from "react";
-import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
-import { useSlowText } from "@/app/slow-text";
 import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { SearchBox, Select } from "@/ui/form";
+import { Select } from "@/ui/form";
+import { ListSearch } from "@/ui/list";
 import { text as ui } from "@/ui/strings";
 import { Segmented } from "@/ui/tabs";
 import { facetsQuery, KINDS } from "./data";
@@ -22,21 +20,12 @@ export function Filters({
 }) {
   const t = useText(text);
   const u = useText(ui);
-  const box = useRef<HTMLInputElement>(null);
   const facets = useQuery(facetsQuery(state));
-  const [q, setQ] = useSlowText(state.q ?? "", (next) => onChange({ q: next || undefined }));
-  useKeys({ "/": () => box.current?.focus() });
   const tags = facets.data?.tag ?? [];
   const filtered = Object.keys(state).some((key) => !["sort", "view", "which"].includes(key));
   return (
     <>
-      <SearchBox
-        ref={box}
-        label={t("search")}
-        value={q}
-        onChange={(event) => setQ(event.target.value)}
-        className="w-full sm:w-72"
-      />
+      <ListSearch label={t("search")} value={state.q} onSearch={(q) => onChange({ q })} />
       <Segmented
         label={t("which")}
         value={state.which ?? "open"}

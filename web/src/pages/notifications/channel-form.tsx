@@ -3,7 +3,6 @@ import { type FormEvent, useState } from "react";
 import { Problem, send } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { type Channel, type EventName, eventText } from "@/notifications/data";
 import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
@@ -11,6 +10,7 @@ import { Checkbox, Field, Input, Select, Switch, Textarea } from "@/ui/form";
 import { Confirm } from "@/ui/overlay";
 import { text as uiText } from "@/ui/strings";
 import { Segmented } from "@/ui/tabs";
+import { LanguageField } from "./language-field";
 import { text } from "./strings";
 
 /** What a channel can be told of; the rest is about single persons. */
@@ -187,18 +187,7 @@ function Target({ values, set }: PartProps) {
           />
         )}
       </Field>
-      <Field label={t("language")}>
-        {(ids) => (
-          <Select
-            {...ids}
-            label={t("language")}
-            value={values.language}
-            onChange={(language) => set({ language })}
-            options={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
-            className="w-full"
-          />
-        )}
-      </Field>
+      <LanguageField value={values.language} onChange={(language) => set({ language })} />
     </div>
   );
 }

@@ -3,7 +3,6 @@ import { type FormEvent, useMemo, useState } from "react";
 import { Problem, send } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import {
   EVENTS,
   type EventChoice,
@@ -11,12 +10,13 @@ import {
   eventText,
   type NotificationPreferences,
 } from "@/notifications/data";
-import { type Severity, SEVERITIES } from "@/ui/badge";
+import { SEVERITIES, type Severity } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Checkbox, Field, Input, Select, Switch } from "@/ui/form";
 import { Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { text as uiText } from "@/ui/strings";
+import { LanguageField } from "./language-field";
 import { text } from "./strings";
 
 const PATH = "/notifications/preferences";
@@ -171,18 +171,7 @@ function Details({
               />
             )}
           </Field>
-          <Field label={t("language")}>
-            {(ids) => (
-              <Select
-                {...ids}
-                label={t("language")}
-                value={values.language}
-                onChange={(language) => set({ language })}
-                options={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
-                className="w-full"
-              />
-            )}
-          </Field>
+          <LanguageField value={values.language} onChange={(language) => set({ language })} />
           <Field label={t("zone")}>
             {(ids) => (
               <>

@@ -9,12 +9,6 @@ export const text = catalogue({
   log: ["Delivery log", "Zustellprotokoll"],
   all: ["All", "Alle"],
   unread: ["Unread", "Ungelesen"],
-  allRead: ["Mark all as read", "Alle als gelesen markieren"],
-  none: ["Nothing here", "Nichts vorhanden"],
-  noneHint: [
-    "Mentions, assignments, deadlines and the alerts that you chose appear here as they happen.",
-    "Erwähnungen, Zuweisungen, Fristen und die gewählten Alarme erscheinen hier sofort.",
-  ],
   more: ["Load more", "Mehr laden"],
   event: ["When", "Wenn"],
   inApp: ["In the console", "In der Konsole"],

@@ -1,20 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { FolderInput, Grid3x3, Plus, Radar } from "lucide-react";
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useAction } from "@/app/action";
 import { fetchFile } from "@/app/fetch-file";
-import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { useSlowText } from "@/app/slow-text";
 import { type ViewState, Views } from "@/saved/views";
 import { IconButton, LinkButton } from "@/ui/button";
-import { SearchBox, Select } from "@/ui/form";
+import { Select } from "@/ui/form";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
-import { ListFrame } from "@/ui/list";
+import { ListFrame, ListSearch } from "@/ui/list";
 import { Menu, MenuItem } from "@/ui/menu";
 import { Empty, Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
@@ -31,11 +29,8 @@ export default function RulesPage() {
   const write = useCan("rules:write");
   const query = useQuery(rulesQuery);
   const [importing, setImporting] = useState(false);
-  const searchBox = useRef<HTMLInputElement>(null);
   const change = (part: Partial<RulesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const [q, setQ] = useSlowText(state.q ?? "", (next) => change({ q: next || undefined }));
-  useKeys({ "/": () => searchBox.current?.focus() });
   const columns = useRuleColumns();
   const { shown, ids, choose } = useColumns("rules", columns);
   const openView = useCallback(
@@ -75,13 +70,7 @@ export default function RulesPage() {
       }
       filters={
         <>
-          <SearchBox
-            ref={searchBox}
-            label={t("search")}
-            value={q}
-            onChange={(event) => setQ(event.target.value)}
-            className="w-full sm:w-72"
-          />
+          <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
           <Segmented
             label={t("state")}
             value={state.state ?? "all"}

@@ -7,15 +7,14 @@ import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { useSlowText } from "@/app/slow-text";
 import { useFormat } from "@/i18n/format";
 import { Button, IconButton } from "@/ui/button";
-import { SearchBox, Switch } from "@/ui/form";
+import { Switch } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
-import { ListFrame } from "@/ui/list";
+import { ListFrame, ListSearch } from "@/ui/list";
 import { Confirm } from "@/ui/overlay";
 import { Empty, Loaded } from "@/ui/state";
 import { text as ui } from "@/ui/strings";
@@ -165,10 +164,6 @@ export default function SuppressionsPage() {
   const query = useQuery({ queryKey: ["suppressions"], queryFn: () => must(api.GET("/api/v1/suppressions")) });
   const columns = useSuppressionColumns(setEditing, setRemoving);
   const { shown, ids, choose } = useColumns("suppressions", columns);
-  const [typed, setTyped] = useSlowText(
-    q ?? "",
-    (next) => void navigate({ search: next ? { q: next } : {}, replace: true }),
-  );
   const rows = useMemo(() => {
     const wanted = q?.toLowerCase() ?? "";
     const items = query.data?.items ?? [];
@@ -199,11 +194,10 @@ export default function SuppressionsPage() {
       }
       filters={
         <>
-          <SearchBox
+          <ListSearch
             label={t("search")}
-            value={typed}
-            onChange={(event) => setTyped(event.target.value)}
-            className="w-full sm:w-72"
+            value={q}
+            onSearch={(next) => void navigate({ search: { q: next }, replace: true })}
           />
           <Link to="/alerts" search={{ suppressed: "only", status: "all" }} className="text-sm font-medium text-accent">
             {t("seeAlerts")}

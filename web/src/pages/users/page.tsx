@@ -6,14 +6,13 @@ import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
-import { useSlowText } from "@/app/slow-text";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { SearchBox } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { ListSearch } from "@/ui/list";
 import { PageHeader, Panel } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
@@ -89,7 +88,6 @@ export default function UsersPage() {
   const [link, setLink] = useState<Link | null>(null);
   const change = (part: Partial<UsersState>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const [q, setQ] = useSlowText(state.q ?? "", (next) => change({ q: next || undefined }));
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
   const columns = useMemo<readonly Column<User>[]>(
     () => [
@@ -200,12 +198,7 @@ export default function UsersPage() {
         )}
       </PageHeader>
       <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
-        <SearchBox
-          label={t("search")}
-          value={q}
-          onChange={(event) => setQ(event.target.value)}
-          className="w-full sm:w-72"
-        />
+        <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
         <Segmented
           label={t("status")}
           value={state.status ?? "all"}
