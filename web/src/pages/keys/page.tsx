@@ -168,12 +168,13 @@ export default function KeysPage() {
       {
         id: "revoke",
         label: t("revoke"),
+        quiet: true,
         width: 110,
         grow: 0,
         end: true,
         cell: (key) =>
           key.status === "active" && (
-            <Button look="quiet" className="!h-7" onClick={() => setRevoking(key)}>
+            <Button className="!h-7" onClick={() => setRevoking(key)}>
               {t("revoke")}
             </Button>
           ),
@@ -203,6 +204,31 @@ export default function KeysPage() {
               columns={columns}
               rows={data.items}
               rowId={(key) => key.id}
+              cardHeight={92}
+              card={(key) => (
+                <div className="flex h-full flex-col justify-between text-sm">
+                  <div className="flex items-center justify-between gap-3">
+                    <span className="truncate font-medium">{key.name}</span>
+                    <Badge tone={key.status === "active" ? "good" : "neutral"}>{t(key.status as "active")}</Badge>
+                  </div>
+                  <div className="flex items-center justify-between gap-3 text-xs text-text-3">
+                    <span className="min-w-0 truncate">
+                      <span className="mono">{key.public_id}</span> · {key.user_name ?? "–"}
+                    </span>
+                    <span className="shrink-0">
+                      {t("expires")} <Ago time={key.expires} />
+                    </span>
+                  </div>
+                  <div className="flex items-center justify-between text-xs text-text-3">
+                    {t("permissionCount", { n: key.permissions.length })}
+                    {key.status === "active" && (
+                      <button type="button" className="font-medium text-text" onClick={() => setRevoking(key)}>
+                        {t("revoke")}
+                      </button>
+                    )}
+                  </div>
+                </div>
+              )}
               empty={
                 <Empty icon={KeyRound} title={t("none")}>
                   {t("noneHint")}

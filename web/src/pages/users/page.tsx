@@ -50,13 +50,13 @@ function Invitations() {
             className="flex flex-wrap items-center gap-x-4 gap-y-1 border-t border-line py-1.5 text-sm first:border-0"
           >
             <Badge>{t(item.kind === "invitation" ? "invitation" : "reset")}</Badge>
-            <span className="min-w-0 flex-1 truncate">{item.email ?? item.name ?? "–"}</span>
+            <span className="min-w-0 flex-1 truncate max-sm:basis-1/2">{item.email ?? item.name ?? "–"}</span>
             <span className="text-text-3">{item.role}</span>
             <span className="text-text-3">
               <Ago time={item.created} />
             </span>
             <Button
-              look="quiet"
+              className="!h-7 max-sm:ml-auto"
               onClick={() =>
                 void act(
                   () =>
@@ -100,6 +100,7 @@ export default function UsersPage() {
         grow: 2,
         fixed: true,
         sort: "name",
+        rises: true,
         cell: (user) => (
           <span className="flex items-center gap-2.5">
             <Avatar name={user.name} />
@@ -132,6 +133,7 @@ export default function UsersPage() {
         width: 110,
         grow: 0,
         sort: "role",
+        rises: true,
         cell: (user) => user.role,
         value: (user) => user.role,
       },
@@ -162,6 +164,7 @@ export default function UsersPage() {
         grow: 0,
         end: true,
         sort: "last_sign_in",
+        rises: true,
         cell: (user) => <Ago time={user.last_sign_in} />,
         value: (user) => user.last_sign_in,
       },
@@ -173,6 +176,7 @@ export default function UsersPage() {
         end: true,
         hidden: true,
         sort: "created",
+        rises: true,
         cell: (user) => <Ago time={user.created} />,
         value: (user) => user.created,
       },
@@ -199,7 +203,7 @@ export default function UsersPage() {
           </>
         )}
       </PageHeader>
-      <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
+      <div className="filter-row px-4 pb-3 md:px-6">
         <SearchBox
           label={t("search")}
           value={q}

@@ -47,7 +47,7 @@ function extensions(props: EditorProps, live: { current: Live }, language: Compa
     Prec.highest(keymap.of([{ key: "Mod-Enter", run }])),
     props.single
       ? [single, Prec.low(keymap.of([{ key: "Enter", run }]))]
-      : [lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter()],
+      : [EditorView.lineWrapping, lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter()],
     history(),
     drawSelection(),
     indentOnInput(),
