@@ -1,7 +1,7 @@
 import { Popover } from "@base-ui/react/popover";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Bell as BellIcon, Settings2 } from "lucide-react";
+import { Bell as BellIcon } from "lucide-react";
 import { useState } from "react";
 import { catalogue } from "@/i18n/text";
 import { useLive } from "@/live/live";
@@ -49,7 +49,7 @@ export function Bell() {
       </Popover.Trigger>
       <Popover.Portal>
         <Popover.Positioner sideOffset={8} align="end" className="z-50">
-          <Popover.Popup className="pop flex max-h-[min(560px,var(--available-height))] w-[min(400px,calc(100vw-16px))] flex-col overflow-hidden rounded-l border border-line-strong bg-raised shadow-float outline-none">
+          <Popover.Popup className="pop flex max-h-[min(560px,var(--available-height))] w-[min(400px,calc(100vw-16px))] flex-col overflow-hidden rounded-box border border-line-strong bg-raised shadow-float outline-none">
             <header className="flex items-center justify-between gap-3 border-b border-line py-2 pl-4 pr-2">
               <Popover.Title className="m-0 text-sm font-semibold">{t("bell")}</Popover.Title>
               {n > 0 && <AllRead quiet />}
@@ -62,7 +62,7 @@ export function Bell() {
             <footer className="border-t border-line p-2">
               <Button
                 look="quiet"
-                icon={Settings2}
+                className="w-full"
                 onClick={() => {
                   setOpen(false);
                   void navigate({ to: "/notifications" });

@@ -5,6 +5,7 @@ import { CornerDownLeft, Keyboard, Languages, type LucideIcon, Moon, Rows3, Sear
 import { useEffect, useId, useMemo, useState } from "react";
 import { classes } from "@/ui/classes";
 import { FOUND_ICONS, type Found, type FoundKind, foundQuery, goTo } from "./found";
+import { useFoundDetail } from "./found-detail";
 import { NAVIGATION } from "./navigation";
 import { resolveTheme, usePreferences, useText } from "./preferences";
 import { useCan, useSession } from "./session";
@@ -53,6 +54,7 @@ function useCommands(query: string, onShortcuts: () => void): Command[] {
   const asked = useSettled(query);
   const { data } = useQuery({ ...foundQuery(asked, FOUND_MAX), enabled: searches && asked.trim() !== "" });
   const items = asked.trim() === "" ? NONE : (data?.items ?? NONE);
+  const detail = useFoundDetail();
   return useMemo(() => {
     const pages = NAVIGATION.filter((item) => !item.permission || session.permissions.includes(item.permission));
     const all: Command[] = [
@@ -93,7 +95,7 @@ function useCommands(query: string, onShortcuts: () => void): Command[] {
       id: `${item.kind}/${item.id}`,
       group: "results",
       label: item.title,
-      detail: item.detail,
+      detail: detail(item),
       icon: FOUND_ICONS[item.kind as FoundKind] ?? Search,
       run: () => goTo(item, navigate),
     }));
@@ -105,7 +107,7 @@ function useCommands(query: string, onShortcuts: () => void): Command[] {
       run: () => void navigate({ to: "/search", search: { q } }),
     };
     return [...found, ...things, everything];
-  }, [query, t, navigate, session, preferences, setPreferences, onShortcuts, items, searches]);
+  }, [query, t, navigate, session, preferences, setPreferences, onShortcuts, items, searches, detail]);
 }
 
 /** Everything one can go to or do, by name. */
@@ -122,7 +124,7 @@ export function Palette({
     <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-50 bg-scrim" />
-        <Dialog.Popup className="pop fixed left-1/2 top-[12vh] z-50 flex max-h-[70vh] w-[calc(100vw-24px)] max-w-xl -translate-x-1/2 flex-col overflow-hidden rounded-l border border-line-strong bg-raised shadow-float outline-none">
+        <Dialog.Popup className="pop fixed left-1/2 top-[12vh] z-50 flex max-h-[70vh] w-[calc(100vw-24px)] max-w-xl -translate-x-1/2 flex-col overflow-hidden rounded-box border border-line-strong bg-raised shadow-float outline-none">
           <PaletteBody onClose={onClose} onShortcuts={onShortcuts} />
         </Dialog.Popup>
       </Dialog.Portal>

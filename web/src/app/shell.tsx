@@ -272,7 +272,11 @@ function Frame() {
           <AccountMenu onShortcuts={showShortcuts} />
         </header>
         <LostBanner />
-        <main id="content" tabIndex={-1} className="min-h-0 flex-1 overflow-y-auto outline-none">
+        <main
+          id="content"
+          tabIndex={-1}
+          className="relative min-h-0 flex-1 overflow-y-auto overflow-x-hidden outline-none"
+        >
           <Outlet />
         </main>
         <BottomBar onMore={() => setDrawer(true)} />

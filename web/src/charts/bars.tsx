@@ -1,6 +1,7 @@
 import { type PointerEvent, useRef, useState } from "react";
 import { useFormat } from "@/i18n/format";
 import { classes } from "@/ui/classes";
+import { ceiling, DAY_MS, ticks } from "./scale";
 
 /** One step of a histogram: its parts are drawn on top of each other, the first at the bottom. */
 export interface Bar {
@@ -25,14 +26,6 @@ interface BarsProps {
 }
 
 const WIDTH = 1000;
-const TICKS = 6;
-
-/** A round number at or above the largest value, so that the scale reads well. */
-export function ceiling(value: number): number {
-  if (value <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 2.5, 5, 10].find((step) => step * power >= value) ?? 10) * power;
-}
 
 /** Values over time as bars; a stretch can be chosen by dragging. */
 export function Bars(props: BarsProps) {
@@ -53,8 +46,9 @@ export function Bars(props: BarsProps) {
   };
   const hovered = hover === null ? undefined : bars.find((bar) => hover >= bar.start && hover < bar.start + stepMs);
   const brush = drag && { left: Math.min(drag.a, drag.b), right: Math.max(drag.a, drag.b) };
-  const days = span > 2 * 86_400_000;
-  const tick = (time: number) => (days ? format.date(time) : format.clock(time).slice(0, 5));
+  const marks = ticks(from, to, format.offset(to));
+  const midnight = (time: number) => (time + format.offset(time)) % DAY_MS === 0;
+  const tick = (time: number) => (midnight(time) ? format.day(time) : format.clock(time).slice(0, 5));
   return (
     <figure aria-label={props.label} className={classes("m-0", props.className)}>
       <div className="flex gap-2">
@@ -151,18 +145,23 @@ export function Bars(props: BarsProps) {
         </div>
       </div>
       <div aria-hidden className="num relative mr-14 mt-1 h-4 text-2xs text-text-3">
-        {Array.from({ length: TICKS }, (_, i) => (
-          <span
-            key={i}
-            className={classes(
-              "absolute whitespace-nowrap",
-              i === 0 ? "" : i === TICKS - 1 ? "-translate-x-full" : "-translate-x-1/2 max-sm:hidden",
-            )}
-            style={{ left: `${(i / (TICKS - 1)) * 100}%` }}
-          >
-            {tick(from + (span * i) / (TICKS - 1))}
-          </span>
-        ))}
+        {marks.map((time, index) => {
+          const part = (time - from) / span;
+          return (
+            <span
+              key={time}
+              className={classes(
+                "absolute whitespace-nowrap",
+                part < 0.04 ? "" : part > 0.96 ? "-translate-x-full" : "-translate-x-1/2",
+                // A narrow chart has room for every other one.
+                index % 2 === 1 && "max-sm:hidden",
+              )}
+              style={{ left: `${part * 100}%` }}
+            >
+              {tick(time)}
+            </span>
+          );
+        })}
       </div>
       {/* A table does not keep the width that hides it; its frame does. */}
       <div className="sr-only">

@@ -1,6 +1,6 @@
 import { type ComponentProps, useEffect, useRef } from "react";
-import { Input } from "@/ui/form";
 import { classes } from "@/ui/classes";
+import { Input } from "@/ui/form";
 
 /** Six digits of an app. Telephones offer them by themselves. */
 export function CodeInput({

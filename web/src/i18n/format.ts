@@ -27,17 +27,23 @@ export interface Format {
   /** Full, grouped. */
   number(value: number): string;
   percent(value: number): string;
-  /** Date and time to the second. */
+  /** Date and time to the second; the year only where it is another one. */
   time(iso: string | number | Date): string;
+  /** Date and time to the second, with the year. */
+  full(iso: string | number | Date): string;
   /** Time alone, to the second. */
   clock(iso: string | number | Date): string;
   date(iso: string | number | Date): string;
+  /** The date without its year. */
+  day(iso: string | number | Date): string;
   /** "5 minutes ago". */
   ago(iso: string | number | Date, now?: number): string;
   /** 90 → "1 min 30 s". */
   duration(seconds: number): string;
   /** Name of the zone that times are shown in. */
   zone: string;
+  /** What the zone adds to universal time at that moment, in milliseconds. */
+  offset(time: number): number;
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -61,6 +67,10 @@ export function format(language: Language, zone: "local" | "utc"): Format {
     timeZone,
   };
   const full = new Intl.DateTimeFormat(locale, { ...day, ...second });
+  const monthDay: Intl.DateTimeFormatOptions = { month: "short", day: "numeric", timeZone };
+  const thisYear = new Intl.DateTimeFormat(locale, { ...monthDay, ...second });
+  const shortDay = new Intl.DateTimeFormat(locale, monthDay);
+  const year = new Intl.DateTimeFormat("en", { year: "numeric", timeZone });
   const clock = new Intl.DateTimeFormat(locale, second);
   const date = new Intl.DateTimeFormat(locale, day);
   const plain = new Intl.NumberFormat(language);
@@ -72,9 +82,11 @@ export function format(language: Language, zone: "local" | "utc"): Format {
     count: (value) => scaled(value, 1000, COUNTS, language, ""),
     number: (value) => plain.format(value),
     percent: (value) => percent.format(value),
-    time: (value) => full.format(at(value)),
+    time: (value) => (year.format(at(value)) === year.format(Date.now()) ? thisYear : full).format(at(value)),
+    full: (value) => full.format(at(value)),
     clock: (value) => clock.format(at(value)),
     date: (value) => date.format(at(value)),
+    day: (value) => shortDay.format(at(value)),
     ago: (value, now = Date.now()) => {
       const seconds = (at(value).getTime() - now) / 1000;
       const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
@@ -92,6 +104,7 @@ export function format(language: Language, zone: "local" | "utc"): Format {
       const shown = parts.slice(first, first + 2).filter(([n]) => n > 0);
       return shown.map(([n, unit]) => `${n}\u00a0${unit}`).join(" ");
     },
+    offset: (time) => (zone === "utc" ? 0 : -new Date(time).getTimezoneOffset() * 60_000),
     zone: zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
 }

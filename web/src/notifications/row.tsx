@@ -29,6 +29,11 @@ const ICONS: Record<Notification["event"], LucideIcon> = {
   test: FlaskConical,
 };
 
+/** Marks of code are for the page that shows the text as Markdown. */
+function plain(text: string): string {
+  return text.replaceAll("`", "");
+}
+
 /** One notification; a click leads to what it is about. */
 export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: () => void }) {
   const Icon = ICONS[item.event] ?? Bell;
@@ -41,7 +46,7 @@ export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: 
       <Icon aria-hidden size={16} className={classes("mt-0.5 shrink-0", item.read ? "text-text-3" : "text-accent")} />
       <span className="min-w-0 flex-1">
         <span className={classes("block break-words", !item.read && "font-semibold")}>{item.title}</span>
-        {item.text && <span className="line-clamp-2 block break-words text-text-2">{item.text}</span>}
+        {item.text && <span className="line-clamp-2 block break-words text-text-2">{plain(item.text)}</span>}
         <span className="mt-0.5 block text-xs text-text-3">
           {item.by && `${item.by} · `}
           <Ago time={item.time} />

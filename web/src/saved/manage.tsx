@@ -65,7 +65,7 @@ export function Manage<T extends Kept>({
                   .join(" · ")}
               </span>
             </span>
-            <Button look="quiet" className="!h-7" onClick={() => onOpen(item)}>
+            <Button className="!h-7" onClick={() => onOpen(item)}>
               {t("open")}
             </Button>
             <Menu trigger={<IconButton label={t("actions", { name: item.name })} icon={Ellipsis} />}>

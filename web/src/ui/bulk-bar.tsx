@@ -30,7 +30,7 @@ export function BulkBar({
   if (count === 0) return null;
   const offerAll = !selection.all && selection.ids.size === loaded && total > loaded;
   return (
-    <div className="pop mx-3 mb-3 flex flex-wrap items-center gap-2 rounded-l border border-accent/40 bg-accent-soft px-3 py-2 text-sm md:mx-6">
+    <div className="pop mx-3 mb-3 flex flex-wrap items-center gap-2 rounded-box border border-accent/40 bg-accent-soft px-3 py-2 text-sm md:mx-6">
       <span role="status" className="num font-medium">
         {busy && changed > 0
           ? t("progress", { n: changed })

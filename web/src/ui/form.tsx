@@ -6,7 +6,7 @@ import { type InputHTMLAttributes, type ReactNode, type Ref, type TextareaHTMLAt
 import { classes } from "./classes";
 
 const BOX =
-  "w-full rounded-m border border-line-strong/80 bg-sunken px-2.5 text-sm text-text placeholder:text-text-3 " +
+  "w-full rounded-m border border-line-strong/80 bg-field px-2.5 text-sm text-text placeholder:text-text-3 " +
   "transition-colors hover:border-line-strong focus-visible:outline-2 focus-visible:outline-offset-0 focus-visible:outline-focus " +
   "aria-invalid:border-critical disabled:opacity-50";
 
@@ -184,7 +184,7 @@ export function Checkbox({
       indeterminate={partly ?? false}
       onCheckedChange={onChange}
       aria-label={label}
-      className="flex size-4 shrink-0 items-center justify-center rounded-s border border-line-strong bg-sunken text-accent-ink data-[checked]:border-accent data-[checked]:bg-accent data-[indeterminate]:border-accent data-[indeterminate]:bg-accent data-[disabled]:opacity-45"
+      className="flex size-4 shrink-0 items-center justify-center rounded-s border border-line-strong bg-field text-accent-ink data-[checked]:border-accent data-[checked]:bg-accent data-[indeterminate]:border-accent data-[indeterminate]:bg-accent data-[disabled]:opacity-45"
     >
       <BaseCheckbox.Indicator className="flex">
         {partly ? <Minus size={12} strokeWidth={3} /> : <Check size={12} strokeWidth={3} />}

@@ -35,7 +35,7 @@ export function ListFrame({
       <PageHeader title={title} detail={detail ?? "\u00a0"}>
         {tools}
       </PageHeader>
-      {filters && <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">{filters}</div>}
+      {filters && <div className="filter-row px-4 pb-3 md:px-6">{filters}</div>}
       {above}
       {bare ? (
         children

@@ -188,7 +188,7 @@ const PLAIN_LINK: LinkFor = (href) => (/^(https?:|mailto:)/i.test(href) ? { href
 /** Markdown as elements. Nothing is ever interpreted as HTML, so comments of others can be shown. */
 export function Markdown({ text, link = PLAIN_LINK }: { text: string; link?: LinkFor }) {
   return (
-    <div className="min-w-0 break-words text-sm text-text-2">
+    <div className="min-w-0 break-words text-sm text-text-2 [&>:first-child]:mt-0 [&>:last-child]:mb-0">
       {lexer(text).map((token, index) => block(token, index, link))}
     </div>
   );

@@ -23,7 +23,7 @@ export function Dialog({ open, onClose, title, description, children, footer, wi
   const shape = sheet
     ? "inset-y-0 right-0 h-full w-full max-w-xl border-l"
     : classes(
-        "left-1/2 top-1/2 -translate-x-1/2 -translate-y-1/2 w-[calc(100vw-24px)] max-h-[calc(100dvh-32px)] rounded-l border",
+        "left-1/2 top-1/2 -translate-x-1/2 -translate-y-1/2 w-[calc(100vw-24px)] max-h-[calc(100dvh-32px)] rounded-box border",
         wide ? "max-w-3xl" : "max-w-lg",
       );
   return (

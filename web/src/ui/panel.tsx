@@ -60,7 +60,7 @@ export function Facts({ items }: { items: readonly (readonly [name: string, valu
   return (
     <dl className="m-0 grid grid-cols-[minmax(96px,auto)_1fr] gap-x-4 gap-y-2 text-sm">
       {items
-        .filter(([, value]) => value !== null && value !== undefined && value !== "")
+        .filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false)
         .map(([name, value]) => (
           <div key={name} className="contents">
             <dt className="text-text-3">{name}</dt>

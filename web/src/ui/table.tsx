@@ -26,7 +26,7 @@ export function Table<T>({
   className?: string;
 }) {
   return (
-    <section aria-label={label} tabIndex={0} className={classes("overflow-auto", className)}>
+    <section aria-label={label} tabIndex={0} className={classes("relative overflow-auto", className)}>
       <table className="w-full border-collapse text-sm">
         <thead className="sticky top-0 bg-surface">
           <tr className="border-b border-line">

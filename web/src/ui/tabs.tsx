@@ -1,4 +1,4 @@
-import { type ReactNode, useRef } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { classes } from "./classes";
 
 interface Tab<T extends string> {
@@ -35,13 +35,22 @@ export function Tabs<T extends string>({
   label: string;
 }) {
   const { list, onKeyDown } = useArrows(tabs, value, onChange);
+  // On a telephone the chosen tab may be out of sight.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another tab is chosen by its value
+  useEffect(() => {
+    const box = list.current;
+    const tab = box?.querySelector<HTMLElement>('[aria-selected="true"]');
+    if (!box || !tab) return;
+    const left = tab.offsetLeft - box.offsetLeft;
+    if (left + tab.offsetWidth > box.scrollLeft + box.clientWidth) box.scrollLeft = left - 16;
+  }, [value, list]);
   return (
     <div
       ref={list}
       role="tablist"
       aria-label={label}
       onKeyDown={onKeyDown}
-      className="flex gap-5 overflow-x-auto border-b border-line px-4 md:px-6 [scrollbar-width:none]"
+      className="flex gap-5 overflow-x-auto border-b border-line px-4 md:mx-6 md:px-0 [scrollbar-width:none]"
     >
       {tabs.map((tab) => (
         <button
@@ -52,7 +61,7 @@ export function Tabs<T extends string>({
           tabIndex={tab.value === value ? 0 : -1}
           onClick={() => onChange(tab.value)}
           className={classes(
-            "-mb-px flex h-10 shrink-0 items-center gap-2 border-b-2 text-sm font-medium transition-colors",
+            "-mb-px flex h-10 shrink-0 items-center gap-2 border-b-2 text-sm -outline-offset-2 font-medium transition-colors",
             tab.value === value ? "border-accent text-text" : "border-transparent text-text-3 hover:text-text",
           )}
         >
@@ -79,7 +88,10 @@ export function Segmented<T extends string>({
   label: string;
 }) {
   return (
-    <fieldset aria-label={label} className="m-0 inline-flex rounded-m border border-line-strong/70 bg-sunken p-0.5">
+    <fieldset
+      aria-label={label}
+      className="m-0 inline-flex max-w-full self-start overflow-x-auto rounded-m border border-line-strong/70 bg-sunken p-0.5 [scrollbar-width:none]"
+    >
       {tabs.map((tab) => (
         <button
           key={tab.value}
@@ -87,7 +99,7 @@ export function Segmented<T extends string>({
           aria-pressed={tab.value === value}
           onClick={() => onChange(tab.value)}
           className={classes(
-            "h-[calc(var(--control)-6px)] rounded-s px-2.5 text-xs font-medium transition-colors",
+            "h-[calc(var(--control)-6px)] shrink-0 rounded-s px-2.5 text-xs font-medium transition-colors",
             tab.value === value
               ? "bg-raised text-text shadow-[0_0_0_1px_var(--line-strong)]"
               : "text-text-3 hover:text-text",

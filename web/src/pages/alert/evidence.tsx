@@ -55,7 +55,7 @@ export function Evidence({ alert }: { alert: Alert }) {
       flush
       aside={
         triage && some ? (
-          <Button look="quiet" icon={Split} onClick={() => setSplitting(true)}>
+          <Button icon={Split} onClick={() => setSplitting(true)}>
             {t("splitOff", { n: chosen.size })}
           </Button>
         ) : (

@@ -33,6 +33,17 @@ function words(name: string): string {
   return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
+/** How the replays of test alerts begin. */
+const TEST = "test-alert-";
+
+/** What the alert is grouped by; the replay is told by its badge. */
+function groupText(group: string): string {
+  return group
+    .split(", ")
+    .filter((part) => !part.startsWith("replay="))
+    .join(", ");
+}
+
 function Measures({ measures }: { measures: Record<string, unknown> }) {
   const format = useFormat();
   const show = (value: unknown) =>
@@ -53,6 +64,7 @@ function Detail({ alert }: { alert: Alert }) {
   const t = useText(text);
   const format = useFormat();
   const triage = useCan("alerts:triage");
+  const shown = groupText(alert.group);
   return (
     <div className="mx-auto max-w-[1400px] px-4 pb-8 md:px-6">
       <Link
@@ -68,7 +80,13 @@ function Detail({ alert }: { alert: Alert }) {
             <SeverityMark severity={alert.severity} />
             <AlertStatus status={alert.status} />
             <EntityLink kind={alert.entity_kind} value={alert.entity} className="!text-text-2" />
-            {alert.replay && <Badge tone="medium">{alert.replay}</Badge>}
+            {alert.replay && (
+              <span title={alert.replay} className="flex min-w-0 max-w-64">
+                <Badge tone="medium" className="min-w-0">
+                  <span className="truncate">{alert.replay.startsWith(TEST) ? t("testAlert") : alert.replay}</span>
+                </Badge>
+              </span>
+            )}
             {alert.retro && <Badge tone="low">{t("sourceRetro")}</Badge>}
           </div>
         </div>
@@ -113,9 +131,9 @@ function Detail({ alert }: { alert: Alert }) {
                 [t("entity"), <EntityLink key="e" kind={alert.entity_kind} value={alert.entity} />],
                 [
                   t("group"),
-                  alert.group && (
-                    <span key="g" className="mono break-all text-text-2">
-                      {alert.group}
+                  shown && (
+                    <span key="g" title={alert.group} className="mono break-all text-text-2">
+                      {shown}
                     </span>
                   ),
                 ],

@@ -140,7 +140,7 @@ export default function AlertsPage() {
 function Suppressions() {
   const t = useText(text);
   return (
-    <LinkButton to="/suppressions" look="quiet" icon={BellMinus}>
+    <LinkButton to="/suppressions" icon={BellMinus}>
       {t("suppressions")}
     </LinkButton>
   );

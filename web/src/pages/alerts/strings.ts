@@ -2,6 +2,7 @@ import { catalogue } from "@/i18n/text";
 
 /** Texts of the list of alerts and of one alert. */
 export const text = catalogue({
+  testAlert: ["Test", "Test"],
   title: ["Alerts", "Alarme"],
   count: ["{n} {n|alert|alerts} match", "{n} {n|Alarm|Alarme} gefunden"],
   search: ["Search title, entity or summary", "Titel, Entität oder Satz suchen"],

@@ -50,14 +50,14 @@ function Filters({ state }: { state: AuditState }) {
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const [action, setAction] = useSlowText(state.action ?? "", (next) => change({ action: next || undefined }));
   return (
-    <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
+    <div className="filter-row px-4 pb-3 md:px-6">
       <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
       <Input
         aria-label={t("action")}
         placeholder={t("actionHint")}
         value={action}
         onChange={(event) => setAction(event.target.value)}
-        className="mono !w-full sm:!w-56"
+        className="mono !w-64"
       />
       <Select<NonNullable<AuditState["kind"]> | "all">
         label={t("who")}
@@ -130,8 +130,8 @@ export default function AuditPage() {
         width: 140,
         grow: 0,
         cell: (e) => (
-          <span className="font-medium">
-            <Named value={e.actor.name} />
+          <span className={e.actor.name ? "font-medium" : "text-text-3"}>
+            {e.actor.name ? <Named value={e.actor.name} /> : "–"}
           </span>
         ),
         value: (e) => e.actor.name,
@@ -227,9 +227,12 @@ export default function AuditPage() {
                   </button>
                   <span className="text-text-2">{entry.actor.name}</span>
                 </div>
-                <span className="text-xs text-text-3">
+                <div className="flex justify-between gap-3 text-xs text-text-3">
+                  <span className="min-w-0 truncate">
+                    {entry.subject} <span className="mono">{entry.subject_id}</span>
+                  </span>
                   <At time={entry.time} />
-                </span>
+                </div>
               </div>
             )}
             empty={<Empty icon={ScrollText} title={t("none")} />}

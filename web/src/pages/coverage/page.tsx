@@ -90,9 +90,11 @@ function Matrix({ coverage }: { coverage: Coverage }) {
                 <h2 className="m-0 truncate text-sm font-semibold">{tactic.name}</h2>
                 <span className="mono shrink-0 text-2xs text-text-3">{tactic.number}</span>
               </div>
-              <span className="num text-xs text-text-3">
-                {t("covered", { covered: tactic.covered, total: tactic.techniques })}
-              </span>
+              {techniques.length > 0 && (
+                <span className="num text-xs text-text-3">
+                  {t("covered", { covered: tactic.covered, total: tactic.techniques })}
+                </span>
+              )}
               {techniques.length === 0 && <p className="m-0 text-xs text-text-3">{t("none")}</p>}
               <ul className="m-0 flex list-none flex-col gap-1 p-0">
                 {techniques.map((one) => (

@@ -64,7 +64,7 @@ export function Arrangeable({ tile, shown, layout, onChange, children }: Props) 
   }, [dragging, tile.id]);
   return (
     <div
-      className={classes("flex min-w-0 flex-1 flex-col rounded-l", dragging && "opacity-60 outline-2 outline-accent")}
+      className={classes("flex min-w-0 flex-1 flex-col rounded-box", dragging && "opacity-60 outline-2 outline-accent")}
     >
       <div className="mb-1 flex items-center gap-1 rounded-m border border-dashed border-line-strong bg-sunken px-1">
         <button
@@ -124,7 +124,7 @@ export function ArrangeBar({
   return (
     <section
       aria-label={t("arrange")}
-      className="mx-4 mb-4 flex flex-wrap items-center gap-2 rounded-l border border-accent/40 bg-accent-soft px-3 py-2 text-sm md:mx-6"
+      className="mx-4 mb-4 flex flex-wrap items-center gap-2 rounded-box border border-accent/40 bg-accent-soft px-3 py-2 text-sm md:mx-6"
     >
       <span id="arrange-hint" className="min-w-0 flex-1 basis-60">
         {t("arrangeHint")}

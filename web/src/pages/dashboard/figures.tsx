@@ -92,7 +92,7 @@ export function Figures({ data }: TileProps) {
     return kpi ? [{ figure, kpi }] : [];
   });
   return (
-    <dl className="m-0 grid grid-cols-2 gap-px overflow-hidden rounded-l border border-line bg-line sm:grid-cols-4 2xl:grid-cols-8">
+    <dl className="m-0 grid grid-cols-2 gap-px overflow-hidden rounded-box border border-line bg-line sm:grid-cols-4 2xl:grid-cols-8">
       {shown.map(({ figure, kpi }) => (
         <div key={kpi.id} className="relative flex min-h-[104px] min-w-0 flex-col overflow-hidden bg-surface px-4 py-3">
           <dt className="truncate text-xs text-text-3">

@@ -52,6 +52,14 @@ export const text = catalogue({
   lost: ["Lost datagrams and rows", "Verlorene Pakete und Zeilen"],
   noAlerts: ["No alerts in this range", "Keine Alarme in diesem Zeitraum"],
   noFlows: ["No flows in this range", "Keine Flows in diesem Zeitraum"],
+  noAlertsLive: [
+    "No alerts in this range; those of replays are left out",
+    "Keine Alarme in diesem Zeitraum; die aus Wiedergaben bleiben außen vor",
+  ],
+  noFlowsLive: [
+    "No flows in this range; replays are left out",
+    "Keine Flows in diesem Zeitraum; Wiedergaben bleiben außen vor",
+  ],
   noTechniques: ["No technique was seen in this range", "In diesem Zeitraum wurde keine Technik gesehen"],
   noCountries: [
     "No countries are known. Set enrich.geo to an MMDB file; the manual says how.",

@@ -20,7 +20,7 @@ export function Nothing({ children }: { children: string }) {
   return <p className="m-0 py-8 text-center text-sm text-text-3">{children}</p>;
 }
 
-export function Volume({ data }: TileProps) {
+export function Volume({ data, replays }: TileProps) {
   const t = useText(text);
   const u = useText(ui);
   const bars = data.alerts_by_severity
@@ -41,7 +41,7 @@ export function Volume({ data }: TileProps) {
       }
     >
       {bars.length === 0 ? (
-        <Nothing>{t("noAlerts")}</Nothing>
+        <Nothing>{t(replays ? "noAlerts" : "noAlertsLive")}</Nothing>
       ) : (
         <Bars
           label={t("volume")}
@@ -67,7 +67,7 @@ export function Feed() {
       title={t("feed")}
       flush
       aside={
-        <Link to="/alerts" className="text-xs text-text-3 hover:text-accent">
+        <Link to="/alerts" className="text-xs text-accent no-underline hover:underline">
           {t("all")}
         </Link>
       }
@@ -109,7 +109,7 @@ export function Feed() {
   );
 }
 
-export function Traffic({ data }: TileProps) {
+export function Traffic({ data, replays }: TileProps) {
   const t = useText(text);
   const format = useFormat();
   const live = useKpis();
@@ -131,7 +131,7 @@ export function Traffic({ data }: TileProps) {
       }
     >
       {series.every((n) => n === 0) ? (
-        <Nothing>{t("noFlows")}</Nothing>
+        <Nothing>{t(replays ? "noFlows" : "noFlowsLive")}</Nothing>
       ) : (
         <Bars
           label={t("traffic")}

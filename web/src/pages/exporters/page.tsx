@@ -60,6 +60,19 @@ function counter(exporter: Exporter, ...names: string[]): number {
   return names.reduce((sum, name) => sum + (typeof counters[name] === "number" ? counters[name] : 0), 0);
 }
 
+const PROTOCOLS: Record<string, string> = {
+  netflow5: "NetFlow v5",
+  netflow7: "NetFlow v7",
+  netflow9: "NetFlow v9",
+  ipfix: "IPFIX",
+  sflow: "sFlow v5",
+};
+
+/** A protocol as its standard calls it. */
+function protocolName(protocol: string): string {
+  return PROTOCOLS[protocol] ?? protocol;
+}
+
 function State({ exporter }: { exporter: Exporter }) {
   const t = useText(text);
   const waiting = exporter.state.startsWith("waiting");
@@ -83,7 +96,7 @@ function Figures() {
     [t("lostThere"), kpis ? format.number(kpis.missing_total) : "–", (kpis?.missing_total ?? 0) > 0],
   ];
   return (
-    <dl className="mx-4 mb-4 mt-0 grid grid-cols-2 gap-px overflow-hidden rounded-l border border-line bg-line md:mx-6 md:grid-cols-5">
+    <dl className="mx-4 mb-4 mt-0 grid grid-cols-2 gap-px overflow-hidden rounded-box border border-line bg-line md:mx-6 md:grid-cols-5">
       {tiles.map(([label, value, bad]) => (
         <div key={label} className="bg-surface px-4 py-3 max-md:last:col-span-2">
           <dt className="truncate text-xs text-text-3">{label}</dt>
@@ -99,7 +112,7 @@ export default function ExportersPage() {
   const format = useFormat();
   const query = useQuery(exportersQuery);
   const [shownId, setShownId] = useState<string | null>(null);
-  const id = (e: Exporter) => `${e.tenant}/${e.exporter}/${e.domain}/${e.protocol}`;
+  const id = (e: Exporter) => `${e.tenant}/${e.exporter}/${e.domain}/${protocolName(e.protocol)}`;
   const columns = useMemo<readonly Column<Exporter>[]>(
     () => [
       {
@@ -111,7 +124,14 @@ export default function ExportersPage() {
         cell: (e) => <span className="mono font-medium">{e.exporter}</span>,
         value: (e) => e.exporter,
       },
-      { id: "protocol", label: t("protocol"), width: 100, grow: 0, cell: (e) => e.protocol, value: (e) => e.protocol },
+      {
+        id: "protocol",
+        label: t("protocol"),
+        width: 100,
+        grow: 0,
+        cell: (e) => protocolName(e.protocol),
+        value: (e) => e.protocol,
+      },
       {
         id: "domain",
         label: t("domain"),
@@ -202,7 +222,7 @@ export default function ExportersPage() {
                     <State exporter={e} />
                   </div>
                   <div className="flex justify-between text-xs text-text-3">
-                    <span>{e.protocol}</span>
+                    <span>{protocolName(e.protocol)}</span>
                     <Ago time={e.last_seen} />
                   </div>
                 </div>

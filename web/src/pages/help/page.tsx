@@ -78,7 +78,7 @@ export default function HelpPage() {
   return (
     <Loaded query={manual} rows={12}>
       {(texts) => (
-        <div className="mx-auto grid max-w-[1200px] gap-x-10 px-4 md:px-6 lg:grid-cols-[220px_minmax(0,1fr)]">
+        <div className="mx-auto grid max-w-[1200px] grid-cols-[minmax(0,1fr)] gap-x-10 px-4 md:px-6 lg:grid-cols-[220px_minmax(0,1fr)]">
           <div className="flex flex-col gap-4 pt-5 lg:sticky lg:top-0 lg:max-h-[calc(100dvh-var(--topbar))] lg:self-start lg:overflow-y-auto lg:pb-8">
             <SearchBox label={t("search")} value={query} onChange={(event) => setQuery(event.target.value)} />
             <nav aria-label={t("pages")} className="flex gap-1 overflow-x-auto lg:flex-col lg:gap-0.5">

@@ -4,6 +4,7 @@ import { api, must, Problem, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { useFormat } from "@/i18n/format";
 import { SEVERITIES, type Severity, SeverityMark } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Field, Input, Select, Switch } from "@/ui/form";
@@ -53,6 +54,8 @@ function Form({ settings }: { settings: Settings }) {
   const { busy, act } = useAction();
   const [sla, setSla] = useState(settings.sla);
   const [correlation, setCorrelation] = useState(settings.correlation);
+  const format = useFormat();
+  const human = (minutes: number | null) => (minutes === null || minutes < 60 ? "" : format.duration(minutes * 60));
   const setTarget = (severity: Severity, step: Step, value: string) =>
     setSla((before) => ({ ...before, [severity]: { ...before[severity], [`${step}_minutes`]: whole(value) } }));
   const join = (part: Partial<Correlation>) => setCorrelation((before) => ({ ...before, ...part }));
@@ -84,15 +87,20 @@ function Form({ settings }: { settings: Settings }) {
               id: step,
               label: t(step),
               cell: (severity: Severity) => (
-                <Input
-                  type="number"
-                  min={1}
-                  disabled={!may}
-                  aria-label={t("minutesOf", { what: t(step), severity: u(severity) })}
-                  value={sla[severity][`${step}_minutes`] ?? ""}
-                  onChange={(event) => setTarget(severity, step, event.target.value)}
-                  className="!w-24"
-                />
+                <span className="flex items-center gap-2">
+                  <Input
+                    type="number"
+                    min={1}
+                    disabled={!may}
+                    aria-label={t("minutesOf", { what: t(step), severity: u(severity) })}
+                    value={sla[severity][`${step}_minutes`] ?? ""}
+                    onChange={(event) => setTarget(severity, step, event.target.value)}
+                    className="!w-24"
+                  />
+                  <span aria-hidden className="num w-14 text-xs text-text-3">
+                    {human(sla[severity][`${step}_minutes`])}
+                  </span>
+                </span>
               ),
             })),
           ]}

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Plus, X } from "lucide-react";
+import { PencilLine, Plus, Trash2, X } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must, Problem, type Schema } from "@/api/client";
 import { useFreshen } from "@/api/list";
@@ -44,7 +44,7 @@ export function Templates() {
       title={t("templates")}
       aside={
         may && (
-          <Button look="quiet" icon={Plus} onClick={() => setEditing("new")}>
+          <Button icon={Plus} onClick={() => setEditing("new")}>
             {t("add")}
           </Button>
         )
@@ -67,12 +67,18 @@ export function Templates() {
                 {template.shipped && <Badge>{t("shipped")}</Badge>}
                 {may && !template.shipped && (
                   <>
-                    <Button look="quiet" className="!h-7" onClick={() => setEditing(template)}>
-                      {t("edit")}
-                    </Button>
-                    <Button look="quiet" className="!h-7" onClick={() => setDeleting(template)}>
-                      {t("delete")}
-                    </Button>
+                    <IconButton
+                      label={`${t("edit")}: ${template.name}`}
+                      icon={PencilLine}
+                      className="!h-7 !w-7"
+                      onClick={() => setEditing(template)}
+                    />
+                    <IconButton
+                      label={`${t("delete")}: ${template.name}`}
+                      icon={Trash2}
+                      className="-mr-1.5 -ml-2 !h-7 !w-7"
+                      onClick={() => setDeleting(template)}
+                    />
                   </>
                 )}
               </li>

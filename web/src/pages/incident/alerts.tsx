@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
+import { Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must } from "@/api/client";
 import { useFreshen } from "@/api/list";
@@ -50,12 +51,8 @@ export function IncidentAlerts({ incident }: { incident: Incident }) {
       aside={
         write && (
           <>
-            {chosen.size > 0 && chosen.size < all && (
-              <Button look="quiet" onClick={() => setSplitting(true)}>
-                {t("split")}
-              </Button>
-            )}
-            <Button look="quiet" onClick={() => setAdding(true)}>
+            {chosen.size > 0 && chosen.size < all && <Button onClick={() => setSplitting(true)}>{t("split")}</Button>}
+            <Button icon={Plus} onClick={() => setAdding(true)}>
               {t("addAlerts")}
             </Button>
           </>
@@ -82,14 +79,14 @@ export function IncidentAlerts({ incident }: { incident: Incident }) {
                     <Link
                       to="/alerts/$id"
                       params={{ id: alert.id }}
-                      className="min-w-0 flex-1 truncate text-sm font-medium text-text no-underline hover:text-accent"
+                      className="min-w-0 flex-1 text-sm font-medium text-text no-underline hover:text-accent max-sm:basis-1/2 sm:truncate"
                     >
                       {alert.title}
                     </Link>
                     <span className="mono text-text-2">{alert.entity}</span>
                     <AlertStatus status={alert.status} />
                     {write && (
-                      <Button look="quiet" className="!h-7" onClick={() => takeOut(alert.id)}>
+                      <Button className="!h-7 max-sm:ml-auto" onClick={() => takeOut(alert.id)}>
                         {t("removeAlert")}
                       </Button>
                     )}
@@ -101,7 +98,9 @@ export function IncidentAlerts({ incident }: { incident: Incident }) {
                     <ul aria-label={t("why")} className="m-0 mt-2 flex list-none flex-col gap-1 p-0">
                       {why.map((reason) => (
                         <li key={reason.text} className="flex gap-2 text-xs text-text-2">
-                          <span className="num w-9 shrink-0 text-right font-medium text-accent">+{reason.score}</span>{" "}
+                          {reason.score > 0 && (
+                            <span className="num w-9 shrink-0 text-right font-medium text-accent">+{reason.score}</span>
+                          )}{" "}
                           {reason.text}
                         </li>
                       ))}

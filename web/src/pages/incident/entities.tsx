@@ -7,6 +7,7 @@ import { useAction } from "@/app/action";
 import { EntityLink } from "@/app/entity-link";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { text as entities } from "@/pages/entity/strings";
 import type { Incident } from "@/pages/incidents/data";
 import { text } from "@/pages/incidents/strings";
 import { Badge } from "@/ui/badge";
@@ -26,6 +27,7 @@ const KINDS = ["ip", "host", "user", "domain", "hash", "url", "email", "file", "
 export function Entities({ incident }: { incident: Incident }) {
   const t = useText(text);
   const u = useText(ui);
+  const e = useText(entities);
   const write = useCan("incidents:write");
   const refresh = useFreshen("incidents");
   const { act } = useAction();
@@ -51,21 +53,25 @@ export function Entities({ incident }: { incident: Incident }) {
                 key={entity.id}
                 className="flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line py-2 text-sm first:border-0"
               >
-                <Badge>{entity.kind}</Badge>
+                <Badge className="w-18 justify-center">
+                  {e(KINDS.find((kind) => kind === entity.kind) ?? "other")}
+                </Badge>
                 <span className="min-w-0 flex-1 basis-40">
                   <EntityLink kind={entity.kind} value={entity.value} />
                   {entity.note && <span className="block truncate text-xs text-text-2">{entity.note}</span>}
                 </span>
-                {entity.role && <Badge tone="accent">{entity.role}</Badge>}
+                {entity.role && <Badge>{entity.role}</Badge>}
                 {entity.indicator && <Badge tone="critical">{t("indicator")}</Badge>}
-                <span className="num text-xs text-text-3">{`${t("alerts")}: ${entity.alerts}`}</span>
+                {entity.alerts > 0 && (
+                  <span className="num text-xs text-text-3">{`${t("alerts")}: ${entity.alerts}`}</span>
+                )}
                 {entity.last_seen && (
                   <span className="text-xs text-text-3">
                     <Ago time={entity.last_seen} />
                   </span>
                 )}
                 {write && (
-                  <span className="flex">
+                  <span className="-mr-1.5 flex max-sm:ml-auto">
                     <IconButton
                       label={`${u("edit")}: ${entity.value}`}
                       icon={PencilLine}
@@ -100,6 +106,7 @@ export function Entities({ incident }: { incident: Incident }) {
 
 function Add({ incident }: { incident: Incident }) {
   const t = useText(text);
+  const e = useText(entities);
   const refresh = useFreshen("incidents");
   const { busy, act } = useAction();
   const [kind, setKind] = useState<(typeof KINDS)[number]>("ip");
@@ -117,7 +124,7 @@ function Add({ incident }: { incident: Incident }) {
         label={t("kind")}
         value={kind}
         onChange={setKind}
-        options={KINDS.map((option) => ({ value: option, label: option }))}
+        options={KINDS.map((option) => ({ value: option, label: e(option) }))}
       />
       <Input
         aria-label={t("value")}

@@ -1,4 +1,5 @@
 import {
+  ArrowRight,
   Bell,
   CircleDot,
   Clock,
@@ -20,6 +21,7 @@ import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
 import type { Incident } from "@/pages/incidents/data";
+import { IncidentStatus } from "@/pages/incidents/parts";
 import { text } from "@/pages/incidents/strings";
 import { Button, IconButton } from "@/ui/button";
 import { Field, Textarea } from "@/ui/form";
@@ -50,7 +52,7 @@ const ICONS: Record<string, LucideIcon> = {
 export function EntryRow({ incident, entry }: { incident: Incident; entry: Entry }) {
   const t = useText(text);
   const Icon = ICONS[entry.kind] ?? CircleDot;
-  const said = entry.kind === "comment" || entry.kind === "note";
+  const said = entry.kind === "comment" || entry.kind === "note" || (entry.kind === "action" && !entry.automatic);
   return (
     <li className="relative flex gap-3 pb-5 last:pb-0">
       <span aria-hidden className="absolute bottom-0 left-[13px] top-7 w-px bg-line" />
@@ -65,14 +67,35 @@ export function EntryRow({ incident, entry }: { incident: Incident; entry: Entry
           <EntryMenu incident={incident} entry={entry} />
         </div>
         {said ? (
-          <div className="mt-1 rounded-m border border-line bg-sunken px-3 py-0.5">
+          <div className="mt-1 rounded-m border border-line bg-sunken px-3 py-2">
             <Markdown text={entry.text} />
           </div>
         ) : (
-          <div className="mt-0.5 whitespace-pre-wrap break-words text-sm">{entry.text}</div>
+          <Told entry={entry} />
         )}
       </div>
     </li>
+  );
+}
+
+const STEP = /^(\w+) → (\w+)(.*)$/s;
+
+/** What the program noted; a change of status as the statuses are shown elsewhere. */
+function Told({ entry }: { entry: Entry }) {
+  const step = entry.kind === "status" ? STEP.exec(entry.text) : null;
+  return (
+    <div className="mt-0.5 flex flex-wrap items-center gap-2 text-sm">
+      {step?.[1] && step[2] ? (
+        <>
+          <IncidentStatus status={step[1]} />
+          <ArrowRight aria-hidden size={13} className="text-text-3" />
+          <IncidentStatus status={step[2]} />
+          <span className="min-w-0 whitespace-pre-wrap break-words">{step[3]}</span>
+        </>
+      ) : (
+        <span className="min-w-0 whitespace-pre-wrap break-words">{entry.text}</span>
+      )}
+    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Download, ShieldCheck, Trash2, Waypoints } from "lucide-react";
+import { Download, ShieldCheck, Trash2, Upload, Waypoints } from "lucide-react";
 import { useRef, useState } from "react";
 import { api, must, Problem, requestHeaders, type Schema } from "@/api/client";
 import { useFreshen } from "@/api/list";
@@ -17,7 +17,7 @@ import { Dialog } from "@/ui/overlay";
 import { Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Table } from "@/ui/table";
-import { At } from "@/ui/time";
+import { Ago, At } from "@/ui/time";
 import { done } from "@/ui/toast";
 import { Nothing } from "./nothing";
 
@@ -73,7 +73,7 @@ export function EvidenceFiles({ incident }: { incident: Incident }) {
                 event.target.value = "";
               }}
             />
-            <Button look="quiet" busy={busy} onClick={() => picker.current?.click()}>
+            <Button icon={Upload} busy={busy} onClick={() => picker.current?.click()}>
               {t("upload")}
             </Button>
           </>
@@ -87,9 +87,11 @@ export function EvidenceFiles({ incident }: { incident: Incident }) {
             {data.items.map((file) => (
               <li key={file.id} className="border-t border-line py-2.5 text-sm first:border-0">
                 <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
-                  <span className="min-w-0 flex-1 truncate font-medium">{file.name}</span>
+                  <span className="min-w-0 flex-1 break-words font-medium max-sm:basis-full sm:truncate">
+                    {file.name}
+                  </span>
                   <span className="num text-xs text-text-3">{format.bytes(file.size)}</span>
-                  <span className="flex">
+                  <span className="-mr-2 flex max-sm:ml-auto">
                     {!file.removed && (
                       <>
                         <IconButton
@@ -118,7 +120,15 @@ export function EvidenceFiles({ incident }: { incident: Incident }) {
                     )}
                   </span>
                 </div>
-                <div className="mono mt-0.5 truncate text-xs text-text-3">{file.sha256}</div>
+                {file.description && <div className="break-words text-text-2">{file.description}</div>}
+                <div className="mt-0.5 flex flex-wrap gap-x-3 text-xs text-text-3">
+                  <span>
+                    {t("addedBy", { by: file.added_by })} · <Ago time={file.added} />
+                  </span>
+                  <span className="mono min-w-0 truncate" title={`SHA-256 ${file.sha256}`}>
+                    {file.sha256}
+                  </span>
+                </div>
                 {file.removed && (
                   <div className="mt-1">
                     <Badge tone="medium">{t("fileRemoved", { reason: file.removed_reason ?? "" })}</Badge>

@@ -50,7 +50,7 @@ export function Related({ incident }: { incident: Incident }) {
                     <div className="flex items-center justify-between gap-2 text-xs text-text-3">
                       <span className="truncate">{t("shares", { things: other.shared.map(String).join(", ") })}</span>
                       {write && (
-                        <Button look="quiet" className="!h-7" onClick={() => setMerging(other.incident)}>
+                        <Button className="!h-7" onClick={() => setMerging(other.incident)}>
                           {t("merge")}
                         </Button>
                       )}
@@ -102,7 +102,7 @@ function MergeByNumber({ incident, onFound }: { incident: Incident; onFound: (ot
         onChange={(event) => setNumber(event.target.value)}
         className="!h-7 !w-20"
       />
-      <Button type="submit" look="quiet" className="!h-7" busy={busy} disabled={!number.trim()}>
+      <Button type="submit" className="!h-7" busy={busy} disabled={!number.trim()}>
         {t("mergeOther")}
       </Button>
     </form>
@@ -150,7 +150,7 @@ function Merges({ incident }: { incident: Incident }) {
               <span className="text-xs text-text-3">{t("undoneBy", { by: merge.undone_by ?? "" })}</span>
             ) : (
               write && (
-                <Button look="quiet" className="!h-7" busy={busy} onClick={() => undo(merge)}>
+                <Button className="!h-7" busy={busy} onClick={() => undo(merge)}>
                   {t("undoMerge")}
                 </Button>
               )

@@ -14,6 +14,7 @@ import { Badge } from "@/ui/badge";
 import { Button, IconButton } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Field, Input, Select, Textarea } from "@/ui/form";
+import { Markdown } from "@/ui/markdown";
 import { Menu, MenuItem } from "@/ui/menu";
 import { Dialog } from "@/ui/overlay";
 import { Panel } from "@/ui/panel";
@@ -138,20 +139,31 @@ function Line({
         options={STATUSES.map((value) => ({ value, label: t(`task_${value}`) }))}
         className="w-32"
       />
-      <span className="min-w-0 flex-1 basis-48">
+      <div className="min-w-0 flex-1 basis-48">
         <span className={classes("block", finished && "text-text-3 line-through")}>{task.title}</span>
-        {task.description && <span className="block text-xs text-text-2">{task.description}</span>}
-        <span className="num flex flex-wrap gap-x-3 text-xs text-text-3">
+        {task.description && (
+          <div className="mt-0.5">
+            <Markdown text={task.description} />
+          </div>
+        )}
+        <span className="num mt-0.5 flex flex-wrap gap-x-3 text-xs text-text-3">
           {task.assignee && <span>{task.assignee.name}</span>}
           {task.due && (
             <span className={late ? "text-critical" : ""}>{t("dueAt", { time: format.time(task.due) })}</span>
           )}
-          {task.completed && <span>{`${task.completed_by ?? ""} ${format.time(task.completed)}`}</span>}
+          {task.completed && (
+            <span title={format.full(task.completed)}>
+              {t(status === "skipped" ? "skippedBy" : "doneBy", {
+                by: task.completed_by ?? "–",
+                ago: format.ago(task.completed, Math.max(now, Date.parse(task.completed))),
+              })}
+            </span>
+          )}
         </span>
-      </span>
-      {task.phase && <Badge>{task.phase}</Badge>}
+      </div>
+      {task.phase && <Badge className="mt-1.5">{task.phase}</Badge>}
       {write && (
-        <span className="flex">
+        <span className="-mr-1.5 mt-0.5 flex max-sm:ml-auto">
           <IconButton
             label={t("taskUp", { title: task.title })}
             icon={ArrowUp}

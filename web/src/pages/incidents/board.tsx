@@ -18,7 +18,7 @@ export function Board({ state }: { state: IncidentSearch }) {
             <section
               key={column.status}
               aria-label={t(column.status as Status)}
-              className="flex w-72 shrink-0 flex-col rounded-l border border-line bg-sunken xl:w-auto xl:min-w-56 xl:flex-1"
+              className="flex w-72 shrink-0 flex-col rounded-box border border-line bg-sunken xl:w-auto xl:min-w-56 xl:flex-1"
             >
               <header className="flex items-center justify-between px-3 py-2.5">
                 <IncidentStatus status={column.status} />

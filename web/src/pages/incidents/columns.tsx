@@ -60,7 +60,7 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
         id: "owner",
         label: t("owner"),
         width: 130,
-        grow: 0,
+        grow: 1,
         cell: (i) => <Owner incident={i} />,
         value: (i) => i.owner?.name,
       },
@@ -91,7 +91,8 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
         width: 84,
         grow: 0,
         end: true,
-        cell: (i) => `${i.counts.tasks_done}/${i.counts.tasks}`,
+        cell: (i) =>
+          i.counts.tasks > 0 ? `${i.counts.tasks_done}/${i.counts.tasks}` : <span className="text-text-3">–</span>,
         value: (i) => `${i.counts.tasks_done}/${i.counts.tasks}`,
       },
       {

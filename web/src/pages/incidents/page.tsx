@@ -58,7 +58,7 @@ export default function IncidentsPage() {
       bare={board}
       tools={
         <>
-          <LinkButton to="/incident-settings" look="quiet" icon={Settings2}>
+          <LinkButton to="/incident-settings" icon={Settings2}>
             {t("settings")}
           </LinkButton>
           <Segmented

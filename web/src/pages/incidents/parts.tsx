@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { Clock, UserRound } from "lucide-react";
+import { Bell, Clock, UserRound } from "lucide-react";
 import type { Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
@@ -57,13 +57,15 @@ export function Owner({ incident }: { incident: Incident }) {
   const t = useText(text);
   if (!incident.owner) return <span className="text-text-3">{t("nobody")}</span>;
   return (
-    <span className="inline-flex items-center gap-1.5">
-      <UserRound aria-hidden size={13} className="text-text-3" /> {incident.owner.name}
+    <span className="inline-flex min-w-0 max-w-full items-center gap-1.5 align-middle">
+      <UserRound aria-hidden size={13} className="shrink-0 text-text-3" />
+      <span className="truncate">{incident.owner.name}</span>
     </span>
   );
 }
 
 export function IncidentCard({ incident }: { incident: Incident }) {
+  const t = useText(text);
   const clock = runningClock(incident);
   const format = useFormat();
   return (
@@ -86,7 +88,12 @@ export function IncidentCard({ incident }: { incident: Incident }) {
             <Clock aria-hidden size={12} /> <ClockText clock={clock} />
           </span>
         ) : (
-          <span className="num">{format.number(incident.counts.alerts)} ⚑</span>
+          incident.counts.alerts > 0 && (
+            <span className="num inline-flex items-center gap-1" title={t("alerts")}>
+              <Bell aria-hidden size={12} /> {format.number(incident.counts.alerts)}
+              <span className="sr-only">{t("alerts")}</span>
+            </span>
+          )
         )}
       </div>
     </article>

@@ -2,6 +2,9 @@ import { catalogue } from "@/i18n/text";
 
 /** Texts of the incidents: list, board and one incident. */
 export const text = catalogue({
+  doneBy: ["Done by {by}, {ago}", "Erledigt von {by}, {ago}"],
+  skippedBy: ["Skipped by {by}, {ago}", "Übersprungen von {by}, {ago}"],
+  addedBy: ["Added by {by}", "Hinzugefügt von {by}"],
   title: ["Incidents", "Vorfälle"],
   count: ["{n} {n|incident|incidents}", "{n} {n|Vorfall|Vorfälle}"],
   search: ["Search incidents", "Vorfälle suchen"],

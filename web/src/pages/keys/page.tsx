@@ -125,6 +125,31 @@ export default function KeysPage() {
               columns={columns}
               rows={data.items}
               rowId={(key) => key.id}
+              cardHeight={92}
+              card={(key) => (
+                <div className="flex h-full flex-col justify-between text-sm">
+                  <div className="flex items-center justify-between gap-3">
+                    <span className="truncate font-medium">{key.name}</span>
+                    <Badge tone={key.status === "active" ? "good" : "neutral"}>{t(key.status as "active")}</Badge>
+                  </div>
+                  <div className="flex items-center justify-between gap-3 text-xs text-text-3">
+                    <span className="min-w-0 truncate">
+                      <span className="mono">{key.public_id}</span> · {key.user_name ?? "–"}
+                    </span>
+                    <span className="shrink-0">
+                      {t("expires")} <Ago time={key.expires} />
+                    </span>
+                  </div>
+                  <div className="flex items-center justify-between text-xs text-text-3">
+                    {t("permissionCount", { n: key.permissions.length })}
+                    {key.status === "active" && (
+                      <button type="button" className="font-medium text-text" onClick={() => setRevoking(key)}>
+                        {t("revoke")}
+                      </button>
+                    )}
+                  </div>
+                </div>
+              )}
               empty={
                 <Empty icon={KeyRound} title={t("none")}>
                   {t("noneHint")}

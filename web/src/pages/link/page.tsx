@@ -1,14 +1,13 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Unlink } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { catalogue } from "@/i18n/text";
 import { Frame } from "@/pages/sign-in/frame";
-import { Button } from "@/ui/button";
+import { Button, LinkButton } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
-import { Empty, Loading } from "@/ui/state";
+import { Loading } from "@/ui/state";
 import { Trouble } from "@/ui/trouble";
 
 const text = catalogue({
@@ -26,6 +25,7 @@ const text = catalogue({
   again: ["Password again", "Passwort wiederholen"],
   differ: ["The two passwords differ.", "Die beiden Passwörter unterscheiden sich."],
   go: ["Continue", "Weiter"],
+  toSignIn: ["To the sign-in", "Zur Anmeldung"],
   badTitle: ["This link does not work", "Dieser Link gilt nicht"],
   badHint: [
     "It was used, it expired, or it was withdrawn. Ask for another.",
@@ -59,10 +59,10 @@ export default function LinkPage() {
   }
   if (!look.data) {
     return (
-      <Frame title={t("badTitle")} lead="">
-        <Empty icon={Unlink} title={t("badTitle")}>
-          {t("badHint")}
-        </Empty>
+      <Frame title={t("badTitle")} lead={t("badHint")}>
+        <LinkButton to="/sign-in" look="primary">
+          {t("toSignIn")}
+        </LinkButton>
       </Frame>
     );
   }

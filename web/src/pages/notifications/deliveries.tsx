@@ -36,6 +36,37 @@ function deliveriesQuery(state: Shown) {
   };
 }
 
+/** A delivery where there is no room for columns. */
+function Card({ item, onRetry }: { item: Delivery; onRetry: () => void }) {
+  const t = useText(text);
+  return (
+    <li className="flex flex-col gap-1 px-4 py-3 text-sm">
+      <div className="flex items-center gap-2">
+        <Badge tone={TONES[item.state]}>{t(item.state)}</Badge>
+        {item.test && <Badge>{t("test")}</Badge>}
+        <span className="ml-auto text-xs text-text-3">
+          <Ago time={item.created} />
+        </span>
+        {item.state !== "delivered" && (
+          <IconButton label={t("retry")} icon={RotateCw} className="-my-1.5 -mr-2" onClick={onRetry} />
+        )}
+      </div>
+      <span className="break-words font-medium">{item.title}</span>
+      <span className="mono truncate text-text-2">{item.target}</span>
+      {item.answer && <span className="line-clamp-3 break-words text-xs text-text-2">{item.answer}</span>}
+      <span className="num text-xs text-text-3">
+        {t("attempts")}: {item.attempts}
+        {item.next_attempt && (
+          <>
+            {" · "}
+            {t("next")} <Ago time={item.next_attempt} />
+          </>
+        )}
+      </span>
+    </li>
+  );
+}
+
 /** What was sent, where to, and what came back. */
 export function Deliveries() {
   const t = useText(text);
@@ -58,7 +89,7 @@ export function Deliveries() {
         onChange={setState}
         tabs={(["all", "waiting", "delivered", "failed"] as const).map((value) => ({ value, label: t(value) }))}
       />
-      <div className="panel overflow-x-auto">
+      <div className="panel relative overflow-x-auto">
         {list.error && !list.data ? (
           <Failure error={list.error} onRetry={() => void list.refetch()} />
         ) : !list.data ? (
@@ -66,57 +97,64 @@ export function Deliveries() {
         ) : items.length === 0 ? (
           <Empty icon={Send} title={t("noDeliveries")} />
         ) : (
-          <table className="w-full min-w-[720px] border-collapse text-sm">
-            <thead>
-              <tr className="border-b border-line">
-                <th className={head}>{t("time")}</th>
-                <th className={head}>{t("what")}</th>
-                <th className={head}>{t("where")}</th>
-                <th className={head}>{t("state")}</th>
-                <th className={head}>{t("answer")}</th>
-                <th className={head}>
-                  <span className="sr-only">{t("retry")}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
+          <>
+            <ul aria-label={t("log")} className="m-0 list-none divide-y divide-line p-0 md:hidden">
               {items.map((item) => (
-                <tr key={item.id} className="border-b border-line last:border-0">
-                  <td className={cell}>
-                    <Ago time={item.created} />
-                  </td>
-                  <td className={cell}>
-                    <span className="flex max-w-72 items-center gap-2">
-                      <span className="min-w-0 break-words">{item.title}</span>
-                      {item.test && <Badge>{t("test")}</Badge>}
-                    </span>
-                  </td>
-                  <td className={cell}>
-                    <span className="mono block max-w-56 break-all text-text-2">{item.target}</span>
-                  </td>
-                  <td className={cell}>
-                    <Badge tone={TONES[item.state]}>{t(item.state)}</Badge>
-                    <span className="num mt-1 block text-xs text-text-3">
-                      {t("attempts")}: {item.attempts}
-                    </span>
-                  </td>
-                  <td className={cell}>
-                    <span className="block max-w-64 break-words text-xs text-text-2">{item.answer ?? "–"}</span>
-                    {item.next_attempt && (
-                      <span className="block text-xs text-text-3">
-                        {t("next")} <Ago time={item.next_attempt} />
-                      </span>
-                    )}
-                  </td>
-                  <td className={cell}>
-                    {item.state !== "delivered" && (
-                      <IconButton label={t("retry")} icon={RotateCw} onClick={() => void retry(item.id)} />
-                    )}
-                  </td>
-                </tr>
+                <Card key={item.id} item={item} onRetry={() => void retry(item.id)} />
               ))}
-            </tbody>
-          </table>
+            </ul>
+            <table className="w-full border-collapse text-sm max-md:hidden">
+              <thead>
+                <tr className="border-b border-line">
+                  <th className={head}>{t("time")}</th>
+                  <th className={head}>{t("what")}</th>
+                  <th className={head}>{t("where")}</th>
+                  <th className={head}>{t("state")}</th>
+                  <th className={head}>{t("answer")}</th>
+                  <th className={head}>
+                    <span className="sr-only">{t("retry")}</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {items.map((item) => (
+                  <tr key={item.id} className="border-b border-line last:border-0">
+                    <td className={cell}>
+                      <Ago time={item.created} />
+                    </td>
+                    <td className={cell}>
+                      <span className="flex max-w-72 items-center gap-2">
+                        <span className="min-w-0 break-words">{item.title}</span>
+                        {item.test && <Badge>{t("test")}</Badge>}
+                      </span>
+                    </td>
+                    <td className={cell}>
+                      <span className="mono block max-w-56 break-all text-text-2">{item.target}</span>
+                    </td>
+                    <td className={cell}>
+                      <Badge tone={TONES[item.state]}>{t(item.state)}</Badge>
+                      <span className="num mt-1 block whitespace-nowrap text-xs text-text-3">
+                        {t("attempts")}: {item.attempts}
+                      </span>
+                    </td>
+                    <td className={cell}>
+                      <span className="block max-w-64 break-words text-xs text-text-2">{item.answer ?? "–"}</span>
+                      {item.next_attempt && (
+                        <span className="block text-xs text-text-3">
+                          {t("next")} <Ago time={item.next_attempt} />
+                        </span>
+                      )}
+                    </td>
+                    <td className={cell}>
+                      {item.state !== "delivered" && (
+                        <IconButton label={t("retry")} icon={RotateCw} onClick={() => void retry(item.id)} />
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </>
         )}
       </div>
       {list.hasNextPage && (

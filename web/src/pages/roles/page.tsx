@@ -158,7 +158,7 @@ function Matrix({
 }) {
   const t = useText(text);
   return (
-    <section aria-label={t("title")} tabIndex={0} className="panel mx-3 overflow-x-auto md:mx-6">
+    <section aria-label={t("title")} tabIndex={0} className="panel relative mx-3 overflow-x-auto md:mx-6">
       <table className="w-full border-collapse text-sm">
         <thead>
           <tr className="border-b border-line align-bottom">

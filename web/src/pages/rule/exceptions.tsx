@@ -45,7 +45,7 @@ export function Exceptions({ rule }: { rule: string }) {
       title={t("exceptions")}
       aside={
         write && (
-          <Button look="quiet" icon={Plus} onClick={() => setEditing("new")}>
+          <Button icon={Plus} onClick={() => setEditing("new")}>
             {t("exceptionAdd")}
           </Button>
         )

@@ -246,7 +246,7 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
               diagnostics={marks}
               readOnly={!write}
               onRun={() => saveable && save.mutate()}
-              className="panel h-[min(640px,calc(100dvh-260px))] min-h-80 overflow-hidden !rounded-l"
+              className="panel h-[min(640px,calc(100dvh-260px))] min-h-80 overflow-hidden !rounded-box"
             />
             {write && rule && changed && (
               <Field label={t("comment")}>

@@ -70,7 +70,7 @@ function List({ rule, versions }: { rule: string; versions: readonly Version[] }
                 </button>
                 {one.current && <Badge tone="good">{t("versionCurrent")}</Badge>}
                 {write && !one.current && (
-                  <Button look="quiet" className="ml-auto !h-7" busy={busy} onClick={() => restore(one.version)}>
+                  <Button className="ml-auto !h-7" busy={busy} onClick={() => restore(one.version)}>
                     {t("restore")}
                   </Button>
                 )}

@@ -33,7 +33,7 @@ export function useSwitchRule() {
 
 const RANK: Record<string, number> = Object.fromEntries(SEVERITIES.map((level, index) => [level, index]));
 const ORDERS: Record<string, (a: Rule, b: Rule) => number> = {
-  title: (a, b) => b.title.localeCompare(a.title),
+  title: (a, b) => a.title.localeCompare(b.title),
   severity: (a, b) => (RANK[b.severity as Severity] ?? 9) - (RANK[a.severity as Severity] ?? 9),
   matched: (a, b) => a.matched - b.matched,
   fired: (a, b) => a.fired - b.fired,

@@ -48,7 +48,7 @@ export default function RulesPage() {
       detail={query.data && t("summary", { enabled: all.filter((rule) => rule.enabled).length, total: all.length })}
       tools={
         <>
-          <LinkButton look="quiet" icon={Grid3x3} to="/coverage">
+          <LinkButton icon={Grid3x3} to="/coverage">
             {t("coverage")}
           </LinkButton>
           <FilesMenu onImport={() => setImporting(true)} />

@@ -3,6 +3,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Search, SearchX } from "lucide-react";
 import { useRef } from "react";
 import { FOUND_ICONS, FOUND_KINDS, type Found, type FoundKind, foundQuery, goTo } from "@/app/found";
+import { useFoundDetail } from "@/app/found-detail";
 import { useKeys } from "@/app/keys";
 import { useText } from "@/app/preferences";
 import { useSlowText } from "@/app/slow-text";
@@ -60,6 +61,7 @@ export default function SearchPage() {
 function Section({ kind, items }: { kind: FoundKind; items: readonly Found[] }) {
   const t = useText(text);
   const navigate = useNavigate();
+  const detail = useFoundDetail();
   if (items.length === 0) return null;
   const Icon = FOUND_ICONS[kind];
   return (
@@ -75,7 +77,7 @@ function Section({ kind, items }: { kind: FoundKind; items: readonly Found[] }) 
               <Icon aria-hidden size={16} className="shrink-0 text-text-3" />
               <span className="min-w-0 flex-1">
                 <span className="block truncate font-medium">{item.title}</span>
-                {item.detail && <span className="block truncate text-xs text-text-2">{item.detail}</span>}
+                {item.detail && <span className="block truncate text-xs text-text-2">{detail(item)}</span>}
               </span>
             </button>
           </li>

@@ -227,7 +227,7 @@ export default function SettingsPage() {
         <Panel
           title={t("ways")}
           aside={
-            <LinkButton look="quiet" to="/help/$" params={{ _splat: "access" }}>
+            <LinkButton to="/help/$" params={{ _splat: "access" }}>
               {t("how")}
             </LinkButton>
           }

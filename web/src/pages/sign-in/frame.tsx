@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { resolveTheme, usePreferences, useText } from "@/app/preferences";
-import { text as shell } from "@/app/strings";
 import { ProofDialog } from "@/app/proof-dialog";
+import { text as shell } from "@/app/strings";
 import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Segmented } from "@/ui/tabs";
 import { Toasts } from "@/ui/toast";

@@ -74,11 +74,7 @@ function Guide() {
           {t("moreExporters")}
         </LinkButton>
       </div>
-      <section
-        aria-label={device.name}
-        tabIndex={0}
-        className="max-h-80 overflow-y-auto rounded-m border border-line bg-sunken px-4 py-1"
-      >
+      <section aria-label={device.name} tabIndex={0} className="relative max-h-80 overflow-y-auto">
         <Markdown text={device.text} />
       </section>
       <p className="m-0 text-xs text-text-3">{t("ports")}</p>
@@ -146,7 +142,6 @@ export default function StartPage() {
       <PageHeader title={t("title")} detail={t("lead", { done: ready.filter(Boolean).length, all: ready.length })}>
         {!start.hidden && (
           <Button
-            look="quiet"
             onClick={() => {
               choose({ hidden: true });
               done(t("hidden"));

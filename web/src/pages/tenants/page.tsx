@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Building2, Plus } from "lucide-react";
+import { Building2, PencilLine, Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
@@ -7,7 +7,7 @@ import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { Badge } from "@/ui/badge";
-import { Button } from "@/ui/button";
+import { Button, IconButton } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
 import { Confirm, Dialog } from "@/ui/overlay";
 import { PageHeader } from "@/ui/panel";
@@ -175,6 +175,14 @@ export default function TenantsPage() {
                       <span className="mono block truncate text-text-3">{tenant.slug}</span>
                     </span>
                     {tenant.disabled && <Badge tone="medium">{t("disabled")}</Badge>}
+                    {manage && (
+                      <IconButton
+                        label={t("edit", { name: tenant.name })}
+                        icon={PencilLine}
+                        className="-mr-2 -mt-1"
+                        onClick={() => setEditing(tenant)}
+                      />
+                    )}
                   </div>
                   <div className="flex flex-wrap items-center gap-x-4 gap-y-1 text-xs text-text-3">
                     <span className="num">{t("people", { n: tenant.users })}</span>
@@ -182,16 +190,6 @@ export default function TenantsPage() {
                     <span>
                       {t("since")} <Ago time={tenant.created} />
                     </span>
-                    {manage && (
-                      <Button
-                        look="quiet"
-                        aria-label={t("edit", { name: tenant.name })}
-                        className="ml-auto"
-                        onClick={() => setEditing(tenant)}
-                      >
-                        …
-                      </Button>
-                    )}
                   </div>
                 </li>
               ))}

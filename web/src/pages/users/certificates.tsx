@@ -40,7 +40,7 @@ export function UserCertificates({ user, manage }: { user: string; manage: boole
       <div className="mb-2 flex items-center justify-between">
         <h3 className="m-0 text-sm font-semibold">{t("certificates")}</h3>
         {manage && (
-          <Button look="quiet" icon={Plus} onClick={() => setAdding(true)}>
+          <Button icon={Plus} onClick={() => setAdding(true)}>
             {t("addCertificate")}
           </Button>
         )}

@@ -49,13 +49,13 @@ function Invitations() {
             className="flex flex-wrap items-center gap-x-4 gap-y-1 border-t border-line py-1.5 text-sm first:border-0"
           >
             <Badge>{t(item.kind === "invitation" ? "invitation" : "reset")}</Badge>
-            <span className="min-w-0 flex-1 truncate">{item.email ?? item.name ?? "–"}</span>
+            <span className="min-w-0 flex-1 truncate max-sm:basis-1/2">{item.email ?? item.name ?? "–"}</span>
             <span className="text-text-3">{item.role}</span>
             <span className="text-text-3">
               <Ago time={item.created} />
             </span>
             <Button
-              look="quiet"
+              className="!h-7 max-sm:ml-auto"
               onClick={() =>
                 void act(
                   () =>
@@ -98,6 +98,7 @@ export default function UsersPage() {
         grow: 2,
         fixed: true,
         sort: "name",
+        rises: true,
         cell: (user) => (
           <span className="flex items-center gap-2.5">
             <Avatar name={user.name} />
@@ -130,6 +131,7 @@ export default function UsersPage() {
         width: 110,
         grow: 0,
         sort: "role",
+        rises: true,
         cell: (user) => user.role,
         value: (user) => user.role,
       },
@@ -160,6 +162,7 @@ export default function UsersPage() {
         grow: 0,
         end: true,
         sort: "last_sign_in",
+        rises: true,
         cell: (user) => <Ago time={user.last_sign_in} />,
         value: (user) => user.last_sign_in,
       },
@@ -171,6 +174,7 @@ export default function UsersPage() {
         end: true,
         hidden: true,
         sort: "created",
+        rises: true,
         cell: (user) => <Ago time={user.created} />,
         value: (user) => user.created,
       },
@@ -197,7 +201,7 @@ export default function UsersPage() {
           </>
         )}
       </PageHeader>
-      <div className="flex flex-wrap items-center gap-2 px-4 pb-3 md:px-6">
+      <div className="filter-row px-4 pb-3 md:px-6">
         <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
         <Segmented
           label={t("status")}

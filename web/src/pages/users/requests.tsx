@@ -47,7 +47,7 @@ function Request({ user }: { user: User }) {
   };
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-2 border-t border-line py-2 text-sm first:border-0">
-      <span className="min-w-0 flex-1">
+      <span className="min-w-0 flex-1 max-sm:basis-full">
         <span className="block truncate font-medium">
           {user.name} {user.display_name && <span className="font-normal text-text-2">{user.display_name}</span>}
         </span>

@@ -48,7 +48,7 @@ function extensions(props: EditorProps, live: { current: Live }, language: Compa
     props.single
       ? // After a completion that is open, before the key breaks a line.
         [single, keymap.of([{ key: "Enter", run }])]
-      : [lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter()],
+      : [EditorView.lineWrapping, lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), lintGutter()],
     history(),
     drawSelection(),
     indentOnInput(),

@@ -4,12 +4,13 @@ import { tags } from "@lezer/highlight";
 
 /** The editor in the colours of the console; custom properties reach into the shadow root. */
 const look = EditorView.theme({
-  "&": { color: "var(--text)", backgroundColor: "var(--sunken)", fontSize: "13px", height: "100%" },
+  "&": { color: "var(--text)", backgroundColor: "var(--field)", fontSize: "13px", height: "100%" },
   "&.cm-focused": { outline: "none" },
   ".cm-scroller": {
     fontFamily: "'JetBrains Mono', ui-monospace, monospace",
     lineHeight: "20px",
     fontVariantLigatures: "none",
+    fontFeatureSettings: "normal",
   },
   ".cm-content": { caretColor: "var(--accent)", padding: "8px 0" },
   ".cm-cursor": { borderLeftColor: "var(--accent)", borderLeftWidth: "2px" },

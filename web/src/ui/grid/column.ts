@@ -16,6 +16,8 @@ export interface Column<T> {
   value?: (row: T) => unknown;
   /** Name of the order by this column, where there is one. */
   sort?: string;
+  /** That order begins with the smallest; others begin with the largest. */
+  rises?: boolean;
   /** Not shown until chosen. */
   hidden?: boolean;
   /** Always shown. */

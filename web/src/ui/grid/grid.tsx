@@ -72,6 +72,7 @@ function Heading<T>({
   const by = column.sort;
   const current = by !== undefined && sort?.replace(/^-/, "") === by;
   const reversed = current && sort?.startsWith("-");
+  const rising = current && reversed !== Boolean(column.rises);
   const look = classes("flex min-w-0 items-center gap-1 text-xs font-medium", column.end && "justify-end");
   if (!by || !onSort) {
     return (
@@ -83,7 +84,7 @@ function Heading<T>({
   return (
     <div
       role="columnheader"
-      aria-sort={current ? (reversed ? "ascending" : "descending") : "none"}
+      aria-sort={current ? (rising ? "ascending" : "descending") : "none"}
       className="flex min-w-0"
     >
       <button
@@ -93,7 +94,7 @@ function Heading<T>({
       >
         <span className="truncate">{column.label}</span>
         {current &&
-          (reversed ? (
+          (rising ? (
             <ArrowUp size={12} aria-label={t("sortedUp")} />
           ) : (
             <ArrowDown size={12} aria-label={t("sortedDown")} />
