@@ -7,13 +7,14 @@ test.describe.configure({ timeout: 180_000 });
 
 test("a hunt offers the values that are there, and never stands in the way of typing", async ({ page }) => {
   await signIn(page);
-  guardian("replay", "--speed", "max", `${ROOT}/captures/dns-tunnel.netflow9.pcap`);
+  // Traffic in which there is nothing to find.
+  guardian("replay", "--speed", "max", `${ROOT}/captures/noise.netflow9.pcap`);
   await page.goto(`${url()}/hunt`);
   const editor = page.getByRole("textbox", { name: "Filter for flows" });
   const option = (name: string | RegExp) => page.getByRole("option", { name });
   await editor.click();
   await page.keyboard.type("dst_port = ");
-  await expect(option(/^53 ?\d+ flows/)).toBeVisible();
+  await expect(option(/^53 ?\d+ flows/).first()).toBeVisible();
   await page.keyboard.type("5");
   // What was typed comes first, so that Enter changes nothing unasked.
   await expect(page.getByRole("option").first()).toHaveText("5");

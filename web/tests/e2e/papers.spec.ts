@@ -32,11 +32,12 @@ test("a list is exported whole, page by page, and can be called off", async ({ p
   await leaveAlertsAlone(page);
   for (const capture of ["scan-vertical", "dns-tunnel", "scan-horizontal"])
     guardian("replay", "--speed", "max", `${ROOT}/captures/${capture}.netflow9.pcap`);
-  const alerts = await freeAlerts(page, 2);
+  const count = async () => (await call<{ total: number }>(page.request, "GET", "/alerts/counts")).total;
+  await expect.poll(count).toBeGreaterThan(1);
   const told = await shortPages(page);
   await page.goto(`${url()}/alerts?status=all`);
   await expect(page.getByRole("table", { name: "Alerts" }).getByRole("row").nth(1)).toBeVisible();
-  const { total } = await call<{ total: number }>(page.request, "GET", "/alerts/counts");
+  const total = await count();
   const csv = await saved(page, "Export", "CSV, all rows");
   expect(csv.name).toBe("alerts.csv");
   expect(csv.bytes.toString().trimEnd().split("\r\n")).toHaveLength(total + 1);
@@ -44,8 +45,7 @@ test("a list is exported whole, page by page, and can be called off", async ({ p
   expect(told.asked).toBeGreaterThanOrEqual(total);
   const json = await saved(page, "Export", "JSON, all rows");
   const rows = JSON.parse(json.bytes.toString()) as { id: string }[];
-  expect(rows).toHaveLength(total);
-  for (const id of alerts) expect(rows.map((row) => row.id)).toContain(id);
+  expect(new Set(rows.map((row) => row.id)).size).toBe(total);
 
   await page.unroute(/\/api\/v1\/alerts\?/);
   await shortPages(page, 5_000);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { AxeBuilder } from "@axe-core/playwright";
 import { expect, test } from "@playwright/test";
 import { prefer, signIn, url } from "./people";
 
@@ -74,4 +75,14 @@ test("the theme is switched with a key, and a telephone shows the analyst's page
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(360);
   }
+});
+
+test("the matrix of ATT&CK calls techniques by name", async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${url()}/coverage`);
+  await page.getByRole("button", { name: /T1046/ }).first().click();
+  await expect(page.getByRole("dialog", { name: "T1046 · Network Service Discovery" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("button", { name: /T1071.*Application Layer Protocol/ }).first()).toBeVisible();
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
 });
