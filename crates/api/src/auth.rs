@@ -13,7 +13,7 @@ use guardian_model::{Ip, Pseudonyms, Scope, TenantId};
 
 use crate::error::{ApiError, ApiResult};
 use crate::mask::MaskSlot;
-use crate::state::ApiState;
+use crate::state::{ApiState, Connection};
 
 /// Name of the session cookie. The prefix makes browsers insist on `Secure`, no domain and the root path.
 pub const SESSION_COOKIE: &str = "__Host-guardian";
@@ -36,6 +36,8 @@ pub struct Caller {
     masks: Option<Arc<Pseudonyms>>,
     /// The bearer token or cookie, to look again whether it still holds.
     credential: Credential,
+    /// What the other end shows, to look again whether that still holds.
+    connection: Option<Connection>,
 }
 
 #[derive(Clone)]
@@ -139,9 +141,11 @@ impl Caller {
     /// Whether the credential that opened a long connection still holds, and still allows all of `needed` in the tenant
     /// that the request is about.
     pub async fn still_may(&self, needed: PermissionSet) -> bool {
+        let certificate = self.connection.as_ref().and_then(Connection::certificate);
+        let origin = Origin { certificate, ..self.origin.clone() };
         let again = match &self.credential {
-            Credential::Bearer(token) => self.identity.bearer(token, &self.origin).await,
-            Credential::Session(token) => self.identity.session(token).await,
+            Credential::Bearer(token) => self.identity.bearer(token, &origin).await,
+            Credential::Session(token) => self.identity.session_from(token, &origin).await,
         };
         again.is_ok_and(|principal| principal.permissions(self.tenant).covers(needed))
     }
@@ -153,11 +157,13 @@ impl From<IdentityError> for ApiError {
         let retry_after = error.retry_after_secs();
         let text = error.to_string();
         let mapped = match error {
-            IdentityError::BadCredentials | IdentityError::BadCode | IdentityError::BadPasskey => {
-                Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text)
-            }
+            IdentityError::BadCredentials
+            | IdentityError::BadCode
+            | IdentityError::BadPasskey
+            | IdentityError::BadCertificate => Self::new(StatusCode::UNAUTHORIZED, "bad-credentials", text),
             IdentityError::FactorRequired => Self::new(StatusCode::FORBIDDEN, "factor-required", text),
             IdentityError::EnrolmentRequired => Self::new(StatusCode::FORBIDDEN, "enrolment-required", text),
+            IdentityError::CertificateRequired => Self::new(StatusCode::FORBIDDEN, "certificate-required", text),
             IdentityError::RateLimited { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", text),
             IdentityError::NotSignedIn => Self::unauthenticated(text),
             IdentityError::Locked { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "locked", text),
@@ -199,6 +205,7 @@ pub(crate) fn origin(parts: &Parts) -> Origin {
         ip: peer,
         user_agent: text(header::USER_AGENT),
         request_id: text(header::HeaderName::from_static("x-request-id")),
+        certificate: parts.extensions.get::<Connection>().and_then(Connection::certificate),
     }
 }
 
@@ -257,7 +264,7 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> ApiResult<Option<Calle
         (state.identity.bearer(token, &origin).await?, Credential::Bearer(token.to_owned()))
     } else if let Some(token) = session_cookie(&parts.headers) {
         refuse_foreign(parts)?;
-        (state.identity.session(&token).await?, Credential::Session(token))
+        (state.identity.session_from(&token, &origin).await?, Credential::Session(token))
     } else {
         return Ok(None);
     };
@@ -270,7 +277,8 @@ async fn authenticate(parts: &Parts, state: &ApiState) -> ApiResult<Option<Calle
     if let Some(slot) = parts.extensions.get::<MaskSlot>() {
         slot.fill(masks.clone());
     }
-    Ok(Some(Caller { identity: state.identity.clone(), principal, origin, tenant, masks, credential }))
+    let connection = parts.extensions.get::<Connection>().cloned();
+    Ok(Some(Caller { identity: state.identity.clone(), principal, origin, tenant, masks, credential, connection }))
 }
 
 /// The pseudonyms for somebody who may not see personal data in `tenant`.

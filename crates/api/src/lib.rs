@@ -34,7 +34,9 @@ pub use cursor::Cursors;
 pub use error::{ApiError, ApiResult, Problem};
 pub use resources::query::{QueryAnswer, answer};
 pub use resources::{TrafficCache, exception};
-pub use state::{ApiSettings, ApiState, Kpis, ReplayStart, ReplayView, Replays, RuleActivity, RuleWork};
+pub use state::{
+    ApiSettings, ApiState, Connection, Kpis, ReplayStart, ReplayView, Replays, RuleActivity, RuleWork, ShowsCertificate,
+};
 
 /// Largest JSON body; uploads of captures have their own limit.
 const BODY_BYTES_MAX: usize = 1 << 20;

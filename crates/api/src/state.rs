@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guardian_catalog::Catalog;
-use guardian_identity::Identity;
+use guardian_identity::{Identity, ShownCertificate};
 use guardian_kit::clock::Clock;
 use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
@@ -66,6 +66,8 @@ pub struct ApiSettings {
     pub public_url: Option<String>,
     /// The names that the server's certificate is for.
     pub names: Vec<String>,
+    /// Whether people can show client certificates.
+    pub client_certificates: bool,
 }
 
 impl ApiSettings {
@@ -120,6 +122,28 @@ pub struct RuleWork {
     pub matched: u64,
     /// Times it fired.
     pub fired: u64,
+}
+
+/// Knows the client certificate that a connection shows.
+pub trait ShowsCertificate: Send + Sync {
+    /// The certificate, if it is one that this server takes at this moment.
+    fn certificate(&self) -> Option<Arc<ShownCertificate>>;
+}
+
+/// The connection that a request came by, put into its extensions by whoever accepts connections and takes client
+/// certificates.
+#[derive(Clone)]
+pub struct Connection(Arc<dyn ShowsCertificate>);
+
+impl Connection {
+    /// A connection whose certificate `shows` knows.
+    pub fn new(shows: impl ShowsCertificate + 'static) -> Self {
+        Self(Arc::new(shows))
+    }
+
+    pub(crate) fn certificate(&self) -> Option<Arc<ShownCertificate>> {
+        self.0.certificate()
+    }
 }
 
 /// Tells what rules did.

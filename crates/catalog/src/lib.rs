@@ -59,8 +59,9 @@ pub use audit_follow::AuditFollower;
 pub use change_log::{Action, CHANGES_MAX, ChangeEntry, Changes, Follower, Subject};
 pub use config::CatalogConfig;
 pub use credentials::{
-    API_KEYS_PER_TENANT_MAX, ApiKey, ApiKeyChange, FACTORS_PER_USER_MAX, FAMILIES_PER_USER_MAX, FactorKind, NewApiKey,
-    Opening, Refresh, SESSIONS_PER_USER_MAX, SecondFactor, Session, SignInMethod, TokenFamily,
+    API_KEYS_PER_TENANT_MAX, ApiKey, ApiKeyChange, CERTIFICATES_PER_USER_MAX, ClientCertificate, FACTORS_PER_USER_MAX,
+    FAMILIES_PER_USER_MAX, FactorKind, NewApiKey, NewCertificate, Opening, Refresh, SESSIONS_PER_USER_MAX,
+    SecondFactor, Session, SignInMethod, TokenFamily,
 };
 pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};

@@ -32,6 +32,8 @@ pub struct CustomRole {
     pub permissions: Vec<String>,
     /// Whether whoever has it needs a second factor.
     pub mfa_required: bool,
+    /// Whether whoever has it has to show a client certificate of theirs.
+    pub certificate_required: bool,
     /// Grows by one with every change.
     pub version: i32,
     /// Since when.
@@ -51,6 +53,8 @@ pub struct RoleDraft {
     pub permissions: Vec<String>,
     /// Whether whoever has it needs a second factor.
     pub mfa_required: bool,
+    /// Whether whoever has it has to show a client certificate of theirs.
+    pub certificate_required: bool,
 }
 
 impl RoleDraft {
@@ -76,6 +80,7 @@ impl TryFrom<role::Model> for CustomRole {
             description: row.description,
             permissions: serde_json::from_str(&row.permissions).map_err(CatalogError::json("roles.permissions"))?,
             mfa_required: row.mfa_required,
+            certificate_required: row.certificate_required,
             version: row.version,
             created: Micros(row.created),
             updated: Micros(row.updated),
@@ -128,6 +133,7 @@ impl Tx {
             description: clean(draft.description.trim(), 500),
             permissions: json!(draft.permissions).to_string(),
             mfa_required: draft.mfa_required,
+            certificate_required: draft.certificate_required,
             version: 1,
             created: self.now().0,
             updated: self.now().0,
@@ -156,6 +162,7 @@ impl Tx {
             description: clean(draft.description.trim(), 500),
             permissions: draft.permissions.clone(),
             mfa_required: draft.mfa_required,
+            certificate_required: draft.certificate_required,
             version: version + 1,
             updated: self.now(),
             ..before.clone()
@@ -166,6 +173,7 @@ impl Tx {
             description: Set(after.description.clone()),
             permissions: Set(json!(after.permissions).to_string()),
             mfa_required: Set(after.mfa_required),
+            certificate_required: Set(after.certificate_required),
             version: Set(after.version),
             updated: Set(after.updated.0),
             ..Default::default()

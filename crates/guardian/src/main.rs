@@ -1,6 +1,7 @@
 //! The program: a command line, a `match`, and wiring. Everything it can do lives in the crates below.
 
 mod backup;
+mod client_tls;
 mod command;
 mod config;
 mod output;

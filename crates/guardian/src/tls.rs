@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use guardian_identity::{CertificateSettings, ClientName};
 use guardian_kit::clock::Clock;
 use guardian_model::Micros;
 use rcgen::{
@@ -18,6 +19,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+
+use crate::client_tls::ClientAuthorities;
 
 /// Browsers refuse server certificates that are valid for longer than 398 days.
 const SERVER_DAYS: i64 = 397;
@@ -35,6 +38,25 @@ pub(crate) struct TlsConfig {
     pub(crate) key: PathBuf,
     /// Further names and addresses for the local authority's server certificate, beside localhost and the host name.
     pub(crate) names: Vec<String>,
+    /// PEM file with the certificates of the authorities that people's certificates come from; with it browsers are asked
+    /// for one, and come in without one as well. Empty asks nobody.
+    pub(crate) client_ca: PathBuf,
+    /// PEM file with the lists of what those authorities, and the ones below them, revoked; every one of them needs its
+    /// list there. It is read again when it changes. Empty checks no revocation.
+    pub(crate) client_crl: PathBuf,
+    /// The name in a certificate by which its holder's account in the main tenant is found, beside the certificates that
+    /// were added to accounts: the mail address (`email`), the user principal name of Active Directory (`upn`) or the
+    /// common name (`common_name`), the same as the account's sign-in name or mail address.
+    pub(crate) client_name: ClientName,
+    /// Lets API keys and tokens in without the certificate that the role of their owner asks for.
+    pub(crate) client_exempt_programs: bool,
+}
+
+impl TlsConfig {
+    /// How client certificates are taken.
+    pub(crate) fn certificates(&self) -> CertificateSettings {
+        CertificateSettings { name: self.client_name, exempt_programs: self.client_exempt_programs }
+    }
 }
 
 /// What the server needs, and what people should see of it.
@@ -46,10 +68,12 @@ pub(crate) struct ServerTls {
     pub(crate) fingerprint: Option<String>,
     /// The names that the certificate is for.
     pub(crate) names: Vec<String>,
+    /// Where people's certificates come from, if they are taken.
+    pub(crate) authorities: Option<Arc<ClientAuthorities>>,
 }
 
 /// Loads the operator's certificate, or makes and keeps local ones under `dir`.
-pub(crate) fn server(config: &TlsConfig, dir: &Path, host: &str, clock: &dyn Clock) -> Result<ServerTls> {
+pub(crate) fn server(config: &TlsConfig, dir: &Path, host: &str, clock: &Arc<dyn Clock>) -> Result<ServerTls> {
     let own = !config.certificate.as_os_str().is_empty();
     let (certificate, key, ca_file) = if own {
         if config.key.as_os_str().is_empty() {
@@ -66,12 +90,22 @@ pub(crate) fn server(config: &TlsConfig, dir: &Path, host: &str, clock: &dyn Clo
         PrivateKeyDer::from_pem_file(&key).map_err(|e| anyhow!("cannot read the key {}: {e}", key.display()))?;
     let fingerprint = ca_file.as_deref().map(fingerprint).transpose()?;
     let names = chain.first().map(|leaf| names_of(leaf)).unwrap_or_default();
-    let mut tls = rustls::ServerConfig::builder()
-        .with_no_client_auth()
+    let authorities = ClientAuthorities::open(config, Arc::clone(clock))?;
+    let builder = rustls::ServerConfig::builder();
+    let builder = match authorities.clone() {
+        Some(authorities) => builder.with_client_cert_verifier(authorities),
+        None => builder.with_no_client_auth(),
+    };
+    let mut tls = builder
         .with_single_cert(chain, private)
         .with_context(|| format!("{} and {} do not fit together", certificate.display(), key.display()))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(ServerTls { config: Arc::new(tls), ca_file, fingerprint, names })
+    if authorities.is_some() {
+        // A session that is resumed shows its certificate without being asked for it again.
+        tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        tls.send_tls13_tickets = 0;
+    }
+    Ok(ServerTls { config: Arc::new(tls), ca_file, fingerprint, names, authorities })
 }
 
 /// The host names that a certificate is for; those with a wildcard say nothing of what this server is called.
@@ -173,7 +207,9 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use guardian_kit::clock::SystemClock;
+    use std::sync::Arc;
+
+    use guardian_kit::clock::{Clock, SystemClock};
 
     use super::{TlsConfig, server};
 
@@ -181,16 +217,17 @@ mod tests {
     fn certificates_are_made_once_and_fit() {
         rustls::crypto::ring::default_provider().install_default().ok();
         let dir = tempfile::tempdir().unwrap();
-        let first = server(&TlsConfig::default(), dir.path(), "host.example", &SystemClock::default()).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let first = server(&TlsConfig::default(), dir.path(), "host.example", &clock).unwrap();
         let served = std::fs::read(dir.path().join("server.pem")).unwrap();
-        let again = server(&TlsConfig::default(), dir.path(), "host.example", &SystemClock::default()).unwrap();
+        let again = server(&TlsConfig::default(), dir.path(), "host.example", &clock).unwrap();
         assert_eq!(first.fingerprint, again.fingerprint);
         assert_eq!(first.names, ["localhost", "host.example"], "names, not addresses");
         assert_eq!(served, std::fs::read(dir.path().join("server.pem")).unwrap());
         let named = TlsConfig { names: vec!["10.1.2.3".into()], ..Default::default() };
-        server(&named, dir.path(), "host.example", &SystemClock::default()).unwrap();
+        server(&named, dir.path(), "host.example", &clock).unwrap();
         assert_ne!(served, std::fs::read(dir.path().join("server.pem")).unwrap(), "a new name needs a new certificate");
         let bad = TlsConfig { certificate: dir.path().join("none.pem"), ..Default::default() };
-        assert!(server(&bad, dir.path(), "h", &SystemClock::default()).is_err());
+        assert!(server(&bad, dir.path(), "h", &clock).is_err());
     }
 }

@@ -48,6 +48,12 @@ pub enum IdentityError {
     /// The account has to have a second factor and has none yet.
     #[error("you have to add a second factor first (POST /api/v1/session/totp)")]
     EnrolmentRequired,
+    /// What is asked for is good only on connections that show a client certificate of the account.
+    #[error("this needs your client certificate: come on a connection that shows it")]
+    CertificateRequired,
+    /// No client certificate is shown, or it opens no account.
+    #[error("this connection shows no certificate that opens an account here")]
+    BadCertificate,
     /// A wrong, old or used code.
     #[error("the code is wrong, too old or was used already")]
     BadCode,

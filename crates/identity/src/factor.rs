@@ -159,7 +159,7 @@ impl Identity {
         let session = tx.prove_session(user, session, true, Some(secret::hash("session", &token))).await?;
         tx.commit().await?;
         self.forgive_code(&principal.name, origin);
-        let principal = self.session(&token).await?;
+        let principal = self.session_from(&token, origin).await?;
         Ok(SignedIn { token, session, principal })
     }
 
@@ -237,6 +237,7 @@ impl Identity {
 pub(crate) fn enrolling_session(principal: &Principal) -> Result<(UserId, Uuid), IdentityError> {
     match principal.state {
         SessionState::FactorRequired => Err(IdentityError::FactorRequired),
+        SessionState::CertificateRequired => Err(IdentityError::CertificateRequired),
         SessionState::Active | SessionState::EnrolmentRequired => own_session(principal),
     }
 }

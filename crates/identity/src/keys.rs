@@ -46,11 +46,11 @@ impl Identity {
     /// Who has this bearer token: an API key or the operator key. A key that is refused is written to the audit trail.
     pub async fn bearer(&self, token: &str, origin: &Origin) -> Result<Principal, IdentityError> {
         let found = if let Some(key) = token.strip_prefix(API_KEY_PREFIX) {
-            self.api_key(key).await
+            self.api_key(key, origin).await
         } else if token.starts_with(OPERATOR_KEY_PREFIX) {
             self.operator(token).await
         } else if jwt::is_token(token) {
-            self.access_token(token).await
+            self.access_token(token, origin).await
         } else {
             Err(IdentityError::NotSignedIn)
         };
@@ -163,7 +163,7 @@ impl Identity {
         *self.inner.operator.write() = Some(key);
     }
 
-    async fn api_key(&self, text: &str) -> Result<Principal, IdentityError> {
+    async fn api_key(&self, text: &str, origin: &Origin) -> Result<Principal, IdentityError> {
         let (public_id, secret_text) = text.split_once('_').ok_or(IdentityError::NotSignedIn)?;
         let system = self.inner.catalog.system();
         let (key, hash) = system.api_key(public_id).await?.ok_or(IdentityError::NotSignedIn)?;
@@ -174,6 +174,7 @@ impl Identity {
         }
         let maker = system.credentials(key.user).await?.filter(|c| !c.user.disabled);
         let maker = maker.ok_or(IdentityError::NotSignedIn)?;
+        self.require_of_program(&maker, origin).await?;
         let given: PermissionSet = key.scopes.iter().filter_map(|name| name.parse::<Permission>().ok()).collect();
         let held = permissions(&maker).get(&key.tenant).copied().unwrap_or_default().intersection(given);
         if key.last_used.is_none_or(|used| now - used >= TOUCH_EVERY) {

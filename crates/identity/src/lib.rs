@@ -1,7 +1,7 @@
 //! Who somebody is and what they may do: the permission table, passwords, sessions, keys and first-run set-up. Every
 //! sign-in, failure and refusal is in the audit trail.
 //!
-//! A request becomes a [`Principal`] by [`Identity::session`] (cookie) or [`Identity::bearer`] (API key or operator
+//! A request becomes a [`Principal`] by [`Identity::session_from`] (cookie) or [`Identity::bearer`] (API key or operator
 //! key); then [`Identity::authorise`] says whether the principal may do what one [`Permission`] allows in one tenant, and
 //! [`Principal::scope_for`] gives the scope to read with.
 //!
@@ -11,6 +11,7 @@
 mod accounts;
 mod anchor;
 mod breached;
+mod certificate;
 mod checkpoint;
 mod config;
 mod error;
@@ -45,6 +46,7 @@ mod vault;
 pub use accounts::{AccountChange, NewAccount};
 pub use anchor::{AnchorError, Anchors, AnchorsConfig};
 pub use breached::{BreachedFormat, BreachedPasswords};
+pub use certificate::{CertificateDemand, CertificateSettings, ClientName, ShownCertificate};
 pub use checkpoint::AuditKey;
 pub use config::IdentityConfig;
 pub use error::IdentityError;

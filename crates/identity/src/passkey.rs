@@ -187,7 +187,7 @@ impl Identity {
         tx.use_passkey(user, factor.id, sealed).await?;
         let session = tx.prove_session(user, session, true, Some(secret::hash("session", &token))).await?;
         tx.commit().await?;
-        let principal = self.session(&token).await?;
+        let principal = self.session_from(&token, origin).await?;
         Ok(SignedIn { token, session, principal })
     }
 

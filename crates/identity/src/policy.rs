@@ -18,6 +18,8 @@ pub struct SecurityPolicy {
     pub mfa_required: bool,
     /// Whoever has one of these roles needs a second factor.
     pub mfa_roles: Vec<String>,
+    /// Whoever has one of these roles has to show a client certificate of theirs.
+    pub certificate_roles: Vec<String>,
     /// Strangers may register themselves; an administrator lets them in or not.
     pub self_registration: bool,
     /// The role that an administrator is offered for somebody who registered.
@@ -29,6 +31,7 @@ impl Default for SecurityPolicy {
         Self {
             mfa_required: false,
             mfa_roles: Vec::new(),
+            certificate_roles: Vec::new(),
             self_registration: false,
             registration_role: Role::Viewer.as_str().to_owned(),
         }
@@ -52,11 +55,14 @@ impl Identity {
         origin: &Origin,
     ) -> Result<i32, IdentityError> {
         self.role_permissions(tenant, &policy.registration_role).await?;
-        for role in &policy.mfa_roles {
+        for role in policy.mfa_roles.iter().chain(&policy.certificate_roles) {
             self.role_permissions(tenant, role).await?;
         }
-        let (held, _) = self.policy(tenant).await?;
+        let (held, present) = self.policy(tenant).await?;
         guardian_catalog::CatalogError::unless_at("policy", held, version)?;
+        let fresh = |role: &&String| !present.certificate_roles.contains(role);
+        let fresh: Vec<String> = policy.certificate_roles.iter().filter(fresh).cloned().collect();
+        self.may_require_certificates(by, tenant, &fresh, origin).await?;
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         let setting = tx.put_setting(POLICY_KEY, &json!(policy), Some(version)).await?;
         tx.commit().await?;

@@ -1,13 +1,14 @@
 //! Who is asking, and what they may do where. Pure: the table decides, this module applies it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use guardian_catalog::{Actor, ActorKind};
 use guardian_model::{Ip, Micros, Scope, TenantId, UserId};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Permission, PermissionSet};
+use crate::{Permission, PermissionSet, ShownCertificate};
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Id of the request.
     pub request_id: Option<String>,
+    /// The client certificate that the connection shows, as long as it holds.
+    pub certificate: Option<Arc<ShownCertificate>>,
 }
 
 /// How a principal proved who they are.
@@ -52,6 +55,8 @@ pub enum SessionState {
     FactorRequired,
     /// The account has to have a second factor and has none; adding one is all that is allowed.
     EnrolmentRequired,
+    /// The session is good only on connections that show a client certificate of the account.
+    CertificateRequired,
 }
 
 impl SessionState {
@@ -61,6 +66,7 @@ impl SessionState {
             Self::Active => "active",
             Self::FactorRequired => "factor_required",
             Self::EnrolmentRequired => "enrolment_required",
+            Self::CertificateRequired => "certificate_required",
         }
     }
 }

@@ -5,7 +5,7 @@ use guardian_model::UserId;
 use serde_json::Value;
 
 use crate::sign_in::{active_session, own_session};
-use crate::{Identity, IdentityError, Origin, Principal};
+use crate::{ClientName, Identity, IdentityError, Origin, Principal};
 
 impl Identity {
     /// The principal's own account.
@@ -25,6 +25,14 @@ impl Identity {
         origin: &Origin,
     ) -> Result<User, IdentityError> {
         let (user, _) = active_session(principal)?;
+        if email.is_some() && (self.finds_by(ClientName::Email) || self.finds_by(ClientName::Upn)) {
+            let held = self.profile(principal).await?.email;
+            if email.as_ref().is_some_and(|email| *email != held) {
+                return Err(IdentityError::Forbidden(
+                    "accounts are found by this address in certificates: an administrator changes it".into(),
+                ));
+            }
+        }
         let change = UserChange { name: None, display_name, email, disabled: None };
         let mut tx = self.begin(principal.home, principal.actor(origin)).await?;
         let changed = tx.update_user(user, version, &change).await?;

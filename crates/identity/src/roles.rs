@@ -21,6 +21,8 @@ pub struct RoleInfo {
     pub permissions: PermissionSet,
     /// Whether whoever has it needs a second factor, whatever the policy says.
     pub mfa_required: bool,
+    /// Whether whoever has it has to show a client certificate, whatever the policy says.
+    pub certificate_required: bool,
     /// Its version; 0 for built-in ones.
     pub version: i32,
     /// How many members have it.
@@ -72,6 +74,7 @@ impl Identity {
             built_in: true,
             permissions: role.permissions(),
             mfa_required: false,
+            certificate_required: false,
             version: 0,
             members: count(role.as_str()),
             created: None,
@@ -84,6 +87,7 @@ impl Identity {
             description: role.description,
             built_in: false,
             mfa_required: role.mfa_required,
+            certificate_required: role.certificate_required,
             version: role.version,
             created: Some(role.created),
             updated: Some(role.updated),
@@ -106,6 +110,9 @@ impl Identity {
         origin: &Origin,
     ) -> Result<(), IdentityError> {
         let draft = checked(by, tenant, draft, PermissionSet::default())?;
+        if draft.certificate_required {
+            self.may_require_certificates(by, tenant, std::slice::from_ref(&draft.name), origin).await?;
+        }
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         tx.create_role(&draft).await?;
         tx.commit().await?;
@@ -126,6 +133,9 @@ impl Identity {
         refuse_built_in(name)?;
         let present = self.role(tenant, name).await?;
         let draft = checked(by, tenant, draft, present.permissions)?;
+        if draft.certificate_required && !present.certificate_required {
+            self.may_require_certificates(by, tenant, &[name.to_owned()], origin).await?;
+        }
         let mut tx = self.begin(tenant, by.actor(origin)).await?;
         tx.update_role(name, version, &draft).await?;
         tx.commit().await?;

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::certificate::CertificateSettings;
 use crate::limiter::{Limiter, NOTED};
 use crate::oidc::{Journey, Known};
 use crate::passkey::Ceremony;
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) ceremonies: Pending<Ceremony>,
     pub(crate) journeys: Pending<Journey>,
     pub(crate) oidc: Known,
+    /// How client certificates are taken; set once at the start, if they are.
+    pub(crate) certificates: OnceLock<CertificateSettings>,
     /// Lets so many questions to the directory through.
     pub(crate) asking: Semaphore,
     /// Set once at the start; without it no other system is asked.
@@ -74,6 +77,7 @@ impl Identity {
                 ceremonies: Pending::default(),
                 journeys: Pending::default(),
                 oidc: Known::default(),
+                certificates: OnceLock::new(),
                 asking: crate::ldap::gate(),
                 egress: OnceLock::new(),
             }),
@@ -126,6 +130,7 @@ impl Identity {
             SessionState::Active => Ok(()),
             SessionState::FactorRequired => Err(IdentityError::FactorRequired),
             SessionState::EnrolmentRequired => Err(IdentityError::EnrolmentRequired),
+            SessionState::CertificateRequired => Err(IdentityError::CertificateRequired),
         }
     }
 

@@ -84,8 +84,13 @@ impl Identity {
         Err(IdentityError::BadCredentials)
     }
 
-    /// Who has this session token. Not signed in if it is unknown or ended.
+    /// As [`Identity::session_from`], on a connection that shows no client certificate.
     pub async fn session(&self, token: &str) -> Result<Principal, IdentityError> {
+        self.session_from(token, &Origin::default()).await
+    }
+
+    /// Who has this session token, on the connection that the request came by. Not signed in if it is unknown or ended.
+    pub async fn session_from(&self, token: &str, origin: &Origin) -> Result<Principal, IdentityError> {
         let system = self.inner.catalog.system();
         let found = system.session(&secret::hash("session", token)).await?;
         let session = found.ok_or(IdentityError::NotSignedIn)?;
@@ -98,7 +103,7 @@ impl Identity {
         if now - session.last_seen >= TOUCH_EVERY {
             system.touch_session(session.id).await?;
         }
-        let state = self.state_of(&credentials, &session).await?;
+        let state = self.state_of(&credentials, &session, origin).await?;
         Ok(principal(&credentials, &session, state))
     }
 
@@ -215,14 +220,37 @@ impl Identity {
         Ok(Mfa { required: self.needs_factor(&known).await?, enrolled: known.factors > 0, methods })
     }
 
-    async fn state_of(&self, credentials: &Credentials, session: &Session) -> Result<SessionState, IdentityError> {
-        Ok(match (credentials.factors > 0, session.factor_at) {
-            (true, Some(_)) => SessionState::Active,
-            (true, None) => SessionState::FactorRequired,
-            (false, Some(_)) if session.external_factor => SessionState::Active,
-            (false, _) if self.needs_factor(credentials).await? => SessionState::EnrolmentRequired,
-            (false, _) => SessionState::Active,
-        })
+    async fn state_of(
+        &self,
+        credentials: &Credentials,
+        session: &Session,
+        origin: &Origin,
+    ) -> Result<SessionState, IdentityError> {
+        let shown = self.shows_own(credentials.user.id, origin).await?;
+        let alone = session.method == SignInMethod::Certificate;
+        // What opened the session is one factor, and the certificate beside it another.
+        let second = session.factor_at.is_some() && (credentials.factors > 0 || session.external_factor);
+        if !(second || shown && !alone) {
+            if credentials.factors > 0 {
+                return Ok(SessionState::FactorRequired);
+            }
+            if self.needs_factor(credentials).await? {
+                return self.missing_factor(credentials, shown).await;
+            }
+        }
+        if !shown && (alone || self.needs_certificate(credentials).await?) {
+            return Ok(SessionState::CertificateRequired);
+        }
+        Ok(SessionState::Active)
+    }
+
+    /// What somebody has to do who needs a second factor. Whoever has a certificate for one brings it, rather than
+    /// adding another with a password alone.
+    async fn missing_factor(&self, credentials: &Credentials, shown: bool) -> Result<SessionState, IdentityError> {
+        let taken = self.inner.certificates.get().is_some();
+        let held =
+            taken && !shown && !self.inner.catalog.system().certificates_of(credentials.user.id).await?.is_empty();
+        Ok(if held { SessionState::CertificateRequired } else { SessionState::EnrolmentRequired })
     }
 
     /// Takes attempts back; `proved` lets the account start anew, never the address.
@@ -245,8 +273,12 @@ impl Identity {
         let expires = tx.now() + self.inner.config.session_max.as_micros();
         let hash = secret::hash("session", &token);
         let session = tx.open_session(user.id, hash, expires, origin.user_agent.as_deref(), opening).await?;
+        let certificate = self.note_certificate(&mut tx, user.id, origin).await?;
         tx.commit().await?;
-        let state = self.state_of(&credentials, &session).await?;
+        if let Some(row) = certificate {
+            self.inner.catalog.system().touch_certificate(row).await?;
+        }
+        let state = self.state_of(&credentials, &session, origin).await?;
         let principal = principal(&credentials, &session, state);
         Ok(SignedIn { token, session, principal })
     }
@@ -287,6 +319,7 @@ pub(crate) fn active_session(principal: &Principal) -> Result<(UserId, Uuid), Id
         SessionState::Active => own_session(principal),
         SessionState::FactorRequired => Err(IdentityError::FactorRequired),
         SessionState::EnrolmentRequired => Err(IdentityError::EnrolmentRequired),
+        SessionState::CertificateRequired => Err(IdentityError::CertificateRequired),
     }
 }
 
@@ -299,7 +332,9 @@ fn principal(credentials: &Credentials, session: &Session, state: SessionState) 
     let kind = PrincipalKind::Session { session: session.id };
     let (permissions, roles) = match state {
         SessionState::Active => (permissions(credentials), role_names(credentials)),
-        SessionState::FactorRequired | SessionState::EnrolmentRequired => Default::default(),
+        SessionState::FactorRequired | SessionState::EnrolmentRequired | SessionState::CertificateRequired => {
+            Default::default()
+        }
     };
     let principal = Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions);
     let mut principal = principal.with_roles(roles);

@@ -38,6 +38,7 @@ impl Identity {
         origin: &Origin,
     ) -> Result<TokenPair, IdentityError> {
         let (known, _) = self.authenticate(name, password, origin).await?;
+        self.require_of_program(&known, origin).await?;
         let user = &known.user;
         let mut tx = self.begin(user.home_tenant, user_actor(&known, origin)).await?;
         let factor = known.factors > 0;
@@ -65,6 +66,7 @@ impl Identity {
         let system = self.inner.catalog.system();
         let family = system.family_of_token(&hash).await?.ok_or(IdentityError::NotSignedIn)?;
         let known = system.credentials(family.user).await?.filter(may_sign_in).ok_or(IdentityError::NotSignedIn)?;
+        self.require_of_program(&known, origin).await?;
         let fresh = secret::token()?;
         let mut tx = self.begin(known.user.home_tenant, user_actor(&known, origin)).await?;
         let done = tx.rotate_token(&hash, secret::hash("refresh token", &fresh)).await?;
@@ -102,7 +104,7 @@ impl Identity {
     }
 
     /// Who has this access token. Its family and its account are looked up, so that revoking works at once.
-    pub(crate) async fn access_token(&self, text: &str) -> Result<Principal, IdentityError> {
+    pub(crate) async fn access_token(&self, text: &str, origin: &Origin) -> Result<Principal, IdentityError> {
         let now = self.inner.clock.now();
         let key = signing::read_or_make(&self.inner.data.join(KEY_FILE))?;
         let claims = jwt::verify(text, &key, secs(now)).ok_or(IdentityError::NotSignedIn)?;
@@ -116,6 +118,7 @@ impl Identity {
         if !family.factor && (known.factors > 0 || self.needs_factor(&known).await?) {
             return Err(IdentityError::NotSignedIn);
         }
+        self.require_of_program(&known, origin).await?;
         let kind = PrincipalKind::Token { family: family.id };
         let user = &known.user;
         let principal = Principal::new(kind, Some(user.id), user.name.clone(), user.home_tenant, permissions(&known));

@@ -6,7 +6,7 @@ import { adopt } from "./kept";
 export type Session = Schema<"WhoView">;
 
 /** Answers that mean that the session ended, or that it holds no longer by itself. */
-const ENDED = new Set(["unauthenticated", "factor-required", "enrolment-required"]);
+const ENDED = new Set(["unauthenticated", "factor-required", "enrolment-required", "certificate-required"]);
 
 const SessionContext = createContext<Session | null>(null);
 

@@ -69,7 +69,7 @@ async fn prove(
         (None, Some(code)) => state.identity.prove_factor(principal, &code, origin).await?,
         (None, None) => return Err(ApiError::invalid("give a `code` or a `passkey`")),
     };
-    signed_in(&state, &done).await
+    signed_in(&state, &done, origin).await
 }
 
 /// A second factor.

@@ -251,7 +251,7 @@ pub(crate) struct Redeem {
 async fn redeem(State(state): State<ApiState>, visitor: Visitor, Json(body): Json<Redeem>) -> ApiResult<Response> {
     let done =
         state.identity.redeem_link(&body.token, &body.name, &body.display_name, &body.password, &visitor.0).await?;
-    signed_in(&state, &done).await
+    signed_in(&state, &done, &visitor.0).await
 }
 
 /// Somebody who registers themselves.

@@ -6,6 +6,7 @@ mod alert_split;
 mod alerts;
 mod api_keys;
 mod audit;
+mod certificates;
 mod dashboard;
 mod dashboard_traffic;
 mod deliveries;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     session::routes,
     factors::routes,
     passkeys::routes,
+    certificates::routes,
     oidc::routes,
     profile::routes,
     users::routes,

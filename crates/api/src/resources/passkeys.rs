@@ -174,5 +174,5 @@ async fn sign_in(
     Json(body): Json<PasskeyAnswer>,
 ) -> ApiResult<Response> {
     let done = state.identity.passkey_sign_in(&body.ceremony, body.credential, &visitor.0).await?;
-    signed_in(&state, &done).await
+    signed_in(&state, &done, &visitor.0).await
 }

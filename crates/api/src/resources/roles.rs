@@ -62,6 +62,8 @@ pub(crate) struct RoleView {
     pub(crate) permissions: Vec<&'static str>,
     /// Whether whoever has it needs a second factor.
     pub(crate) mfa_required: bool,
+    /// Whether whoever has it has to show a client certificate.
+    pub(crate) certificate_required: bool,
     /// Grows with every change; 0 for built-in ones.
     pub(crate) version: i32,
     /// How many members have it.
@@ -80,6 +82,7 @@ impl From<RoleInfo> for RoleView {
             built_in: role.built_in,
             permissions: role.permissions.iter().map(Permission::name).collect(),
             mfa_required: role.mfa_required,
+            certificate_required: role.certificate_required,
             version: role.version,
             users: role.members,
             created: role.created.map(|t| t.to_string()),
@@ -127,6 +130,9 @@ pub(crate) struct CreateRole {
     /// Whether whoever has it needs a second factor.
     #[serde(default)]
     pub(crate) mfa_required: bool,
+    /// Whether whoever has it has to show a client certificate.
+    #[serde(default)]
+    pub(crate) certificate_required: bool,
 }
 
 /// Make a role of named permissions
@@ -145,6 +151,7 @@ async fn create(
         description: body.description,
         permissions: body.permissions,
         mfa_required: body.mfa_required,
+        certificate_required: body.certificate_required,
     };
     state.identity.create_role(caller.principal(), tenant, &draft, caller.origin()).await?;
     Ok((StatusCode::CREATED, Json(state.identity.role(tenant, &draft.name).await?.into())))
@@ -164,6 +171,8 @@ pub(crate) struct ChangeRole {
     pub(crate) permissions: Option<Vec<String>>,
     /// Whether whoever has it needs a second factor.
     pub(crate) mfa_required: Option<bool>,
+    /// Whether whoever has it has to show a client certificate.
+    pub(crate) certificate_required: Option<bool>,
 }
 
 /// Change a role
@@ -186,6 +195,7 @@ async fn change(
         description: body.description.unwrap_or(present.description),
         permissions: body.permissions.unwrap_or(held),
         mfa_required: body.mfa_required.unwrap_or(present.mfa_required),
+        certificate_required: body.certificate_required.unwrap_or(present.certificate_required),
     };
     let done =
         state.identity.update_role(caller.principal(), tenant, &name, body.version, &draft, caller.origin()).await;

@@ -35,16 +35,22 @@ pub(crate) struct PolicyView {
     /// Roles whose members need a second factor.
     #[serde(default)]
     pub(crate) mfa_roles: Vec<String>,
+    /// Roles whose members have to show a client certificate; null where people can show none. Absent or null in a change
+    /// leaves them as they are.
+    #[serde(default)]
+    pub(crate) certificate_roles: Option<Vec<String>>,
 }
 
 async fn view(state: &ApiState, tenant: TenantId) -> ApiResult<PolicyView> {
     let (version, policy) = state.identity.policy(tenant).await?;
+    let shown = state.settings.client_certificates || !policy.certificate_roles.is_empty();
     Ok(PolicyView {
         version,
         self_registration: policy.self_registration,
         registration_role: policy.registration_role,
         mfa_required: policy.mfa_required,
         mfa_roles: policy.mfa_roles,
+        certificate_roles: shown.then_some(policy.certificate_roles),
     })
 }
 
@@ -67,9 +73,14 @@ async fn put(
     Json(body): Json<PolicyView>,
 ) -> ApiResult<Json<PolicyView>> {
     let tenant = caller.sensitive(Permission::SettingsWrite).await?;
+    let certificate_roles = match body.certificate_roles {
+        Some(roles) => roles,
+        None => state.identity.policy(tenant).await?.1.certificate_roles,
+    };
     let policy = SecurityPolicy {
         mfa_required: body.mfa_required,
         mfa_roles: body.mfa_roles,
+        certificate_roles,
         self_registration: body.self_registration,
         registration_role: body.registration_role,
     };

@@ -92,7 +92,7 @@ pub(crate) struct SessionRow {
     pub(crate) user_agent: Option<String>,
     /// Where it was made from.
     pub(crate) ip: Option<String>,
-    /// What it was opened with: password, ldap, passkey, oidc, link or setup.
+    /// What it was opened with: password, ldap, passkey, certificate, oidc, link or setup.
     pub(crate) method: String,
     /// The provider that vouched for its holder.
     pub(crate) provider: Option<String>,
@@ -137,10 +137,14 @@ pub(crate) struct WhoView {
     /// The caller's role there.
     pub(crate) role: Option<String>,
     /// `active`; `factor_required` while a code is still due (POST /session/factor); `enrolment_required` while the
-    /// account has to add a second factor first (POST /session/totp). Nothing else is allowed until it is `active`.
+    /// account has to add a second factor first (POST /session/totp); `certificate_required` while the connection shows
+    /// no client certificate of the account, and the session is good only where one is. Nothing else is allowed until it
+    /// is `active`.
     pub(crate) state: &'static str,
     /// Second factors.
     pub(crate) mfa: MfaView,
+    /// Client certificate.
+    pub(crate) certificate: CertificateDemandView,
     /// What the caller may do there.
     pub(crate) permissions: Vec<String>,
     /// The tenants that the caller may work in.
@@ -166,6 +170,15 @@ pub(crate) struct MfaView {
     pub(crate) methods: Vec<&'static str>,
 }
 
+/// Whether a client certificate is asked for, and there.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct CertificateDemandView {
+    /// A role of the account asks for one.
+    pub(crate) required: bool,
+    /// The connection shows one of the account.
+    pub(crate) presented: bool,
+}
+
 /// What a person set for themselves.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct PreferencesView {
@@ -177,17 +190,24 @@ pub(crate) struct PreferencesView {
 }
 
 /// What is told of a caller.
-pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: TenantId) -> ApiResult<WhoView> {
+pub(crate) async fn view(
+    state: &ApiState,
+    principal: &Principal,
+    tenant: TenantId,
+    origin: &Origin,
+) -> ApiResult<WhoView> {
     let names = |tenant| principal.permissions(tenant).iter().map(|p: Permission| p.name().to_owned()).collect();
     let tenants = state.catalog.scoped(&principal.scope()).tenant_list().await?;
     let signed_in = principal.session();
     let (mut display_name, mut preferences) =
         (principal.name.clone(), PreferencesView { version: 0, value: serde_json::json!({}) });
-    let (mut session, mut mfa) = (None, MfaView::default());
+    let (mut session, mut mfa, mut certificate) = (None, MfaView::default(), CertificateDemandView::default());
     if let (Some(id), Some(user)) = (signed_in, principal.user) {
         display_name = state.identity.profile(principal).await?.display_name;
         let asked = state.identity.mfa(principal).await?;
         mfa = MfaView { required: asked.required, enrolled: asked.enrolled, methods: asked.methods };
+        let demand = state.identity.certificate_demand(principal, origin).await?;
+        certificate = CertificateDemandView { required: demand.required, presented: demand.presented };
         let held = state.identity.preferences(user).await?;
         preferences = PreferencesView { version: held.version, value: held.value };
         let all = state.identity.own_sessions(principal).await?;
@@ -207,6 +227,7 @@ pub(crate) async fn view(state: &ApiState, principal: &Principal, tenant: Tenant
         role: principal.role(tenant).map(str::to_owned),
         state: principal.state.as_str(),
         mfa,
+        certificate,
         permissions: names(tenant),
         tenants: tenants
             .into_iter()
@@ -231,8 +252,8 @@ pub(crate) fn cookie(value: &str, more: &str) -> ApiResult<HeaderValue> {
 }
 
 /// The answer to whoever just signed in: who they are, and the cookie.
-pub(crate) async fn signed_in(state: &ApiState, signed_in: &SignedIn) -> ApiResult<Response> {
-    let who = view(state, &signed_in.principal, signed_in.principal.home).await?;
+pub(crate) async fn signed_in(state: &ApiState, signed_in: &SignedIn, origin: &Origin) -> ApiResult<Response> {
+    let who = view(state, &signed_in.principal, signed_in.principal.home, origin).await?;
     Ok(([(header::SET_COOKIE, cookie(&signed_in.token, "")?)], Json(who)).into_response())
 }
 
@@ -243,14 +264,14 @@ pub(crate) async fn signed_in(state: &ApiState, signed_in: &SignedIn) -> ApiResu
     responses((status = 200, body = WhoView), (status = 401, body = Problem), (status = 429, body = Problem)))]
 async fn sign_in(State(state): State<ApiState>, visitor: Visitor, Json(body): Json<SignIn>) -> ApiResult<Response> {
     let done = state.identity.sign_in(&body.name, &body.password, &visitor.0).await?;
-    signed_in(&state, &done).await
+    signed_in(&state, &done, &visitor.0).await
 }
 
 /// Who the caller is and what they may do
 #[utoipa::path(get, path = "/session", tag = "session", extensions(("x-permission" = json!("session"))),
     responses((status = 200, body = WhoView), (status = 401, body = Problem)))]
 async fn who(State(state): State<ApiState>, Arrival(caller): Arrival) -> ApiResult<Json<WhoView>> {
-    Ok(Json(view(&state, caller.principal(), caller.current_tenant()).await?))
+    Ok(Json(view(&state, caller.principal(), caller.current_tenant(), caller.origin()).await?))
 }
 
 /// Where signing out goes on.
@@ -340,16 +361,17 @@ async fn prove(
     if let Some(key) = body.passkey {
         let (principal, origin) = (caller.principal(), caller.origin());
         let done = state.identity.prove_passkey(principal, &key.ceremony, key.credential, origin).await?;
-        return signed_in(&state, &done).await;
+        return signed_in(&state, &done, origin).await;
     }
     match (body.code, body.password) {
         (Some(code), _) => {
             let done = state.identity.prove_factor(caller.principal(), &code, caller.origin()).await?;
-            signed_in(&state, &done).await
+            signed_in(&state, &done, caller.origin()).await
         }
         (None, Some(password)) => {
             let proved = state.identity.prove(caller.principal(), &password, caller.origin()).await?;
-            Ok(Json(view(&state, &proved, caller.current_tenant()).await?).into_response())
+            let who = view(&state, &proved, caller.current_tenant(), caller.origin()).await?;
+            Ok(Json(who).into_response())
         }
         (None, None) => Err(ApiError::invalid("give a `code`, a `passkey` or a `password`")),
     }
@@ -407,7 +429,7 @@ pub(crate) struct SignInOffer {
     pub(crate) setup_needed: bool,
     /// Whether strangers may register themselves.
     pub(crate) self_registration: bool,
-    /// How one may sign in: password, passkey, oidc.
+    /// How one may sign in: password, passkey, certificate (where this connection shows one), oidc.
     pub(crate) methods: Vec<&'static str>,
     /// The providers that one may sign in by, in order.
     pub(crate) providers: Vec<ProviderView>,
@@ -420,6 +442,9 @@ async fn offer(State(state): State<ApiState>, visitor: Visitor, site: Site) -> A
     let mut methods = vec!["password"];
     if site.0.is_some() {
         methods.push("passkey");
+    }
+    if visitor.0.certificate.is_some() {
+        methods.push("certificate");
     }
     let providers: Vec<_> = state
         .identity
@@ -486,5 +511,5 @@ async fn setup(State(state): State<ApiState>, visitor: Visitor, Json(body): Json
     }
     let done =
         state.identity.redeem_setup(&body.token, &body.name, &body.display_name, &body.password, &visitor.0).await;
-    signed_in(&state, &done?).await
+    signed_in(&state, &done?, &visitor.0).await
 }

@@ -20,6 +20,8 @@ text_enum! {
         Password = "password",
         /// A passkey, without a password.
         Passkey = "passkey",
+        /// A client certificate, without a password.
+        Certificate = "certificate",
         /// A provider of OpenID Connect.
         Oidc = "oidc",
         /// A password that a directory knows.
@@ -163,7 +165,8 @@ impl Tx {
             expires: expires.0,
             user_agent: user_agent.map(|a| clean(a, 300)),
             ip: self.actor().ip.map(|ip| ip.to_string()),
-            proved: self.now().0,
+            // A certificate shows itself, without its holder doing anything: that is no proof for what is sensitive.
+            proved: if opening.method == SignInMethod::Certificate { 0 } else { self.now().0 },
             factor_at: (opening.factor || opening.external_factor).then_some(self.now().0),
             method: opening.method.as_str().to_owned(),
             provider: opening.provider.map(|p| clean(p, 100)),

@@ -11,6 +11,7 @@ pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
+pub(crate) mod client_certificate;
 pub(crate) mod delivery;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;

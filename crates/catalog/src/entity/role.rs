@@ -12,6 +12,7 @@ pub struct Model {
     pub description: String,
     pub permissions: String,
     pub mfa_required: bool,
+    pub certificate_required: bool,
     pub version: i32,
     pub created: i64,
     pub updated: i64,

@@ -3,6 +3,7 @@
 
 mod build;
 mod m20261122_alert_splits;
+mod m20261122_certificates;
 mod m20261122_external;
 mod m20261122_identity;
 mod m20261122_incidents;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_notify::Migration),
             Box::new(m20261122_passkeys::Migration),
             Box::new(m20261122_external::Migration),
+            Box::new(m20261122_certificates::Migration),
         ]
     }
 }

@@ -1,8 +1,8 @@
 //! Roles, links, lists of people, tenants, preferences, factors and tokens.
 
 use guardian_catalog::{
-    CatalogError, FactorKind, LinkKind, NewLink, NewUser, Opening, Refresh, RoleDraft, SignInMethod, TenantChange,
-    UserChange, UserFilter, UserSort, UserStatus,
+    CERTIFICATES_PER_USER_MAX, CatalogError, FactorKind, LinkKind, NewCertificate, NewLink, NewUser, Opening, Refresh,
+    RoleDraft, SignInMethod, TenantChange, UserChange, UserFilter, UserSort, UserStatus,
 };
 use guardian_model::{Micros, Scope, TenantId, UserId};
 use serde_json::json;
@@ -32,6 +32,7 @@ fn role(name: &str) -> RoleDraft {
         description: "d".into(),
         permissions: vec!["users:read".into()],
         mfa_required: false,
+        certificate_required: false,
     }
 }
 
@@ -287,6 +288,54 @@ pub(crate) async fn another_system_knows_one_account(db: &Db) {
     tx.unlink_identity(ann, link.id).await.unwrap();
     tx.link_identity(bob, "oidc:corp", "s-1", false).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+pub(crate) async fn certificates_open_one_account(db: &Db) {
+    let (ann, bob) = (add(db, "ann", "viewer").await, add(db, "bob", "viewer").await);
+    let system = db.catalog.system();
+    let new = |fingerprint: &str| NewCertificate {
+        name: " Smart card ".into(),
+        fingerprint: fingerprint.into(),
+        subject: "CN=Ann\0Keller".into(),
+        issuer: "CN=Example".into(),
+        serial: "0a:0b".into(),
+        not_after: START + Micros::DAY,
+    };
+    let mut tx = db.begin(HOME).await;
+    let card = tx.add_certificate(ann, &new("aa")).await.unwrap();
+    assert_eq!((card.name.as_str(), card.last_used), ("Smart card", None));
+    for user in [ann, bob] {
+        assert!(matches!(tx.add_certificate(user, &new("aa")).await, Err(CatalogError::Conflict(_))));
+    }
+    for n in 1..CERTIFICATES_PER_USER_MAX {
+        tx.add_certificate(ann, &new(&format!("{n}"))).await.unwrap();
+    }
+    assert!(matches!(tx.add_certificate(ann, &new("more")).await, Err(CatalogError::Conflict(_))));
+    let opening = Opening::with(SignInMethod::Certificate);
+    let opened = tx.open_session(ann, vec![7], START + Micros::DAY, None, opening).await.unwrap();
+    assert_eq!(opened.proved, Micros(0), "a certificate shows itself");
+    tx.commit().await.unwrap();
+    assert_eq!(system.certificate("aa").await.unwrap().map(|c| c.user), Some(ann));
+    assert!(system.certificate("bb").await.unwrap().is_none());
+    system.touch_certificate(card.id).await.unwrap();
+    assert_eq!(db.catalog.scoped(&home()).certificates(ann).await.unwrap()[0].last_used, Some(START));
+    let mut tx = db.begin(HOME).await;
+    assert!(tx.remove_certificate(bob, card.id, None).await.is_err(), "not theirs");
+    tx.remove_certificate(ann, card.id, None).await.unwrap();
+    tx.add_certificate(bob, &new("aa")).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(system.sessions_of(ann).await.unwrap().is_empty(), "its sessions ended");
+
+    for (text, who) in
+        [("ann", Some(ann)), (" ANN@example.ORG", Some(ann)), ("ann@example", None), ("", None), ("%", None)]
+    {
+        assert_eq!(system.user_called(HOME, text).await.unwrap(), who, "{text}");
+    }
+    let same = NewUser { email: Some("Ann@example.org".into()), ..person("carl", "viewer") };
+    let mut tx = db.begin(HOME).await;
+    tx.create_user(&same).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(system.user_called(HOME, "ann@example.org").await.unwrap(), None, "two people's address is nobody's");
 }
 
 pub(crate) async fn a_reused_refresh_token_ends_its_family(db: &Db) {

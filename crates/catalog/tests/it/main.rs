@@ -92,6 +92,7 @@ on_both![
     access::tenants_come_and_go,
     access::passkeys_belong_to_one_account,
     access::another_system_knows_one_account,
+    access::certificates_open_one_account,
     access::preferences_and_factors_have_versions,
     access::a_reused_refresh_token_ends_its_family,
     accounts::accounts_come_and_go,

@@ -88,6 +88,7 @@ fn role() -> RoleDraft {
         description: String::new(),
         permissions: vec!["users:read".into()],
         mfa_required: false,
+        certificate_required: false,
     }
 }
 

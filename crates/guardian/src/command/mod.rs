@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod backup;
+mod certificate;
 mod completions;
 mod config;
 mod demo;

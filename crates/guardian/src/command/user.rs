@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Global;
+use super::certificate::Certificate;
 use crate::output::{self, Table};
 use crate::remote::{Remote, block_on};
 use crate::wiring;
@@ -37,6 +38,9 @@ enum Action {
     },
     /// List the users
     List,
+    /// Manage the client certificates that open accounts
+    #[command(subcommand)]
+    Certificate(Certificate),
 }
 
 impl User {
@@ -66,6 +70,7 @@ impl User {
                 }
                 output::line(&format!("user {name} has a new password; open sessions were ended"))?;
             }
+            Action::Certificate(command) => return command.run(global, remote),
             Action::List => {
                 let items = match remote {
                     Some(remote) => block_on(remote.json(remote.request(Method::GET, "/users")))?,

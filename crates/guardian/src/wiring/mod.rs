@@ -29,6 +29,7 @@ use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, S
 use guardian_respond::{EvidenceStore, Responder};
 use guardian_rules::RuleSet;
 
+use crate::client_tls::Acceptor;
 use crate::config::Config;
 use crate::remote::RunFile;
 use crate::tls::{self, ServerTls};
@@ -79,7 +80,7 @@ impl Program {
         std::fs::create_dir_all(&config.data).with_context(|| format!("cannot make {}", config.data.display()))?;
         raise_limits();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let (server_tls, url, listener) = listen(&config, clock.as_ref())?;
+        let (server_tls, url, listener) = listen(&config, &clock)?;
         let ground = Ground::open(&config, clock, shutdown.clone()).await?;
         let (spine, alert_writer) = ground.detect(&config).await?;
         let collector = Collector::start(CollectorDeps {
@@ -92,13 +93,15 @@ impl Program {
             shutdown: shutdown.clone(),
             state: ground.state.clone(),
         })?;
-        let app = ground.api(&config, &url, &collector, &spine, &server_tls.names).await?;
+        let app = ground.api(&config, &url, &collector, &spine, &server_tls).await?;
         let (app, replays, setup) = app;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
+        let authorities = server_tls.authorities.inspect(|authorities| authorities.follow(&shutdown));
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
+            .map(|accepting| Acceptor::new(accepting, authorities))
             .handle(handle.clone())
-            .serve(app.into_make_service_with_connect_info::<SocketAddr>());
+            .serve(app.into_make_service());
         let server = tokio::spawn(serving);
         write_run_file(&config, &url, server_tls.ca_file.as_deref(), collector.listening())?;
         let welcome = Welcome {
@@ -226,7 +229,7 @@ impl Ground {
         url: &str,
         collector: &Collector,
         spine: &Spine,
-        names: &[String],
+        server_tls: &ServerTls,
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
         let clock = Arc::clone(&self.clock);
         if let Some(problem) = config.identity.problem() {
@@ -239,6 +242,9 @@ impl Ground {
         sweep_sessions(identity.clone(), self.shutdown.clone());
         let client = egress::Client::new(&config.egress, &self.metrics)?;
         identity.reach(client.clone());
+        if server_tls.authorities.is_some() {
+            identity.accept_certificates(config.server.tls.certificates());
+        }
         follow_directory(identity.clone(), self.shutdown.clone());
         anchor_checkpoints(Anchors::new(identity.clone(), client)?, self.shutdown.clone());
         let kpis = figures::start(&figures::Sources {
@@ -276,13 +282,7 @@ impl Ground {
             metrics: self.metrics.clone(),
             clock,
             cursors: Cursors::new(rand::random()),
-            settings: Arc::new(ApiSettings {
-                metrics_public: config.server.metrics_public,
-                hsts: !config.server.tls.certificate.as_os_str().is_empty(),
-                disabled_detectors: config.detect.disabled_detectors.clone(),
-                public_url: public_url(&config.server.public_url)?,
-                names: names.to_vec(),
-            }),
+            settings: Arc::new(api_settings(config, server_tls)?),
         });
         Ok((app, replays, setup))
     }
@@ -319,6 +319,17 @@ impl Ground {
     }
 }
 
+fn api_settings(config: &Config, server_tls: &ServerTls) -> Result<ApiSettings> {
+    Ok(ApiSettings {
+        metrics_public: config.server.metrics_public,
+        hsts: !config.server.tls.certificate.as_os_str().is_empty(),
+        disabled_detectors: config.detect.disabled_detectors.clone(),
+        public_url: public_url(&config.server.public_url)?,
+        names: server_tls.names.clone(),
+        client_certificates: server_tls.authorities.is_some(),
+    })
+}
+
 /// The address that people type, if it is one that browsers trust.
 fn public_url(text: &str) -> Result<Option<String>> {
     if text.is_empty() {
@@ -337,7 +348,7 @@ fn public_url(text: &str) -> Result<Option<String>> {
 }
 
 /// Binds the web address and prepares TLS.
-fn listen(config: &Config, clock: &dyn Clock) -> Result<(ServerTls, String, std::net::TcpListener)> {
+fn listen(config: &Config, clock: &Arc<dyn Clock>) -> Result<(ServerTls, String, std::net::TcpListener)> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let server_tls = tls::server(&config.server.tls, &config.data.join("tls"), host.trim(), clock)?;
     let address = &config.server.address;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use guardian_catalog::{AuditFilter, Catalog, Checkpoint, Verification};
+use guardian_catalog::{AuditFilter, Catalog, Checkpoint, User, Verification};
 use guardian_identity::{Identity, IdentityError, KeyStatus, NewAccount, Origin, Principal, Rotated};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::metrics::Metrics;
@@ -85,6 +85,53 @@ pub(crate) fn users(config: &Config) -> Result<Value> {
             })
         });
         Ok(json!({"items": items.collect::<Vec<_>>()}))
+    })
+}
+
+/// The account of this sign-in name, wherever it is at home.
+async fn account(catalog: &Catalog, name: &str) -> Result<User> {
+    let found = catalog.system().credentials_by_name(name).await?;
+    Ok(found.ok_or_else(|| anyhow!("there is no user `{name}`"))?.user)
+}
+
+/// Lets a certificate open a user's account.
+pub(crate) fn add_certificate(config: &Config, name: &str, label: &str, pem: &str) -> Result<()> {
+    identity(config, async |identity, catalog| {
+        let (by, user) = (operator(&identity).await?, account(&catalog, name).await?);
+        identity.add_certificate(&by, user.home_tenant, user.id, label, pem, &Origin::default()).await?;
+        Ok(())
+    })
+}
+
+/// Lists the certificates that open a user's account.
+pub(crate) fn certificates(config: &Config, name: &str) -> Result<Value> {
+    identity(config, async |_, catalog| {
+        let user = account(&catalog, name).await?;
+        let held = catalog.system().certificates_of(user.id).await?.into_iter().map(|certificate| {
+            json!({
+                "id": certificate.id.to_string(), "name": certificate.name, "fingerprint": certificate.fingerprint,
+                "subject": certificate.subject, "not_after": certificate.not_after.to_string(),
+                "last_used": certificate.last_used.map(|t| t.to_string()),
+            })
+        });
+        Ok(json!({"items": held.collect::<Vec<_>>()}))
+    })
+}
+
+/// Takes a certificate away from a user's account.
+pub(crate) fn remove_certificate(config: &Config, name: &str, id: &str) -> Result<()> {
+    identity(config, async |identity, catalog| {
+        let (by, user) = (operator(&identity).await?, account(&catalog, name).await?);
+        identity.remove_certificate(&by, user.home_tenant, user.id, id.parse()?, &Origin::default()).await?;
+        Ok(())
+    })
+}
+
+/// Asks certificates of no role of the main tenant any more. Answers those that asked.
+pub(crate) fn waive_certificates(config: &Config) -> Result<Vec<String>> {
+    identity(config, async |identity, _| {
+        let by = operator(&identity).await?;
+        Ok(identity.waive_certificates(&by, TenantId::DEFAULT, &Origin::default()).await?)
     })
 }
 

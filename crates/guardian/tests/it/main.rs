@@ -10,6 +10,7 @@ mod app;
 mod backup;
 mod bad_input;
 mod capture;
+mod certificates;
 mod crash;
 mod enrich;
 mod exporters;

@@ -152,6 +152,7 @@ async fn a_tenant_or_a_role_may_ask_for_a_second_factor() {
         description: String::new(),
         permissions: vec!["alerts:read".into()],
         mfa_required: true,
+        certificate_required: false,
     };
     identity.create_role(&root.principal, HOME, &draft, &at).await.unwrap();
     let cara = house.add("cara", Role::Operator).await;

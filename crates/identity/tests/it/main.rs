@@ -3,6 +3,7 @@
 
 mod anchor;
 mod breached;
+mod certificates;
 mod directory;
 mod factors;
 mod keys;
@@ -77,7 +78,7 @@ impl House {
 }
 
 pub(crate) fn from(ip: &str) -> Origin {
-    Origin { ip: Some(ip.parse().unwrap()), user_agent: Some("test".into()), request_id: None }
+    Origin { ip: Some(ip.parse().unwrap()), user_agent: Some("test".into()), ..Origin::default() }
 }
 
 fn locked(answer: Result<guardian_identity::SignedIn, IdentityError>) -> u64 {

@@ -16,6 +16,7 @@ fn role(name: &str, permissions: &[Permission]) -> RoleDraft {
         description: String::new(),
         permissions: permissions.iter().map(|p| p.name().to_owned()).collect(),
         mfa_required: false,
+        certificate_required: false,
     }
 }
 

@@ -33,6 +33,7 @@ const text = catalogue({
   nameHint: ["2 to 40 of a–z, 0–9, - and _", "2 bis 40 Zeichen aus a–z, 0–9, - und _"],
   description: ["Description", "Beschreibung"],
   mfa: ["Requires a second factor", "Verlangt einen zweiten Faktor"],
+  certificate: ["Requires a client certificate", "Verlangt ein Client-Zertifikat"],
   save: ["Save", "Speichern"],
   saved: ["Role saved", "Rolle gespeichert"],
   edit: ["Edit", "Bearbeiten"],
@@ -64,10 +65,11 @@ function Editor({ role, table, onClose }: { role: Role | null; table: readonly P
   const [name, setName] = useState(role?.name ?? "");
   const [description, setDescription] = useState(role?.description ?? "");
   const [mfa_required, setMfa] = useState(role?.mfa_required ?? false);
+  const [certificate_required, setCertificate] = useState(role?.certificate_required ?? false);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set(role?.permissions ?? []));
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    const body = { name, description, mfa_required, permissions: [...chosen] };
+    const body = { name, description, mfa_required, certificate_required, permissions: [...chosen] };
     const saved = await act(
       () =>
         must(
@@ -111,6 +113,9 @@ function Editor({ role, table, onClose }: { role: Role | null; table: readonly P
       </div>
       <span className="flex items-center gap-3 text-sm">
         <Switch label={t("mfa")} checked={mfa_required} onChange={setMfa} /> {t("mfa")}
+      </span>
+      <span className="flex items-center gap-3 text-sm">
+        <Switch label={t("certificate")} checked={certificate_required} onChange={setCertificate} /> {t("certificate")}
       </span>
       <div className="flex flex-col gap-4">
         {areas(table).map(([area, permissions]) => (

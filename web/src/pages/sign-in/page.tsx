@@ -6,6 +6,7 @@ import { useText } from "@/app/preferences";
 import { type Session, sessionQuery } from "@/app/session";
 import { offerQuery } from "@/factors/enrol";
 import { Loading } from "@/ui/state";
+import { CertificateStep } from "./certificate-step";
 import { EnrolStep } from "./enrol-step";
 import { FactorStep } from "./factor-step";
 import { Frame } from "./frame";
@@ -56,5 +57,7 @@ export default function SignInPage() {
     return <FactorStep session={session} onDone={arrive} onLeave={() => void leave()} />;
   if (session?.state === "enrolment_required")
     return <EnrolStep session={session} onDone={arrive} onLeave={() => void leave()} />;
+  if (session?.state === "certificate_required")
+    return <CertificateStep onDone={arrive} onLeave={() => void leave()} />;
   return <PasswordStep offer={offer.data} target={target} onDone={arrive} />;
 }

@@ -51,6 +51,12 @@ export const text = catalogue({
   useRecovery: ["Use a recovery code", "Wiederherstellungscode benutzen"],
   useFactor: ["Back to the second factor", "Zurück zum zweiten Faktor"],
   otherAccount: ["Sign in as somebody else", "Als jemand anderes anmelden"],
+  certificateTitle: ["Your certificate is needed", "Ihr Zertifikat wird gebraucht"],
+  certificateLead: [
+    "This account opens only where the browser shows its client certificate. Insert your card or choose the certificate; if the browser does not ask, close all its windows and come back.",
+    "Dieses Konto öffnet sich nur, wenn der Browser sein Client-Zertifikat zeigt. Stecken Sie Ihre Karte ein oder wählen Sie das Zertifikat; fragt der Browser nicht, schließen Sie alle seine Fenster und kommen Sie wieder.",
+  ],
+  certificateAgain: ["Try again", "Erneut versuchen"],
   enrolTitle: ["Protect your account", "Schützen Sie Ihr Konto"],
   enrolLead: [
     "A second factor is required here. Add one to go on.",

@@ -22,10 +22,10 @@ export function UserCertificates({ user, manage }: { user: string; manage: boole
   const query = useQuery({
     enabled: offer.data?.methods.includes("certificate") ?? false,
     queryKey: ["certificates", user],
-    queryFn: () => send<{ items: Certificate[] }>("GET", path),
+    queryFn: () => send<{ items: Certificate[]; taken: boolean }>("GET", path),
   });
   const items = query.data?.items ?? [];
-  if (!query.data || (items.length === 0 && !manage)) return null;
+  if (!query.data || (items.length === 0 && !(manage && query.data.taken))) return null;
   const add = async (event: FormEvent) => {
     event.preventDefault();
     if ((await act(() => send("POST", path, values), t("certificateAdded"))) === null) return;
