@@ -17,10 +17,11 @@ mod operations;
 mod resources;
 mod rule_pack;
 mod state;
+mod strict;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::IntoResponse as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -96,6 +97,11 @@ const DOCUMENTATION_SECURITY: &str = "default-src 'self'; script-src 'self'; sty
 /// Two years, as the preload lists want it.
 const INSIST_ON_HTTPS: &str = "max-age=63072000; includeSubDomains";
 
+/// Answers a method that a path does not have; the header `Allow` says which it has.
+async fn other_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "there is no such operation on this path")
+}
+
 /// Everything that is served.
 pub fn router(state: ApiState) -> Router {
     let (api, document) = versioned().split_for_parts();
@@ -108,7 +114,8 @@ pub fn router(state: ApiState) -> Router {
     };
     let content = header::CONTENT_SECURITY_POLICY;
     let hsts = state.settings.hsts.then(|| HeaderValue::from_static(INSIST_ON_HTTPS));
-    api.layer(axum::middleware::from_fn(mask::layer))
+    api.method_not_allowed_fallback(other_method)
+        .layer(axum::middleware::from_fn(mask::layer))
         .merge(resources::probes())
         .merge(docs.layer(fixed(content.clone(), DOCUMENTATION_SECURITY)))
         .fallback(console::serve)

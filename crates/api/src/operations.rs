@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::schema::{ArrayItems, KnownFormat, Schema, SchemaFormat, Type};
+use utoipa::openapi::{
+    Content, ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
+};
 
 /// The extension that says which permission an operation asks for: its name, `session` for anybody who signed in, or
 /// `public`.
@@ -27,6 +30,22 @@ fn answered(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item).into_iter().filter_map(|(_, operation)| operation.as_mut()) {
             let answers = &mut operation.responses.responses;
+            answers.iter_mut().for_each(|(status, answer)| describe(status, answer));
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                // An empty file is a file.
+                if body.content.keys().all(|kind| kind == "application/octet-stream") {
+                    body.required = Some(Required::False);
+                }
+                body.content.iter_mut().for_each(|(kind, content)| describe_bytes(kind, content));
+            }
+            let parameters = operation.parameters.iter_mut().flatten();
+            for parameter in parameters {
+                if let RefOr::T(parameter) = parameter
+                    && let Some(schema) = &mut parameter.schema
+                {
+                    unbound(schema);
+                }
+            }
             let named = operation.extensions.as_ref().and_then(|all| all.get(PERMISSION));
             if named.is_none_or(|name| name != "public") {
                 answers.entry("401".to_owned()).or_insert_with(|| problem("Nobody is signed in"));
@@ -34,7 +53,57 @@ fn answered(mut document: OpenApi) -> OpenApi {
             answers.entry("default".to_owned()).or_insert_with(|| problem("Something is wrong; the type says what"));
         }
     }
+    if let Some(components) = &mut document.components {
+        components.schemas.values_mut().for_each(unbound);
+    }
     document
+}
+
+/// What handlers say by the type of a body alone: that a problem is one (RFC 9457), and that bytes are not a list of
+/// numbers.
+fn describe(status: &str, answer: &mut RefOr<Response>) {
+    let RefOr::T(answer) = answer else { return };
+    if status.starts_with(['4', '5'])
+        && let Some(content) = answer.content.shift_remove("application/json")
+    {
+        answer.content.insert("application/problem+json".to_owned(), content);
+    }
+    answer.content.iter_mut().for_each(|(kind, content)| describe_bytes(kind, content));
+}
+
+/// Gives a body that is no text the schema of one.
+fn describe_bytes(kind: &str, content: &mut RefOr<Content>) {
+    if let RefOr::T(content) = content
+        && !kind.ends_with("json")
+        && !kind.starts_with("text/")
+    {
+        let bytes =
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        content.schema = Some(bytes.into());
+    }
+}
+
+/// Takes the bounds off whole numbers that have none: what the handlers call unsigned goes beyond what `int64` says.
+fn unbound(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            let long = matches!(object.format, Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
+            if long && object.minimum.is_some() {
+                object.format = None;
+            }
+            object.properties.values_mut().for_each(unbound);
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                unbound(items);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(unbound),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(unbound),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(unbound),
+        _ => {}
+    }
 }
 
 /// Gives every operation the id that its method and path make: `post_alerts_id_close`.

@@ -1,7 +1,7 @@
 //! Alerts counted: by severity and status, as facets beside a list, over time, put together in groups; and what stands
 //! behind and beside one alert.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use guardian_catalog::{
     AlertBucket, AlertFacets, AlertFilter, AlertGroup, AlertGrouping, AlertSort, BUCKETS_MAX, FacetValue, Presence,
 };
@@ -17,7 +17,7 @@ use super::alerts::{AlertView, ListQuery, alert_id, parse_time};
 use super::query::{objects, run};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// Findings shown for one alert.

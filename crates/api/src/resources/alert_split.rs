@@ -1,6 +1,6 @@
 //! Splitting a grouped alert: events that tell another story become an alert of their own, and go back if that was wrong.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_identity::Permission;
 use guardian_model::EventRef;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::alerts::{AlertView, alert_id};
 use crate::auth::Caller;
 use crate::error::{ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,7 +1,6 @@
 //! Alerts: list, look, decide.
 
-use crate::extract::{Json, Query};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use guardian_catalog::{
     Alert, AlertChange, AlertCursor, AlertDetail, AlertFilter, AlertOrder, AlertSort, AlertStatus, Presence,
     ReplayFilter, Verdict,
@@ -16,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// Most alerts on one page.

@@ -1,6 +1,6 @@
 //! API keys: how programs sign in.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{ApiKey, CatalogError};
 use guardian_identity::{IdentityError, KeyChange, Permission};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::alerts::parse_time;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// The routes of this resource.

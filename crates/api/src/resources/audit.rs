@@ -63,11 +63,11 @@ pub(crate) struct AuditView {
     pub(crate) subject: String,
     /// To which one.
     pub(crate) subject_id: String,
-    /// The thing before.
-    #[schema(value_type = Object)]
+    /// The thing before; null where there was none.
+    #[schema(value_type = Option<Object>, required = true)]
     pub(crate) before: Value,
-    /// The thing after, or details.
-    #[schema(value_type = Object)]
+    /// The thing after, or details; null where there are none.
+    #[schema(value_type = Option<Object>, required = true)]
     pub(crate) after: Value,
     /// Hash of this entry and all before it.
     pub(crate) hash: String,

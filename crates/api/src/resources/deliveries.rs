@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
     Alert, AlertFilter, AlertSort, Delivery, DeliveryFilter, DeliveryState, NotifyEvent, ReplayFilter, Scoped, Subject,
@@ -20,7 +20,7 @@ use super::alerts::words;
 use super::incidents::{Lookup, PersonRef};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// How long a test alert may take to come through, and how often it is looked for.

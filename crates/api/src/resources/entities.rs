@@ -1,6 +1,6 @@
 //! Everything that is known about one thing, on one timeline: an address, a machine, an account, a name.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use guardian_catalog::{Alert, AlertFilter, AlertSort, Incident, ObservableKind, Presence};
 use guardian_identity::Permission;
 use guardian_model::{IncidentId, Ip, Micros, Scope};
@@ -15,7 +15,7 @@ use super::incidents::{IncidentView, Lookup};
 use super::query::{objects, run};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// Alerts and incidents shown.

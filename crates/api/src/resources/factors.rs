@@ -1,6 +1,6 @@
 //! Second factors: one's own, and taking away those of somebody whose telephone is gone.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use guardian_catalog::SecondFactor;
@@ -16,7 +16,7 @@ use super::session::{WhoView, signed_in};
 use super::users::find;
 use crate::auth::{Arrival, Caller};
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

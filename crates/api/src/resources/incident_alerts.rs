@@ -1,6 +1,6 @@
 //! The alerts of an incident, with the reasons why each is there; splitting, related incidents, ATT&CK; bulk changes.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
     IncidentAlert, IncidentChange, IncidentFilter, IncidentPatch, IncidentStatus, Joining, SlaDue, Verdict, Why,
@@ -19,7 +19,7 @@ use super::alerts::{AlertView, alert_id, user_id};
 use super::incidents::{IncidentQuery, IncidentView, Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// Related incidents shown.

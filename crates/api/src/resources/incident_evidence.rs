@@ -1,7 +1,7 @@
 //! Evidence: files of an incident, with their hashes and who had them in hand.
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::incidents::{Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,6 +1,6 @@
 //! Merging incidents, undoing it, and the report.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use guardian_identity::Permission;
@@ -17,7 +17,7 @@ use super::incidents::{IncidentView, Place, locate};
 use super::reports::{Press, language};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// Incidents merged by one request.

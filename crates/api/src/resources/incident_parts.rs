@@ -1,6 +1,6 @@
 //! What an incident is about, and what is to be done: entities and tasks.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
     EntityPatch, IncidentEntity, IncidentTask, NewObservable, NewTask, ObservableKind, TaskPatch, TaskStatus,
@@ -17,7 +17,7 @@ use super::alerts::{parse_time, user_id};
 use super::incidents::{Lookup, PersonRef, locate, nullable};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

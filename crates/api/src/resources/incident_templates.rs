@@ -1,6 +1,6 @@
 //! Task templates, and what a tenant sets about incidents: deadlines and correlation.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{IncidentKind, IncidentTemplate, TemplateDraft, TemplateTask};
 use guardian_identity::Permission;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,6 +1,6 @@
 //! The timeline of an incident, and the comments on it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{EntryKind, EntryPatch, IncidentEntry, NewEntry, PageKey};
 use guardian_identity::Permission;
@@ -16,7 +16,7 @@ use super::alerts::{parse_time, words};
 use super::incidents::{Lookup, PersonRef, Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// The routes of this resource.
@@ -45,8 +45,8 @@ pub(crate) struct EntryView {
     pub(crate) text: String,
     /// Whom it mentions.
     pub(crate) mentions: Vec<PersonRef>,
-    /// Details, by kind.
-    #[schema(value_type = Object)]
+    /// Details, by kind; null where there are none.
+    #[schema(value_type = Option<Object>, required = true)]
     pub(crate) data: Value,
     /// When it was last edited, RFC 3339.
     pub(crate) edited: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
     Incident, IncidentCursor, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin, IncidentPatch,
@@ -23,7 +23,7 @@ use super::alert_figures::{FacetView, facet_views};
 use super::alerts::{parse_time, person, user_id, words};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// Incidents of one column of the board.

@@ -1,6 +1,6 @@
 //! Ways in by link: invitations, links to set a password, and self-registration.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use guardian_catalog::AccessLink;
@@ -15,7 +15,7 @@ use super::session::{Visitor, WhoView, signed_in};
 use super::users::find;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// How long an invitation works if nobody says, in hours.

@@ -1,6 +1,6 @@
 //! Channels: where a tenant wants to be told, of what.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{Channel, ChannelDraft, ChannelFilter, ChannelKind, Language, NotifyEvent, Recent};
 use guardian_identity::Permission;
@@ -16,7 +16,7 @@ use super::incidents::Lookup;
 use super::suppressions::yes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,6 +1,6 @@
 //! Signing in by way of a provider of OpenID Connect, and the accounts elsewhere that one's own is linked with.
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::session::cookie;
 use crate::auth::{Arrival, Caller, cookie_named, host, origin};
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// What a browser keeps while it is at a provider. `Lax`, because it comes back by a link from there.

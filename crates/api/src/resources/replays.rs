@@ -1,7 +1,7 @@
 //! Replays: recorded traffic through the running pipeline, tagged, and removable.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use futures::StreamExt as _;
 use guardian_identity::Permission;
@@ -13,11 +13,13 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::{ApiState, ReplayStart, ReplayView};
 
 /// Largest capture that is taken.
 pub(crate) const UPLOAD_BYTES_MAX: u64 = 4 << 30;
+/// Longest name of a replay.
+const NAME_BYTES_MAX: usize = 1_024;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -156,13 +158,16 @@ pub(crate) struct Cleared {
 
 /// Remove replayed flows, findings and alerts; live data stays
 #[utoipa::path(delete, path = "/replays", tag = "replays", extensions(("x-permission" = json!("replay:clear"))), params(ClearQuery),
-    responses((status = 200, body = Cleared), (status = 403, body = Problem)))]
+    responses((status = 200, body = Cleared), (status = 403, body = Problem), (status = 422, body = Problem)))]
 async fn clear(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<ClearQuery>,
 ) -> ApiResult<Json<Cleared>> {
     let scope = caller.scope(Permission::ReplayClear).await?;
+    if query.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+        return Err(ApiError::invalid(format!("`name`: the name of a replay has 1 to {NAME_BYTES_MAX} bytes")));
+    }
     let mut alerts = 0;
     for tenant in scope.tenants() {
         let own = guardian_model::Scope::of(*tenant);

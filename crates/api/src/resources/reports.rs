@@ -385,6 +385,9 @@ async fn list(
 fn asked(mut query: BTreeMap<String, String>) -> ApiResult<(PaperQuery, alerts::ListQuery, AlertOrder)> {
     let paper = PaperQuery { language: query.remove("language") };
     // A document has no pages that one turns.
+    if query.get("limit").is_some_and(|limit| limit.parse::<usize>().is_err()) {
+        return Err(ApiError::invalid("`limit` is a whole number"));
+    }
     query.retain(|name, _| !matches!(name.as_str(), "limit" | "cursor"));
     let filter: alerts::ListQuery = serde_json::to_value(&query)
         .and_then(serde_json::from_value)

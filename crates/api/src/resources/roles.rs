@@ -1,6 +1,6 @@
 //! Roles and the table of permissions that they are made of.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{CatalogError, RoleDraft};
 use guardian_identity::{IdentityError, Permission, RoleInfo};
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

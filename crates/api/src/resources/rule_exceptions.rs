@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{AlertDetail, ExceptionDraft, RuleException};
 use guardian_expr::{Expr, Typed};
@@ -21,7 +21,7 @@ use super::alerts::{alert_id, parse_time};
 use super::suppressions::yes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// Values of one field that a proposal names.

@@ -1,6 +1,6 @@
 //! The versions of a rule: what it said, who changed it, and what the change was.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use guardian_catalog::{RuleDraft, RuleOrigin, RuleVersion};
 use guardian_identity::Permission;
 use guardian_model::Scope;
@@ -13,7 +13,7 @@ use super::rules::{RuleView, check, refused, view, work};
 use crate::auth::Caller;
 use crate::diff::{self, DiffLine};
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,6 +1,6 @@
 //! What people keep: views of lists, and hunts. Own ones, and those that are shared within the tenant.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{Saved, SavedDraft, SavedKind};
 use guardian_identity::Permission;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::incidents::PersonRef;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Path, Query};
 use crate::state::ApiState;
 
 /// The routes of this resource.

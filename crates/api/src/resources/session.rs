@@ -1,6 +1,6 @@
 //! First-run set-up, signing in and out, and who one is.
 
-use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
+use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use super::oidc::Traveller;
 use super::passkeys::{PasskeyAnswer, Site};
 use crate::auth::{Arrival, Caller, SESSION_COOKIE, origin, refuse_foreign};
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

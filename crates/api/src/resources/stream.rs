@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use guardian_catalog::{
@@ -127,8 +128,9 @@ async fn stream(
     State(state): State<ApiState>,
     caller: Caller,
     Query(query): Query<StreamQuery>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
+    let upgrade = upgrade?;
     let caller = match query.tenant.as_deref() {
         Some(text) => caller.about(text.parse().map_err(|_| ApiError::not_found("tenant"))?).await?,
         None => caller,

@@ -1,6 +1,6 @@
 //! Suppressions: alerts that need nobody are closed as they come.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{Suppression, SuppressionDraft, Verdict};
 use guardian_identity::Permission;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::alerts::{alert_id, parse_time};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

@@ -1,6 +1,6 @@
 //! Tenants: the customers of a provider, or the departments of a house.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{CatalogError, Tenant, TenantChange};
 use guardian_identity::{Permission, Role};
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

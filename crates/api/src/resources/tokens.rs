@@ -1,6 +1,6 @@
 //! Tokens for programs that sign in as somebody.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::TokenFamily;
 use guardian_identity::TokenPair;
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::session::Visitor;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.

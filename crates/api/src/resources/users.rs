@@ -1,6 +1,6 @@
 //! Accounts: who may sign in, and as what.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{CatalogError, Tenant, UserChange, UserCursor, UserFilter, UserRow, UserSort, UserStatus};
 use guardian_identity::{AccountChange, IdentityError, NewAccount, Permission};
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::session::{SessionList, SessionRow};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Query, present};
+use crate::extract::{Json, Path, Query, present};
 use crate::state::ApiState;
 
 /// The routes of this resource.

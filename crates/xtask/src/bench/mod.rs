@@ -4,6 +4,7 @@
 
 mod divan;
 pub(crate) mod generator;
+mod people;
 pub(crate) mod spine;
 
 use std::collections::BTreeMap;
@@ -122,6 +123,11 @@ const ALL: &[Area] = &[
         name: "spine",
         about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
         how: How::Whole(spine::run),
+    },
+    Area {
+        name: "people",
+        about: "the dashboard over ten million flows; 50 people at once while 100,000 flows a second come in",
+        how: How::Whole(people::run),
     },
 ];
 

@@ -28,6 +28,8 @@ const SCAN_PORTS: u16 = 60;
 const LATENCY_MS_MAX: f64 = 1_000.0;
 const IDLE_BYTES_MAX: f64 = 100e6;
 const READY_MS_MAX: f64 = 1_000.0;
+/// Every flow that came over the network.
+const STORED: &str = "SELECT count(*) AS n FROM flows WHERE replay IS NULL";
 /// Addresses on the indicator list that the load is held against.
 const INDICATORS: u32 = 100_000;
 
@@ -59,11 +61,14 @@ fn ceiling(bench: &str, value: f64, unit: &str, max: f64) -> Value {
 }
 
 /// A server of our own in a directory that goes away with it.
-struct Bench {
-    server: Service,
-    data: PathBuf,
+pub(super) struct Bench {
+    pub(super) server: Service,
+    pub(super) data: PathBuf,
     ready: Duration,
-    flows: SocketAddr,
+    /// Where it takes flows.
+    pub(super) flows: SocketAddr,
+    /// Where it answers.
+    pub(super) url: String,
 }
 
 impl Drop for Bench {
@@ -78,7 +83,7 @@ impl Drop for Bench {
 }
 
 impl Bench {
-    fn start(name: &str) -> Result<Self> {
+    pub(super) fn start(name: &str) -> Result<Self> {
         let data = cargo::target_dir().join("bench").join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         write_config(&data)?;
@@ -101,11 +106,12 @@ impl Bench {
         };
         let ready = begun.elapsed();
         let flows = run["flows"][0].as_str().context("the run file names no flow listener")?.parse()?;
-        Ok(Self { server, data, ready, flows })
+        let url = run["url"].as_str().context("the run file names no address")?.to_owned();
+        Ok(Self { server, data, ready, flows, url })
     }
 
     /// Resident memory of the server.
-    fn resident_bytes(&self) -> Result<f64> {
+    pub(super) fn resident_bytes(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: f64 = line.split_whitespace().next().context("no VmRSS")?.parse()?;
@@ -174,31 +180,42 @@ impl Bench {
         Ok(())
     }
 
-    /// A steady load; its results, and whether everything that was sent can be queried.
-    fn load(&self, rate: u64) -> Result<(Vec<Value>, bool)> {
-        let own = std::env::current_exe()?;
-        let cpu_before = cpu_seconds(self.server.id())?;
-        let begun = Instant::now();
-        let output = Command::new(own)
-            .args(["generate-load", "--to", &self.flows.to_string(), "--rate", &rate.to_string()])
-            .args(["--seconds", &LOAD_SECONDS.to_string()])
-            .output()?;
-        ensure!(output.status.success(), "the load generator failed: {}", String::from_utf8_lossy(&output.stderr));
-        let sent: Value = serde_json::from_slice(&output.stdout).context("the load generator said no JSON")?;
-        let flows = sent["flows"].as_u64().context("no flows sent")?;
-        let mut stored = self.number("SELECT count(*) AS n FROM flows")?;
+    /// The command that sends a steady load.
+    pub(super) fn generator(&self, rate: u64, seconds: u64) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["generate-load", "--to", &self.flows.to_string(), "--rate", &rate.to_string()]);
+        command.args(["--seconds", &seconds.to_string()]).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// How many flows can be queried once all of `flows` are there or nothing more comes, and how long after `begun` the
+    /// last of them came.
+    pub(super) fn stored(&self, flows: u64, begun: Instant) -> Result<(u64, Duration)> {
+        let mut stored = self.number(STORED)?;
         let mut complete = begun.elapsed();
         // What is missing is either on its way or lost: wait until nothing more comes.
         let mut quiet = 0;
         while stored < flows && quiet < 5 {
             std::thread::sleep(Duration::from_millis(300));
-            let now = self.number("SELECT count(*) AS n FROM flows")?;
+            let now = self.number(STORED)?;
             if now > stored {
                 (stored, complete, quiet) = (now, begun.elapsed(), 0);
             } else {
                 quiet += 1;
             }
         }
+        Ok((stored, complete))
+    }
+
+    /// A steady load; its results, and whether everything that was sent can be queried.
+    fn load(&self, rate: u64) -> Result<(Vec<Value>, bool)> {
+        let cpu_before = cpu_seconds(self.server.id())?;
+        let begun = Instant::now();
+        let output = self.generator(rate, LOAD_SECONDS)?.output()?;
+        ensure!(output.status.success(), "the load generator failed: {}", String::from_utf8_lossy(&output.stderr));
+        let sent: Value = serde_json::from_slice(&output.stdout).context("the load generator said no JSON")?;
+        let flows = sent["flows"].as_u64().context("no flows sent")?;
+        let (stored, complete) = self.stored(flows, begun)?;
         let seconds = sent["seconds"].as_f64().unwrap_or(1.0);
         let achieved = flows as f64 / seconds;
         let lost = flows.saturating_sub(stored);
@@ -227,7 +244,7 @@ impl Bench {
 }
 
 /// The program on a data directory.
-fn guardian(data: &Path) -> Command {
+pub(super) fn guardian(data: &Path) -> Command {
     let mut command = Command::new(cargo::guardian());
     command.arg("--data").arg(data).env_remove("GUARDIAN_CONFIG").env("NO_COLOR", "1");
     command
