@@ -14,7 +14,7 @@ import { Checkbox, Switch } from "@/ui/form";
 import { PageHeader, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 
-type Policy = Schema<"PolicyView"> & { certificate_roles?: string[] };
+type Policy = Schema<"PolicyView">;
 
 const text = catalogue({
   title: ["Settings", "Einstellungen"],
