@@ -35,7 +35,8 @@ export function Bars(props: BarsProps) {
   const box = useRef<HTMLDivElement>(null);
   const [hover, setHover] = useState<number | null>(null);
   const [drag, setDrag] = useState<{ a: number; b: number } | null>(null);
-  const top = ceiling(Math.max(0, ...bars.map((bar) => bar.parts.reduce((sum, n) => sum + n, 0))));
+  const largest = Math.max(0, ...bars.map((bar) => bar.parts.reduce((sum, n) => sum + n, 0)));
+  const top = ceiling(largest);
   const span = Math.max(1, to - from);
   const x = (time: number) => ((time - from) / span) * WIDTH;
   const width = Math.max(1, (stepMs / span) * WIDTH - 1.5);
@@ -140,8 +141,12 @@ export function Bars(props: BarsProps) {
           )}
         </div>
         <div aria-hidden className="num relative w-12 shrink-0 whitespace-nowrap text-2xs text-text-3">
-          <span className="absolute -top-1.5">{show(top)}</span>
-          <span className="absolute top-1/2 -translate-y-1/2">{show(top / 2)}</span>
+          {largest > 0 && (
+            <>
+              <span className="absolute -top-1.5">{show(top)}</span>
+              <span className="absolute top-1/2 -translate-y-1/2">{show(top / 2)}</span>
+            </>
+          )}
         </div>
       </div>
       <div aria-hidden className="num relative mr-14 mt-1 h-4 text-2xs text-text-3">

@@ -22,8 +22,8 @@ export function Panel({
   return (
     <section aria-label={label} className={classes("panel flex min-w-0 flex-col", className)}>
       {(title || aside) && (
-        <header className="flex min-h-11 items-center gap-3 px-4 pt-1">
-          <h2 className="m-0 min-w-0 flex-1 truncate text-sm font-semibold text-text">{title}</h2>
+        <header className="flex min-h-11 flex-wrap items-center gap-x-3 gap-y-1 px-4 pt-1">
+          <h2 className="m-0 min-w-0 grow truncate text-sm font-semibold text-text">{title}</h2>
           {aside}
         </header>
       )}

@@ -103,12 +103,14 @@ function Known({ entity, onBrush }: { entity: Entity; onBrush: (from: number, to
       <div className="flex min-w-0 flex-col gap-4">
         {entity.kind === "ip" && <Traffic entity={entity} onBrush={onBrush} />}
         <Timeline entity={entity} />
+        <div className="grid items-start gap-4 empty:hidden xl:grid-cols-2">
+          {entity.peers.length > 0 && <Peers entity={entity} />}
+          {entity.ports.length > 0 && <Ports entity={entity} />}
+        </div>
       </div>
       <div className="flex min-w-0 flex-col gap-4">
         <Facts entity={entity} />
         <Incidents entity={entity} />
-        {entity.peers.length > 0 && <Peers entity={entity} />}
-        {entity.ports.length > 0 && <Ports entity={entity} />}
       </div>
     </div>
   );

@@ -182,25 +182,29 @@ export function FilterHunt({ run, table, top, zoomed, onTop, onCondition, onBrus
         }
       >
         <Loaded query={ranking} rows={8}>
-          {(items) => (
-            <Ranking
-              label={t("top")}
-              rows={items.map((item) => ({
-                key: String(item[top]),
-                label: (
-                  <Cell
-                    column={top}
-                    value={item[top]}
-                    onOnly={(name, value) => onCondition(`${name} = ${literal(value)}`)}
-                    onWithout={(name, value) => onCondition(`${name} != ${literal(value)}`)}
-                    onOpen={onOpen}
-                  />
-                ),
-                value: Number(item.total_flows),
-                shown: show("count", Number(item.total_flows)),
-              }))}
-            />
-          )}
+          {(items) =>
+            items.length === 0 ? (
+              <p className="m-0 text-sm text-text-3">{t("noTop")}</p>
+            ) : (
+              <Ranking
+                label={t("top")}
+                rows={items.map((item) => ({
+                  key: String(item[top]),
+                  label: (
+                    <Cell
+                      column={top}
+                      value={item[top]}
+                      onOnly={(name, value) => onCondition(`${name} = ${literal(value)}`)}
+                      onWithout={(name, value) => onCondition(`${name} != ${literal(value)}`)}
+                      onOpen={onOpen}
+                    />
+                  ),
+                  value: Number(item.total_flows),
+                  shown: show("count", Number(item.total_flows)),
+                }))}
+              />
+            )
+          }
         </Loaded>
       </Panel>
     </div>

@@ -1,6 +1,7 @@
 import { catalogue } from "@/i18n/text";
 
 export const text = catalogue({
+  noTop: ["Nothing to count", "Nichts zu zählen"],
   title: ["Hunt", "Jagd"],
   lead: ["Search everything that was recorded", "Alles Aufgezeichnete durchsuchen"],
   mode: ["Way of asking", "Art der Frage"],

@@ -97,7 +97,7 @@ function Form({ settings }: { settings: Settings }) {
                     onChange={(event) => setTarget(severity, step, event.target.value)}
                     className="!w-24"
                   />
-                  <span aria-hidden className="num w-14 text-xs text-text-3">
+                  <span aria-hidden className="num w-14 text-xs max-sm:hidden text-text-3">
                     {human(sla[severity][`${step}_minutes`])}
                   </span>
                 </span>

@@ -202,7 +202,11 @@ function Add({ incident, onClose }: { incident: Incident; onClose: () => void })
       <Loaded query={query} rows={4}>
         {(data: { items: Alert[] }) => (
           <ul className="m-0 max-h-80 list-none overflow-y-auto p-0">
-            {data.items.length === 0 && <Nothing>{t("addAlertsNone")}</Nothing>}
+            {data.items.length === 0 && (
+              <li>
+                <Nothing>{t("addAlertsNone")}</Nothing>
+              </li>
+            )}
             {data.items.map((alert) => (
               <li key={alert.id} className="flex items-center gap-3 border-t border-line py-2 text-sm first:border-0">
                 <Checkbox

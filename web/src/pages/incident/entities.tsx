@@ -47,7 +47,11 @@ export function Entities({ incident }: { incident: Incident }) {
       <Loaded query={query} rows={3}>
         {(data) => (
           <ul className="m-0 list-none p-0">
-            {data.items.length === 0 && <Nothing>{t("noEntities")}</Nothing>}
+            {data.items.length === 0 && (
+              <li>
+                <Nothing>{t("noEntities")}</Nothing>
+              </li>
+            )}
             {data.items.map((entity) => (
               <li
                 key={entity.id}
@@ -56,8 +60,8 @@ export function Entities({ incident }: { incident: Incident }) {
                 <Badge className="w-18 justify-center">
                   {e(KINDS.find((kind) => kind === entity.kind) ?? "other")}
                 </Badge>
-                <span className="min-w-0 flex-1 basis-40">
-                  <EntityLink kind={entity.kind} value={entity.value} />
+                <span className="min-w-0 flex-1 basis-40 break-all">
+                  <EntityLink kind={entity.kind} value={entity.value} className="!whitespace-normal" />
                   {entity.note && <span className="block truncate text-xs text-text-2">{entity.note}</span>}
                 </span>
                 {entity.role && <Badge>{entity.role}</Badge>}

@@ -83,7 +83,11 @@ export function EvidenceFiles({ incident }: { incident: Incident }) {
       <Loaded query={query} rows={3}>
         {(data) => (
           <ul className="m-0 list-none p-0">
-            {data.items.length === 0 && <Nothing>{t("noEvidence")}</Nothing>}
+            {data.items.length === 0 && (
+              <li>
+                <Nothing>{t("noEvidence")}</Nothing>
+              </li>
+            )}
             {data.items.map((file) => (
               <li key={file.id} className="border-t border-line py-2.5 text-sm first:border-0">
                 <div className="flex flex-wrap items-center gap-x-3 gap-y-1">

@@ -85,7 +85,11 @@ export function Tasks({ incident }: { incident: Incident }) {
       <Loaded query={query} rows={3}>
         {(data) => (
           <ol className="m-0 list-none p-0">
-            {data.items.length === 0 && <Nothing>{t("noTasks")}</Nothing>}
+            {data.items.length === 0 && (
+              <li>
+                <Nothing>{t("noTasks")}</Nothing>
+              </li>
+            )}
             {data.items.map((task, index) => (
               <Line
                 key={task.id}
@@ -137,7 +141,7 @@ function Line({
         disabled={!write}
         onChange={(next) => void change(task, { status: next })}
         options={STATUSES.map((value) => ({ value, label: t(`task_${value}`) }))}
-        className="w-32"
+        className="w-36"
       />
       <div className="min-w-0 flex-1 basis-48">
         <span className={classes("block", finished && "text-text-3 line-through")}>{task.title}</span>

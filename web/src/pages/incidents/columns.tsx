@@ -34,11 +34,12 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
         id: "title",
         label: t("columnTitle"),
         width: 260,
-        grow: 3,
+        grow: 4,
         fixed: true,
         sort: "title",
         cell: (i) => (
           <Link
+            title={i.title}
             to="/incidents/$id"
             params={{ id: String(i.number) }}
             className="font-medium text-text no-underline hover:text-accent"
@@ -51,7 +52,7 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
       {
         id: "status",
         label: t("status"),
-        width: 124,
+        width: 112,
         grow: 0,
         cell: (i) => <IncidentStatus status={i.status} />,
         value: (i) => i.status,
@@ -59,7 +60,7 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
       {
         id: "owner",
         label: t("owner"),
-        width: 130,
+        width: 120,
         grow: 1,
         cell: (i) => <Owner incident={i} />,
         value: (i) => i.owner?.name,
@@ -67,7 +68,7 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
       {
         id: "sla",
         label: t("due"),
-        width: 130,
+        width: 112,
         grow: 0,
         sort: "sla",
         cell: (i) => {
@@ -88,7 +89,7 @@ export function useIncidentColumns(): readonly Column<Incident>[] {
       {
         id: "tasks",
         label: t("tasks"),
-        width: 84,
+        width: 68,
         grow: 0,
         end: true,
         cell: (i) =>

@@ -138,7 +138,12 @@ export function Deliveries() {
                       </span>
                     </td>
                     <td className={cell}>
-                      <span className="block max-w-64 break-words text-xs text-text-2">{item.answer ?? "–"}</span>
+                      <span
+                        title={item.answer ?? undefined}
+                        className="line-clamp-3 max-w-64 break-words text-xs text-text-2"
+                      >
+                        {item.answer ?? "–"}
+                      </span>
                       {item.next_attempt && (
                         <span className="block text-xs text-text-3">
                           {t("next")} <Ago time={item.next_attempt} />

@@ -263,7 +263,8 @@ export function Grid<T>(props: GridProps<T>) {
   const minimum = columns.reduce((sum, column) => sum + column.width, selects ? 36 : 0) + 24;
   const some = selection && !selection.all && selection.ids.size > 0;
   return (
-    <div ref={attach} className="min-h-0 min-w-0 flex-1 overflow-auto">
+    // Without rows nothing in it takes the focus, and the keyboard could not scroll it.
+    <div ref={attach} tabIndex={rows.length === 0 ? 0 : undefined} className="min-h-0 min-w-0 flex-1 overflow-auto">
       <div
         role="table"
         aria-label={label}
