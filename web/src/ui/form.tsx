@@ -108,7 +108,7 @@ export function Select<T extends string>({
         {...ids}
         aria-label={`${label}: ${shown}`}
         className={classes(
-          "inline-flex h-(--control) items-center gap-2 rounded-m border border-line-strong/70 bg-raised px-2.5 text-sm text-text hover:border-line-strong hover:bg-hover",
+          "inline-flex h-(--control) max-w-full items-center gap-2 rounded-m border border-line-strong/70 bg-raised px-2.5 text-sm text-text hover:border-line-strong hover:bg-hover",
           className,
         )}
       >

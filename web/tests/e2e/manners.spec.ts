@@ -7,10 +7,10 @@ test("an unknown visitor is led to the sign-in and back", async ({ page }) => {
   await page.goto(`${url()}/rules`);
   await page.getByLabel("Name", { exact: true }).fill("alice");
   await page.getByLabel("Password", { exact: true }).fill("wrong");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.getByRole("alert")).toHaveText("Name or password is wrong.");
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.getByRole("heading", { name: "Detection rules" })).toBeVisible();
 });
 
