@@ -13,7 +13,7 @@ export function Board({ state }: { state: IncidentSearch }) {
   return (
     <Loaded query={query}>
       {(board) => (
-        <div className="flex min-h-0 flex-1 gap-3 overflow-x-auto px-4 pb-4 md:px-6">
+        <div className="relative flex min-h-0 flex-1 gap-3 overflow-x-auto px-4 pb-4 md:px-6">
           {board.columns.map((column) => (
             <section
               key={column.status}
