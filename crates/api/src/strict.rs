@@ -119,7 +119,6 @@ mod tests {
 
     #[derive(Deserialize, Default)]
     #[serde(default)]
-    #[expect(dead_code, reason = "only their shapes are looked at")]
     struct Inner {
         limit: Option<usize>,
     }

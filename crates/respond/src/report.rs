@@ -268,7 +268,7 @@ mod tests {
         assert!(text.contains("| time to acknowledge | 9 min |"), "{text}");
         assert!(text.contains("| acknowledge | 2026-01-01T01:00:00Z | 2026-01-01T00:09:00Z | met |"), "{text}");
         assert!(text.contains("Somebody looked **everywhere**."), "{text}");
-        assert!(text.contains("discovery (t1046)"), "{text}");
+        assert!(text.contains("discovery (T1046)"), "{text}");
         assert!(!text.contains("## Tasks"), "empty parts are left out");
     }
 
