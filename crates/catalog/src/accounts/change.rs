@@ -264,6 +264,25 @@ impl Tx {
         self.record(change).0
     }
 
+    /// Records a change of the ways into an account (a factor, a certificate, an identity at another system), which the
+    /// account itself does not show.
+    pub(crate) fn record_access(
+        &mut self,
+        user: UserId,
+        action: &'static str,
+        before: Value,
+        after: Value,
+    ) -> &sea_orm::DatabaseTransaction {
+        let change = Change {
+            subject: Subject::User,
+            id: user.to_string(),
+            action: Action::Updated,
+            payload: Value::Null,
+            audit: Audit::Entry { action, before, after },
+        };
+        self.record(change).0
+    }
+
     async fn refuse_taken_name(&self, name: &str) -> Result<(), CatalogError> {
         if user::Entity::find().filter(user::Column::Name.eq(name)).one(self.look()).await?.is_some() {
             return Err(CatalogError::Conflict(format!("there is already a user `{name}`")));

@@ -126,7 +126,7 @@ impl Tx {
             last_used: None,
         };
         let identity = ExternalIdentity::from(row.clone());
-        let conn = self.record_identity(user, "identity.link", Value::Null, json!(identity));
+        let conn = self.record_access(user, "identity.link", Value::Null, json!(identity));
         external_identity::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
         Ok(identity)
     }
@@ -136,7 +136,7 @@ impl Tx {
         self.home_user(user).await?;
         let held = self.identities_of(user).await?;
         let before = held.into_iter().find(|i| i.id == id).ok_or(CatalogError::NotFound("identity"))?;
-        let conn = self.record_identity(user, "identity.unlink", json!(before), Value::Null);
+        let conn = self.record_access(user, "identity.unlink", json!(before), Value::Null);
         external_identity::Entity::delete_by_id(id).exec(conn).await?;
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Tx {
         let before = held.into_iter().find(|i| i.id == id).ok_or(CatalogError::NotFound("identity"))?;
         let after = ExternalIdentity { suspended, ..before.clone() };
         let action = if suspended { "identity.suspend" } else { "identity.resume" };
-        let conn = self.record_identity(user, action, json!(before), json!(after));
+        let conn = self.record_access(user, action, json!(before), json!(after));
         let row = external_identity::ActiveModel { suspended: Set(suspended), ..Default::default() };
         let one = external_identity::Entity::update_many().set(row).filter(external_identity::Column::Id.eq(id));
         one.exec(conn).await?;
@@ -158,22 +158,5 @@ impl Tx {
     async fn identities_of(&self, user: UserId) -> Result<Vec<ExternalIdentity>, CatalogError> {
         let query = external_identity::Entity::find().filter(external_identity::Column::UserId.eq(user.0));
         Ok(query.all(self.look()).await?.into_iter().map(ExternalIdentity::from).collect())
-    }
-
-    fn record_identity(
-        &mut self,
-        user: UserId,
-        action: &'static str,
-        before: Value,
-        after: Value,
-    ) -> &sea_orm::DatabaseTransaction {
-        let change = Change {
-            subject: Subject::User,
-            id: user.to_string(),
-            action: Action::Updated,
-            payload: Value::Null,
-            audit: Audit::Entry { action, before, after },
-        };
-        self.record(change).0
     }
 }

@@ -165,7 +165,7 @@ impl Tx {
             last_used: None,
         };
         let certificate = ClientCertificate::from(row.clone());
-        let conn = self.record_certificate(user, "certificate.add", Value::Null, json!(certificate));
+        let conn = self.record_access(user, "certificate.add", Value::Null, json!(certificate));
         client_certificate::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
         Ok(certificate)
     }
@@ -182,26 +182,9 @@ impl Tx {
         let query = client_certificate::Entity::find_by_id(id).filter(client_certificate::Column::UserId.eq(user.0));
         let row = query.one(self.look()).await?.ok_or(CatalogError::NotFound("certificate"))?;
         let before = ClientCertificate::from(row);
-        let conn = self.record_certificate(user, "certificate.remove", json!(before), Value::Null);
+        let conn = self.record_access(user, "certificate.remove", json!(before), Value::Null);
         client_certificate::Entity::delete_by_id(id).exec(conn).await?;
         self.end_access(user, keep).await?;
         Ok(before)
-    }
-
-    fn record_certificate(
-        &mut self,
-        user: UserId,
-        action: &'static str,
-        before: Value,
-        after: Value,
-    ) -> &sea_orm::DatabaseTransaction {
-        let change = Change {
-            subject: Subject::User,
-            id: user.to_string(),
-            action: Action::Updated,
-            payload: Value::Null,
-            audit: Audit::Entry { action, before, after },
-        };
-        self.record(change).0
     }
 }

@@ -158,7 +158,7 @@ impl Tx {
             last_used: None,
         };
         let factor = SecondFactor::try_from(row.clone())?;
-        let conn = self.record_factor(user, "factor.add", Value::Null, json!(factor));
+        let conn = self.record_access(user, "factor.add", Value::Null, json!(factor));
         second_factor::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
         Ok(factor)
     }
@@ -186,7 +186,7 @@ impl Tx {
         }
         let after = SecondFactor { name: name.clone(), ..before.clone() };
         let row = second_factor::ActiveModel { name: Set(name), ..Default::default() };
-        let conn = self.record_factor(user, "factor.rename", json!(before), json!(after));
+        let conn = self.record_access(user, "factor.rename", json!(before), json!(after));
         second_factor::Entity::update_many().set(row).filter(second_factor::Column::Id.eq(id)).exec(conn).await?;
         Ok(after)
     }
@@ -211,7 +211,7 @@ impl Tx {
             last_used: Set(Some(self.now().0)),
             ..Default::default()
         };
-        let conn = self.record_factor(user, "factor.add", Value::Null, json!(after));
+        let conn = self.record_access(user, "factor.add", Value::Null, json!(after));
         second_factor::Entity::update_many().set(row).filter(second_factor::Column::Id.eq(id)).exec(conn).await?;
         Ok(after)
     }
@@ -238,7 +238,7 @@ impl Tx {
         self.home_user(user).await?;
         let before = self.factor(user, id).await?;
         let others = self.factors_of(user).await?.iter().filter(|f| f.confirmed && f.id != id).count();
-        let conn = self.record_factor(user, "factor.remove", json!(before), Value::Null);
+        let conn = self.record_access(user, "factor.remove", json!(before), Value::Null);
         second_factor::Entity::delete_by_id(id).exec(conn).await?;
         if others == 0 {
             recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user.0)).exec(conn).await?;
@@ -251,7 +251,7 @@ impl Tx {
     pub async fn reset_factors(&mut self, user: UserId) -> Result<(), CatalogError> {
         self.home_user(user).await?;
         let before = json!(self.factors_of(user).await?);
-        let conn = self.record_factor(user, "factor.reset", before, Value::Null);
+        let conn = self.record_access(user, "factor.reset", before, Value::Null);
         second_factor::Entity::delete_many().filter(second_factor::Column::UserId.eq(user.0)).exec(conn).await?;
         recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user.0)).exec(conn).await?;
         self.end_access(user, None).await?;
@@ -299,22 +299,5 @@ impl Tx {
     async fn factor(&self, user: UserId, id: Uuid) -> Result<SecondFactor, CatalogError> {
         let query = second_factor::Entity::find_by_id(id).filter(second_factor::Column::UserId.eq(user.0));
         query.one(self.look()).await?.ok_or(CatalogError::NotFound("factor"))?.try_into()
-    }
-
-    fn record_factor(
-        &mut self,
-        user: UserId,
-        action: &'static str,
-        before: Value,
-        after: Value,
-    ) -> &sea_orm::DatabaseTransaction {
-        let change = Change {
-            subject: Subject::User,
-            id: user.to_string(),
-            action: Action::Updated,
-            payload: Value::Null,
-            audit: Audit::Entry { action, before, after },
-        };
-        self.record(change).0
     }
 }
