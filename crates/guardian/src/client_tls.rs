@@ -113,22 +113,15 @@ impl ClientAuthorities {
         if self.revoked.is_none() {
             return;
         }
-        let (authorities, token) = (Arc::clone(self), shutdown.token());
-        tokio::spawn(async move {
-            let mut every = tokio::time::interval(RELOAD);
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    _ = every.tick() => {
-                        let looking = Arc::clone(&authorities);
-                        match tokio::task::spawn_blocking(move || looking.reload()).await {
-                            Ok(Ok(false)) => {}
-                            Ok(Ok(true)) => tracing::info!("another list of revoked client certificates holds from now on"),
-                            Ok(Err(error)) => {
-                                tracing::error!(%error, "the list of revoked client certificates stays the last one");
-                            }
-                            Err(error) => tracing::error!(%error, "looking for revoked client certificates failed"),
-                        }
+        let (authorities, shutdown) = (Arc::clone(self), shutdown.clone());
+        // Reading a list and checking its signatures blocks.
+        tokio::task::spawn_blocking(move || {
+            while !shutdown.wait_timeout(RELOAD) {
+                match authorities.reload() {
+                    Ok(false) => {}
+                    Ok(true) => tracing::info!("another list of revoked client certificates holds from now on"),
+                    Err(error) => {
+                        tracing::error!(%error, "the list of revoked client certificates stays the last one");
                     }
                 }
             }

@@ -76,6 +76,12 @@ impl Shutdown {
         self.0.token.clone()
     }
 
+    /// The rounds of a periodic asynchronous task, the first at once: `while rounds.next().await { … }`. Must be called
+    /// on a runtime.
+    pub fn rounds(&self, every: Duration) -> Rounds {
+        Rounds { token: self.token(), every: tokio::time::interval(every) }
+    }
+
     /// Blocks the thread until triggered.
     pub fn wait(&self) {
         let mut state = self.0.state.lock();
@@ -98,9 +104,36 @@ impl Shutdown {
     }
 }
 
+/// Tells a periodic task when its next round is due; see [`Shutdown::rounds`].
+#[derive(Debug)]
+pub struct Rounds {
+    token: CancellationToken,
+    every: tokio::time::Interval,
+}
+
+impl Rounds {
+    /// Waits for the next round; false when the program ends. What the task does in a round is never interrupted.
+    pub async fn next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.token.cancelled() => false,
+            _ = self.every.tick() => true,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn rounds_come_at_once_and_until_the_end() {
+        let shutdown = Shutdown::new();
+        let mut rounds = shutdown.rounds(Duration::from_millis(1));
+        assert!(rounds.next().await && rounds.next().await);
+        shutdown.trigger();
+        assert!(!rounds.next().await);
+    }
 
     #[test]
     fn wakes_blocked_and_async_waiters() {

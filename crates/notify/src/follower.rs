@@ -21,14 +21,9 @@ const KEEP_EVERY: i64 = 500;
 
 /// Follows every tenant until the program ends.
 pub(crate) async fn run(notifier: Notifier) {
-    let token = notifier.inner.shutdown.token();
     let mut following = HashMap::new();
-    let mut round = tokio::time::interval(ROUND);
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            _ = round.tick() => {}
-        }
+    let mut rounds = notifier.inner.shutdown.rounds(ROUND);
+    while rounds.next().await {
         match notifier.inner.catalog.system().tenants().await {
             Ok(tenants) => {
                 for tenant in tenants {

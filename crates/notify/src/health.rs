@@ -25,14 +25,9 @@ struct Known {
 
 /// Watches until the program ends.
 pub(crate) async fn run(notifier: Notifier, health: Health) {
-    let token = notifier.inner.shutdown.token();
-    let mut looks = tokio::time::interval(LOOK);
+    let mut looks = notifier.inner.shutdown.rounds(LOOK);
     let mut known = BTreeMap::new();
-    loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            _ = looks.tick() => {}
-        }
+    while looks.next().await {
         let found = look(&notifier, &health, &mut known);
         if found.is_empty() {
             continue;

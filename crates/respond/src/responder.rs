@@ -59,14 +59,9 @@ impl Responder {
     /// Starts following every tenant. The task ends with the program.
     pub fn start(self) -> tokio::task::JoinHandle<()> {
         tokio::spawn(async move {
-            let token = self.shutdown.token();
             let mut following = HashMap::new();
-            let mut round = tokio::time::interval(ROUND);
-            loop {
-                tokio::select! {
-                    () = token.cancelled() => break,
-                    _ = round.tick() => {}
-                }
+            let mut rounds = self.shutdown.rounds(ROUND);
+            while rounds.next().await {
                 if let Err(error) = self.round(&mut following).await {
                     self.failures.inc(1);
                     tracing::warn!(%error, "deadlines could not be checked");

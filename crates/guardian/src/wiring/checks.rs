@@ -42,14 +42,9 @@ pub(super) fn start(health: &Health, watched: Watched) {
     let (telemetry, catalog, collection, disk) =
         (check("telemetry"), check("catalog"), check("collection"), check("disk"));
     tokio::spawn(async move {
-        let token = watched.shutdown.token();
-        let mut every = tokio::time::interval(EVERY);
+        let mut rounds = watched.shutdown.rounds(EVERY);
         let mut losses = Losses::default();
-        loop {
-            tokio::select! {
-                () = token.cancelled() => return,
-                _ = every.tick() => {}
-            }
+        while rounds.next().await {
             store(&telemetry, &watched);
             set(&collection, losses.look(watched.kpis.borrow().lost_total));
             set(&disk, space(&watched.data));

@@ -40,15 +40,10 @@ pub(super) fn start(sources: &Sources) -> watch::Receiver<Kpis> {
     let (publish, kpis) = watch::channel(Kpis::default());
     let sources = sources.clone();
     tokio::spawn(async move {
-        let token = sources.shutdown.token();
-        let mut every = tokio::time::interval(EVERY);
+        let mut rounds = sources.shutdown.rounds(EVERY);
         let mut last = Last { time: sources.clock.monotonic(), flows: 0, bytes: 0 };
         let mut round = 0_u64;
-        loop {
-            tokio::select! {
-                () = token.cancelled() => break,
-                _ = every.tick() => {}
-            }
+        while rounds.next().await {
             let exporters = sources.collector.snapshot();
             publish.send_replace(take(&sources, &exporters, &mut last));
             round += 1;

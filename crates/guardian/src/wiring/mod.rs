@@ -392,22 +392,16 @@ fn raise_limits() {
 
 fn sweep_sessions(identity: Identity, shutdown: Shutdown) {
     tokio::spawn(async move {
-        let token = shutdown.token();
-        let mut every = tokio::time::interval(SWEEP);
-        loop {
-            tokio::select! {
-                () = token.cancelled() => break,
-                _ = every.tick() => {
-                    if let Err(error) = identity.sweep().await {
-                        tracing::warn!(%error, "ended sessions could not be removed");
-                    }
-                    if let Err(error) = identity.refresh_keys().await {
-                        tracing::error!(%error, "the catalog's keys could not be read");
-                    }
-                    if let Err(error) = identity.checkpoint_due().await {
-                        tracing::error!(%error, "the audit trail could not be signed");
-                    }
-                }
+        let mut rounds = shutdown.rounds(SWEEP);
+        while rounds.next().await {
+            if let Err(error) = identity.sweep().await {
+                tracing::warn!(%error, "ended sessions could not be removed");
+            }
+            if let Err(error) = identity.refresh_keys().await {
+                tracing::error!(%error, "the catalog's keys could not be read");
+            }
+            if let Err(error) = identity.checkpoint_due().await {
+                tracing::error!(%error, "the audit trail could not be signed");
             }
         }
     });
@@ -419,14 +413,10 @@ fn anchor_checkpoints(anchors: Anchors, shutdown: Shutdown) {
         return;
     }
     tokio::spawn(async move {
-        let token = shutdown.token();
-        let mut every = tokio::time::interval(ANCHOR);
-        loop {
-            tokio::select! {
-                () = token.cancelled() => break,
-                _ = every.tick() => if let Err(error) = anchors.carry().await {
-                    tracing::error!(%error, "checkpoints of the audit trail could not be anchored; they are tried again");
-                },
+        let mut rounds = shutdown.rounds(ANCHOR);
+        while rounds.next().await {
+            if let Err(error) = anchors.carry().await {
+                tracing::error!(%error, "checkpoints of the audit trail could not be anchored; they are tried again");
             }
         }
     });
@@ -436,16 +426,12 @@ fn anchor_checkpoints(anchors: Anchors, shutdown: Shutdown) {
 fn follow_directory(identity: Identity, shutdown: Shutdown) {
     let Some(refresh) = identity.directory_refresh() else { return };
     tokio::spawn(async move {
-        let token = shutdown.token();
-        let mut every = tokio::time::interval(refresh);
-        loop {
-            tokio::select! {
-                () = token.cancelled() => break,
-                _ = every.tick() => match identity.follow_directory().await {
-                    Ok(0) => {}
-                    Ok(disabled) => tracing::info!(disabled, "accounts without a group in the directory were disabled"),
-                    Err(error) => tracing::warn!(%error, "the directory could not be asked about its people"),
-                },
+        let mut rounds = shutdown.rounds(refresh);
+        while rounds.next().await {
+            match identity.follow_directory().await {
+                Ok(0) => {}
+                Ok(disabled) => tracing::info!(disabled, "accounts without a group in the directory were disabled"),
+                Err(error) => tracing::warn!(%error, "the directory could not be asked about its people"),
             }
         }
     });
