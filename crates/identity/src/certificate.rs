@@ -22,7 +22,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 use crate::sign_in::{active_session, may_sign_in, own_session};
-use crate::{Identity, IdentityError, Origin, POLICY_KEY, Principal, SignedIn};
+use crate::{Identity, IdentityError, Origin, POLICY_KEY, Principal, SignedIn, secret};
 
 /// The user principal name of Active Directory among the further names of a certificate.
 const UPN: &str = "1.3.6.1.4.1.311.20.2.3";
@@ -77,6 +77,10 @@ impl ShownCertificate {
     /// Reads a certificate in DER. None if it is none.
     pub fn read(der: &[u8]) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
+        Some(Self::of(&parsed, der))
+    }
+
+    fn of(parsed: &X509Certificate<'_>, der: &[u8]) -> Self {
         let (mut emails, mut principal_names) = (Vec::new(), Vec::new());
         if let Ok(Some(further)) = parsed.subject_alternative_name() {
             for name in further.value.general_names.iter().take(NAMES_MAX) {
@@ -91,8 +95,8 @@ impl ShownCertificate {
         }
         let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         let digest = sha2::Sha256::digest(der);
-        Some(Self {
-            fingerprint: digest.iter().map(|b| format!("{b:02x}")).collect(),
+        Self {
+            fingerprint: secret::hex(&digest),
             subject: parsed.subject().to_string(),
             issuer: parsed.issuer().to_string(),
             serial: parsed.raw_serial_as_string(),
@@ -100,7 +104,7 @@ impl ShownCertificate {
             emails,
             principal_names,
             common_names: common.take(NAMES_MAX).map(str::to_owned).collect(),
-        })
+        }
     }
 
     fn names(&self, kind: ClientName) -> &[String] {
@@ -146,12 +150,12 @@ fn pasted(pem: &str, now: Micros) -> Result<ShownCertificate, IdentityError> {
     }
     let der = CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| invalid("this is no certificate in PEM form (-----BEGIN CERTIFICATE-----)"))?;
-    let read = ShownCertificate::read(&der).ok_or_else(|| invalid("this certificate cannot be read"))?;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(&der).map_err(|_| invalid("this certificate cannot be read"))?;
+    let read = ShownCertificate::of(&parsed, &der);
     if read.not_after <= now {
         return Err(IdentityError::Invalid(format!("this certificate ended on {}", read.not_after)));
     }
-    let (_, parsed) =
-        x509_parser::parse_x509_certificate(&der).map_err(|_| invalid("this certificate cannot be read"))?;
     if parsed.is_ca() {
         return Err(invalid("this is the certificate of an authority, not of a person"));
     }

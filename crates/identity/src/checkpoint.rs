@@ -11,6 +11,7 @@ use guardian_model::{Micros, Scope, TenantId};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 
+use crate::secret::hex;
 use crate::signing::{self, Fresh};
 use crate::{Identity, IdentityError, files};
 
@@ -162,10 +163,6 @@ impl Identity {
         }
         Ok(keys)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 //! made at the first sign-in if the operator wants that, and follows the system's groups. Whoever loses the last group
 //! that gives a role is disabled, and comes back with the group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guardian_catalog::{
     Actor, CatalogError, Credentials, ExternalIdentity, Membership, NewUser, User, UserChange, user_name,
@@ -191,8 +191,8 @@ impl Identity {
         let mut wanted = BTreeMap::new();
         let system = self.inner.catalog.system();
         // Directories do not tell upper from lower case; two groups that differ in it alone would help nobody.
-        let in_group = |group: &str| groups.iter().take(GROUPS_MAX).any(|g| g.to_lowercase() == group.to_lowercase());
-        for line in admission.roles.iter().filter(|line| in_group(&line.group)) {
+        let groups: BTreeSet<String> = groups.iter().take(GROUPS_MAX).map(|group| group.to_lowercase()).collect();
+        for line in admission.roles.iter().filter(|line| groups.contains(&line.group.to_lowercase())) {
             let tenant = system.tenant_by_slug(&line.tenant).await?.filter(|t| !t.disabled);
             let Some(tenant) = tenant else {
                 tracing::warn!(provider = admission.provider, tenant = line.tenant, "a group's tenant does not exist");

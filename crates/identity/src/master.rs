@@ -54,7 +54,7 @@ impl Master {
         let bytes = STANDARD_NO_PAD.decode(text).map(Zeroizing::new).map_err(|_| broken())?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| broken())?;
         let hash = Sha256::new().chain_update(b"guardian master key\0").chain_update(key).finalize();
-        let id = hash[..8].iter().map(|b| format!("{b:02x}")).collect();
+        let id = secret::hex(&hash[..8]);
         Ok(Self { id, source, ours: false, key: Zeroizing::new(key) })
     }
 

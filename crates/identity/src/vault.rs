@@ -379,7 +379,7 @@ impl Identity {
 }
 
 fn fresh(purpose: KeyPurpose, master: &Master, now: Micros) -> Result<Wrapped, IdentityError> {
-    let id = secret::random::<4>()?.iter().map(|b| format!("{b:02x}")).collect();
+    let id = secret::hex(secret::random::<4>()?.as_slice());
     let mut key = Wrapped { id, purpose, created: now, retired: None, wraps: BTreeMap::new() };
     let text = master.wrap(&key.about(), secret::random::<32>()?.as_slice())?;
     key.wraps.insert(master.id.clone(), text);

@@ -1,6 +1,6 @@
 //! Client certificates of people: signing in with one, one's own, and those of an account.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use guardian_catalog::ClientCertificate;
@@ -16,7 +16,7 @@ use super::session::{Visitor, WhoView, signed_in};
 use super::users::find;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::Json;
+use crate::extract::{Json, Path};
 use crate::state::ApiState;
 
 /// The routes of this resource.
