@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures::StreamExt as _;
 use futures::future::join_all;
+use guardian_testkit::random::Random;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -350,20 +351,4 @@ fn millis(begun: Instant) -> f64 {
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
     sorted.get(at).copied().unwrap_or(f64::NAN)
-}
-
-/// xorshift64*: the same clicks every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
-    }
 }

@@ -1,3 +1,4 @@
 //! Development only: what tests of several crates share. Never a dependency of shipped code.
 
 pub mod mmdb;
+pub mod random;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use serde_json::json;
+use guardian_testkit::random::Random;
+use serde_json::{Value, json};
 
 use super::spine::cpu_seconds;
 
@@ -99,6 +100,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         &json!({"flows": sent * FLOWS_PER_DATAGRAM as u64, "seconds": seconds, "cpu_seconds": cpu}).to_string(),
     );
     Ok(())
+}
+
+/// What a load generator says that it sent.
+pub(super) struct Sent {
+    pub(super) flows: u64,
+    pub(super) seconds: f64,
+    pub(super) cpu_seconds: f64,
+}
+
+/// Reads what [`run`] printed.
+pub(super) fn sent(output: &[u8]) -> Result<Sent> {
+    let said: Value = serde_json::from_slice(output).context("the load generator said no JSON")?;
+    let number = |name: &str| said[name].as_f64().with_context(|| format!("the load generator said no {name}"));
+    let flows = said["flows"].as_u64().context("the load generator said no flows")?;
+    Ok(Sent { flows, seconds: number("seconds")?, cpu_seconds: number("cpu_seconds")? })
 }
 
 /// The time that goes into headers.
@@ -203,18 +219,6 @@ fn flow(random: &mut Random, out: &mut Vec<u8>) {
         out.extend_from_slice(&value.to_be_bytes());
     }
     out.extend_from_slice(&[protocol, flags, 0, u8::from(answer)]);
-}
-
-/// xorshift64*: the same load every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
 }
 
 #[cfg(test)]

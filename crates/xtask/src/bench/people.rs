@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::generator::sent;
 use super::spine::{Bench, cpu_seconds, guardian};
 use crate::child::Service;
 use crate::{cargo, say};
@@ -52,8 +53,8 @@ pub(crate) fn run() -> Result<Vec<Value>> {
     }
     say::note(&format!("storing {STORED} flows"));
     let begun = Instant::now();
-    let sent = sent(&bench.generator(STORE_RATE, STORED.div_ceil(STORE_RATE) + 1)?.output()?.stdout)?;
-    let (stored, _) = bench.stored(sent.flows, begun)?;
+    let first = sent(&bench.generator(STORE_RATE, STORED.div_ceil(STORE_RATE) + 1)?.output()?.stdout)?;
+    let (stored, _) = bench.stored(first.flows, begun)?;
     ensure!(stored >= STORED, "only {stored} flows were stored");
     let mut results = clients(&bench, &["--dashboard", &DASHBOARDS.to_string()], |_| Ok(()))?;
 
@@ -71,9 +72,9 @@ pub(crate) fn run() -> Result<Vec<Value>> {
     let mut output = Vec::new();
     let mut stdout = generator.child().stdout.take().context("the load generator has no output")?;
     std::io::Read::read_to_end(&mut stdout, &mut output)?;
-    let more = self::sent(&output)?;
+    let more = sent(&output)?;
     let server_cores = (cpu_seconds(bench.server.id())? - cpu_before) / begun.elapsed().as_secs_f64();
-    let all = sent.flows + more.flows;
+    let all = first.flows + more.flows;
     let (after, _) = bench.stored(all, begun)?;
     let (rate, lost) = (more.flows as f64 / more.seconds, all.saturating_sub(after));
     let name = "people/flows_meanwhile";
@@ -102,18 +103,6 @@ impl Load {
         let generator = Service::start("the load generator", command.stdout(Stdio::piped()))?;
         Ok(Self { generator, cpu_before, begun })
     }
-}
-
-/// What the load generator sent.
-struct Sent {
-    flows: u64,
-    seconds: f64,
-}
-
-fn sent(output: &[u8]) -> Result<Sent> {
-    let sent: Value = serde_json::from_slice(output).context("the load generator said no JSON")?;
-    let flows = sent["flows"].as_u64().context("no flows sent")?;
-    Ok(Sent { flows, seconds: sent["seconds"].as_f64().context("no time")? })
 }
 
 /// Runs the clients and returns what they found; `each` sees every line that is no result.

@@ -213,14 +213,12 @@ impl Bench {
         let begun = Instant::now();
         let output = self.generator(rate, LOAD_SECONDS)?.output()?;
         ensure!(output.status.success(), "the load generator failed: {}", String::from_utf8_lossy(&output.stderr));
-        let sent: Value = serde_json::from_slice(&output.stdout).context("the load generator said no JSON")?;
-        let flows = sent["flows"].as_u64().context("no flows sent")?;
+        let Sent { flows, seconds, cpu_seconds: generator_cpu } = sent(&output.stdout)?;
         let (stored, complete) = self.stored(flows, begun)?;
-        let seconds = sent["seconds"].as_f64().unwrap_or(1.0);
         let achieved = flows as f64 / seconds;
         let lost = flows.saturating_sub(stored);
         let server_cores = (cpu_seconds(self.server.id())? - cpu_before) / complete.as_secs_f64();
-        let generator_cores = sent["cpu_seconds"].as_f64().unwrap_or_default() / seconds;
+        let generator_cores = generator_cpu / seconds;
         let lossless = lost == 0 && achieved > rate as f64 * 0.97;
         if lost > 0 {
             self.explain_loss()?;
