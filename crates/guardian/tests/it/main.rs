@@ -11,6 +11,7 @@ mod backup;
 mod bad_input;
 mod capture;
 mod crash;
+mod encryption;
 mod enrich;
 mod exporters;
 mod first_minutes;
