@@ -278,9 +278,11 @@ fn recover(
     for mut segment in wal::list(wal_dir)? {
         let mut reader = Reader::open(&segment.path)?;
         let follows = reader.follows();
-        reader.unlock(keys)?;
+        // Without its key a segment is refused, unless nothing is in it.
+        let mut unlocked = Some(reader.unlock(keys));
         let mut records = 0_u64;
         while let Some((header, at)) = reader.next()? {
+            unlocked.take().transpose()?;
             records += 1;
             // A record may be there twice, when a failed sync made the writer repeat it.
             if header.id > recovered.last_id {
