@@ -142,6 +142,8 @@ impl From<LakeError> for ApiError {
             LakeError::ReadOnly(_) | LakeError::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", error.to_string()).retry_after(5)
             }
+            // Waiting does not help: somebody has to bring the key.
+            LakeError::Key { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", error.to_string()),
             other => Self::internal(other),
         }
     }

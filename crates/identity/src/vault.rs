@@ -233,15 +233,18 @@ impl Identity {
         })
     }
 
-    /// Makes a new data key and seals every secret of the catalog with it, while others go on working.
+    /// Makes new data keys, for secrets and for the lake, and seals every secret of the catalog with the new one, while
+    /// others go on working. Lake keys stay for as long as the installation: files and backups need them.
     pub async fn rotate_data_key(&self, actor: Actor) -> Result<Rotated, IdentityError> {
         self.prepare_keys().await?;
         self.change_keyring(|ring, masters, now| {
             let master = masters.first().ok_or_else(no_key)?;
-            for key in ring.keys.iter_mut().filter(|key| key.purpose == KeyPurpose::Secrets) {
-                key.retired = key.retired.or(Some(now));
+            for purpose in [KeyPurpose::Secrets, KeyPurpose::Lake] {
+                for key in ring.keys.iter_mut().filter(|key| key.purpose == purpose) {
+                    key.retired = key.retired.or(Some(now));
+                }
+                ring.keys.push(fresh(purpose, master, now)?);
             }
-            ring.keys.push(fresh(KeyPurpose::Secrets, master, now)?);
             Ok(())
         })
         .await?;

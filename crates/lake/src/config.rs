@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct LakeConfig {
     /// Directory of the lake. It is created when it is missing; one server at a time may use it.
     pub dir: PathBuf,
+    /// Encrypt the files that are written from now on, with the keys of `guardian keys`. Files of before are encrypted
+    /// as they are merged; both are read side by side, whatever is set here. Queries then never write to the disk: those
+    /// that need more than `query_memory` fail.
+    pub encryption: bool,
     /// Longest time that accepted telemetry waits to be durable on disk.
     pub commit_interval: Duration,
     /// Size of one file of the write-ahead log; the space is reserved when the file is created.
@@ -57,6 +61,7 @@ impl Default for LakeConfig {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("lake"),
+            encryption: false,
             commit_interval: Duration::millis(20),
             wal_segment: ByteSize::mib(64),
             wal_queue: ByteSize::mib(64),

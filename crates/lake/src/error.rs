@@ -27,6 +27,20 @@ pub enum LakeError {
     /// The lake was shut down, or its writer stopped, before this was done.
     #[error("the lake is closed")]
     Closed,
+    /// A file is encrypted, and its key is not there or another one.
+    #[error(
+        "{file} is encrypted with the lake key {key}, {why}: start with the catalog and the master key of the \
+         installation that wrote it (`guardian keys status` lists the keys); if they are lost, move the file out of the \
+         lake's directory and start again, without its rows"
+    )]
+    Key {
+        /// The file, below the lake's directory.
+        file: String,
+        /// Id of the key.
+        key: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Stored or passed data does not follow its class.
     #[error("bad data: {0}")]
     Data(String),

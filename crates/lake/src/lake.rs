@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::sql::Engine;
 use crate::store::{Cleared, Store};
 use crate::wal::Commit;
-use crate::{LakeConfig, LakeError, Replay};
+use crate::{LakeConfig, LakeError, LakeKeys, Replay};
 
 /// The telemetry store. Clones share it.
 #[derive(Clone)]
@@ -112,8 +112,14 @@ pub struct LakeStats {
 
 impl Lake {
     /// Opens a lake for writing, creating it where there is none, and reads back what was not yet in Parquet files.
-    pub fn open(config: LakeConfig, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, LakeError> {
-        let store = Store::open(config, clock, metrics, true)?;
+    /// `keys` open the files that are encrypted, and encrypt new ones where the configuration says so.
+    pub fn open(
+        config: LakeConfig,
+        keys: &LakeKeys,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Result<Self, LakeError> {
+        let store = Store::open(config, keys, clock, metrics, true)?;
         let background = store.start_background()?;
         Ok(Self {
             inner: Arc::new(Inner { store, engine: Mutex::default(), background: Mutex::new(Some(background)) }),
@@ -123,8 +129,13 @@ impl Lake {
     /// Opens a lake as it is now, for queries; nothing in its directory is changed. Works beside a server, whose later
     /// rows are not seen; should it merge or remove a file meanwhile, a query of that file fails and opening again
     /// helps.
-    pub fn open_read_only(config: LakeConfig, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, LakeError> {
-        let store = Store::open(config, clock, metrics, false)?;
+    pub fn open_read_only(
+        config: LakeConfig,
+        keys: &LakeKeys,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Result<Self, LakeError> {
+        let store = Store::open(config, keys, clock, metrics, false)?;
         Ok(Self { inner: Arc::new(Inner { store, engine: Mutex::default(), background: Mutex::new(None) }) })
     }
 
@@ -151,7 +162,7 @@ impl Lake {
         };
         let begin = segments.partition_point(|s| s.first_id <= first).saturating_sub(1);
         let paths = segments[begin..].iter().map(|s| s.path.clone()).collect();
-        Ok(Replay::new(first, until, paths, store.tombstones.read().clone()))
+        Ok(Replay::new(first, until, paths, store.tombstones.read().clone(), store.keys.clone()))
     }
 
     /// Keeps the log from batch `id` on, so that [`Self::replay_from`] finds it after a restart. Before the first call

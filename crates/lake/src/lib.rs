@@ -7,6 +7,7 @@ mod codec;
 mod config;
 mod counters;
 mod error;
+mod keys;
 mod lake;
 mod replay;
 mod snapshot;
@@ -16,6 +17,7 @@ mod wal;
 
 pub use config::LakeConfig;
 pub use error::LakeError;
+pub use keys::LakeKeys;
 pub use lake::{Appended, Durable, Lake, LakeStats};
 pub use replay::Replay;
 pub use snapshot::snapshot;

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use guardian_model::Batch;
 
 use crate::LakeError;
+use crate::keys::LakeKeys;
 use crate::store::{Tombstone, decode_batch, keep_mask};
 use crate::wal::{Reader, RecordKind};
 
@@ -20,12 +21,19 @@ pub struct Replay {
     segments: std::vec::IntoIter<PathBuf>,
     reader: Option<Reader>,
     tombstones: Vec<Tombstone>,
+    keys: LakeKeys,
     last: u64,
 }
 
 impl Replay {
-    pub(crate) fn new(from: u64, until: u64, segments: Vec<PathBuf>, tombstones: Vec<Tombstone>) -> Self {
-        Self { from, until, segments: segments.into_iter(), reader: None, tombstones, last: 0 }
+    pub(crate) fn new(
+        from: u64,
+        until: u64,
+        segments: Vec<PathBuf>,
+        tombstones: Vec<Tombstone>,
+        keys: LakeKeys,
+    ) -> Self {
+        Self { from, until, segments: segments.into_iter(), reader: None, tombstones, keys, last: 0 }
     }
 
     fn step(&mut self) -> Result<Option<(u64, Batch)>, LakeError> {
@@ -33,7 +41,10 @@ impl Replay {
             let Some(reader) = &mut self.reader else {
                 let Some(path) = self.segments.next() else { return Ok(None) };
                 match Reader::open(&path) {
-                    Ok(reader) => self.reader = Some(reader),
+                    Ok(mut reader) => {
+                        reader.unlock(&self.keys)?;
+                        self.reader = Some(reader);
+                    }
                     // Removed meanwhile: everything in it was no longer held.
                     Err(LakeError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error),

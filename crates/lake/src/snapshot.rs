@@ -25,8 +25,17 @@ pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
     let log = target.join("wal");
     fs::create_dir_all(&log).map_err(LakeError::io(format!("creating {}", log.display())))?;
     for segment in wal::list(&dir.join("wal"))? {
-        if let Some(name) = copy_segment(&segment.path, &log)? {
-            files.push(Path::new("wal").join(name));
+        match copy_segment(&segment.path, &log)? {
+            Copied::Whole(name) => files.push(Path::new("wal").join(name)),
+            Copied::Empty => {}
+            Copied::Gone => {
+                // The oldest go first: those before it went too, and with a gap behind them they would look as if
+                // something was taken out.
+                for file in files.drain(..) {
+                    let path = target.join(file);
+                    fs::remove_file(&path).map_err(LakeError::io(format!("removing {}", path.display())))?;
+                }
+            }
         }
     }
     for _ in 0..TRIES {
@@ -56,25 +65,35 @@ pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
     Err(LakeError::Data("the lake's files change faster than they can be linked; try again".to_owned()))
 }
 
-/// Copies a segment as far as it reads; none if it is empty or was removed, when all in it is in files.
-fn copy_segment(path: &Path, log: &Path) -> Result<Option<std::ffi::OsString>, LakeError> {
+/// What became of copying a segment.
+enum Copied {
+    /// It is there under this name.
+    Whole(std::ffi::OsString),
+    /// Nothing is in it.
+    Empty,
+    /// It was removed meanwhile: all in it is in files.
+    Gone,
+}
+
+/// Copies a segment as far as it reads.
+fn copy_segment(path: &Path, log: &Path) -> Result<Copied, LakeError> {
     let what = || format!("copying {}", path.display());
     let end = loop {
         match good_end(path) {
-            Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Copied::Gone),
             // The writer cuts a segment to its length when it is full, once: what was cut off held nothing.
             Err(LakeError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {}
             end => break end?,
         }
     };
-    let (Some(end), Some(name)) = (end, path.file_name()) else { return Ok(None) };
+    let (Some(end), Some(name)) = (end, path.file_name()) else { return Ok(Copied::Empty) };
     let from = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Gone),
         file => file.map_err(LakeError::io(what()))?,
     };
     let mut to = File::create(log.join(name)).map_err(LakeError::io(what()))?;
     io::copy(&mut from.take(end), &mut to).map_err(LakeError::io(what()))?;
-    Ok(Some(name.to_owned()))
+    Ok(Copied::Whole(name.to_owned()))
 }
 
 /// Where the last record of a segment ends; none without records.

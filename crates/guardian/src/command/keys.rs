@@ -1,4 +1,4 @@
-//! `guardian keys`: the keys that the catalog's secrets are sealed with.
+//! `guardian keys`: the keys that the catalog's secrets and the lake's files are sealed with.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::Global;
 use crate::output::{self, Format, Table};
 use crate::wiring::offline;
 
-/// Show and replace the keys that secrets in the catalog are sealed with.
+/// Show and replace the keys that secrets in the catalog and telemetry on the disk are sealed with.
 ///
 /// The catalog is changed directly; a server may run meanwhile.
 #[derive(Args, Debug)]
@@ -23,7 +23,8 @@ pub(crate) struct Keys {
 enum Action {
     /// Tell which keys there are and what is sealed with them; no key is shown
     Status,
-    /// Make a new data key and seal every secret with it; with `--master`, wrap the data keys by a new master key
+    /// Make new data keys, seal every secret and write new telemetry with them; with `--master`, wrap the data keys by a
+    /// new master key
     Rotate {
         /// Replace the master key: by a new one if it is the file of the data directory, else by the one that is
         /// configured now, while the one before is `identity.keys.previous_master_key_file`

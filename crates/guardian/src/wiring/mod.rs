@@ -22,7 +22,7 @@ use guardian_kit::egress;
 use guardian_kit::health::Health;
 use guardian_kit::metrics::Metrics;
 use guardian_kit::shutdown::Shutdown;
-use guardian_lake::Lake;
+use guardian_lake::{Lake, LakeKeys};
 use guardian_notify::{Notifier, NotifierDeps};
 use guardian_pipeline::replay::Replayer;
 use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir, TenantRules};
@@ -38,6 +38,8 @@ use crate::tls::{self, ServerTls};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often ended sessions are removed.
 const SWEEP: Duration = Duration::from_secs(600);
+/// How often it is looked whether there are new keys.
+const KEYS: Duration = Duration::from_secs(60);
 /// How often it is looked whether there are checkpoints to anchor.
 const ANCHOR: Duration = Duration::from_secs(5);
 
@@ -169,6 +171,7 @@ struct Ground {
     state: StateDir,
     lake: Lake,
     catalog: Catalog,
+    identity: Identity,
     rules: Arc<ArcSwap<TenantRules>>,
     rule_count: usize,
     enrich: Arc<dyn Enrichers>,
@@ -179,12 +182,20 @@ impl Ground {
     async fn open(config: &Config, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Result<Self> {
         let metrics = Metrics::new();
         let state = StateDir::open(config.data.join("state")).context("cannot make the state directory")?;
-        // What takes longest begins first, beside the rest.
-        let opening = {
-            let (config, clock, metrics) = (config.lake.clone(), Arc::clone(&clock), metrics.clone());
-            tokio::task::spawn_blocking(move || Lake::open(config, clock, &metrics))
-        };
         let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
+        if let Some(problem) = config.identity.problem() {
+            return Err(anyhow!(problem));
+        }
+        let identity = Identity::new(catalog.clone(), Arc::clone(&clock), config.identity.clone(), &config.data);
+        identity.prepare_keys().await?;
+        let keys = LakeKeys::new(&identity.lake_keys().await?)?;
+        // What takes longest goes on beside the rest.
+        let opening = {
+            let (config, keys, clock, metrics) =
+                (config.lake.clone(), keys.clone(), Arc::clone(&clock), metrics.clone());
+            tokio::task::spawn_blocking(move || Lake::open(config, &keys, clock, &metrics))
+        };
+        follow_keys(identity.clone(), keys, shutdown.clone());
         rules::sync_shipped(&catalog).await.context("cannot store the shipped rules")?;
         let rules = rules::load(&catalog).await.context("cannot load the rules")?;
         let alerting = |set: &Arc<RuleSet>| set.rules().iter().filter(|r| r.alerts).count();
@@ -199,6 +210,7 @@ impl Ground {
             state,
             lake,
             catalog,
+            identity,
             rules: Arc::new(ArcSwap::from_pointee(rules)),
             rule_count,
             enrich: Arc::new(store::Enrichment(intel)),
@@ -232,11 +244,7 @@ impl Ground {
         server_tls: &ServerTls,
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
         let clock = Arc::clone(&self.clock);
-        if let Some(problem) = config.identity.problem() {
-            return Err(anyhow!(problem));
-        }
-        let identity = Identity::new(self.catalog.clone(), Arc::clone(&clock), config.identity.clone(), &config.data);
-        identity.prepare_keys().await?;
+        let identity = self.identity.clone();
         identity.accept_operator(OperatorKey::create(&config.data.join("run").join("operator.key"))?);
         let setup = identity.prepare_setup().await?.map(|s| (s.token.to_string(), s.path));
         sweep_sessions(identity.clone(), self.shutdown.clone());
@@ -397,14 +405,28 @@ fn sweep_sessions(identity: Identity, shutdown: Shutdown) {
             if let Err(error) = identity.sweep().await {
                 tracing::warn!(%error, "ended sessions could not be removed");
             }
-            if let Err(error) = identity.refresh_keys().await {
-                tracing::error!(%error, "the catalog's keys could not be read");
-            }
             if let Err(error) = identity.checkpoint_due().await {
                 tracing::error!(%error, "the audit trail could not be signed");
             }
         }
     });
+}
+
+/// Learns of keys that `guardian keys rotate` made, which is another process.
+fn follow_keys(identity: Identity, lake: LakeKeys, shutdown: Shutdown) {
+    tokio::spawn(async move {
+        let mut rounds = shutdown.rounds(KEYS);
+        while rounds.next().await {
+            if let Err(error) = learn_keys(&identity, &lake).await {
+                tracing::error!(%error, "the catalog's keys could not be read");
+            }
+        }
+    });
+}
+
+async fn learn_keys(identity: &Identity, lake: &LakeKeys) -> Result<()> {
+    identity.refresh_keys().await?;
+    Ok(lake.replace(&identity.lake_keys().await?)?)
 }
 
 /// Carries checkpoints of the audit trail to where they are kept outside this machine.

@@ -7,7 +7,7 @@ use guardian_catalog::{AuditFilter, Catalog, Checkpoint, User, Verification};
 use guardian_identity::{Identity, IdentityError, KeyStatus, NewAccount, Origin, Principal, Rotated};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::metrics::Metrics;
-use guardian_lake::Lake;
+use guardian_lake::{Lake, LakeKeys};
 use guardian_model::{Scope, TenantId};
 use serde_json::{Value, json};
 
@@ -26,7 +26,13 @@ pub(crate) fn query(config: &Config, sql: &str, limit: usize, timeout_seconds: u
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let catalog = Catalog::connect(&config.catalog, &config.data, Arc::clone(&clock)).await?;
         let scope = catalog.system().everything().await?;
-        let lake = Lake::open_read_only(config.lake.clone(), clock, &Metrics::new())?;
+        let identity = Identity::new(catalog, Arc::clone(&clock), config.identity.clone(), &config.data);
+        // What is not encrypted needs no keys.
+        let keys = identity.lake_keys().await.map_err(|error| {
+            tracing::warn!(%error, "encrypted telemetry stays closed");
+        });
+        let keys = LakeKeys::new(&keys.unwrap_or_default())?;
+        let lake = Lake::open_read_only(config.lake.clone(), &keys, clock, &Metrics::new())?;
         let answer = guardian_api::answer(&lake, &scope, sql, limit, timeout_seconds).await;
         Ok(serde_json::to_value(answer.map_err(|e| anyhow!("{}", e.detail()))?)?)
     })

@@ -12,6 +12,7 @@ mod bad_input;
 mod capture;
 mod certificates;
 mod crash;
+mod encryption;
 mod enrich;
 mod exporters;
 mod first_minutes;

@@ -25,10 +25,15 @@ async fn secrets_outlive_every_rotation() {
     let masks = server.pseudonyms(HOME).await.unwrap();
     let known_as = masks.name("10.0.0.1").into_owned();
 
+    let lake = server.lake_keys().await.unwrap();
+
     // Another process rotates while this one goes on with the keys it knows.
     let operator = house.restart();
     let done = operator.rotate_data_key(actor()).await.unwrap();
     assert_eq!(done.secrets, 1);
+    server.refresh_keys().await.unwrap();
+    let rotated = server.lake_keys().await.unwrap();
+    assert_eq!((rotated.len(), &rotated[1]), (2, &lake[0]), "telemetry of before stays readable");
     let factor = || async { server.catalog().system().factors(ann.id).await.unwrap().remove(0).secret };
     assert_ne!(factor().await, sealed);
     assert_eq!(server.unseal(&about, &factor().await).await.unwrap().as_slice(), seed, "a key it had not heard of");

@@ -129,6 +129,9 @@ pub(crate) fn explain(error: DataFusionError) -> LakeError {
             message.lines().next().unwrap_or_default()
         )),
         DataFusionError::Execution(message) if message == TOOK_TOO_LONG => LakeError::Limit(message.clone()),
+        DataFusionError::External(inner) if let Some(LakeError::Key { file, key, why }) = inner.downcast_ref() => {
+            LakeError::Key { file: file.clone(), key: key.clone(), why }
+        }
         root => LakeError::Query(root.to_string()),
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod guard;
 mod mask;
 mod rollup;
+mod sealed;
 mod session;
 mod snapshot;
 mod stream;

@@ -27,7 +27,7 @@ use datafusion::physical_plan::union::UnionExec;
 use guardian_model::{FLOW, Micros};
 
 use super::snapshot::{Bounds, ClassRows, TENANT};
-use super::table::{ClassTable, Described, keep, pruning, scan_parquet, tenant_value};
+use super::table::{ClassTable, Described, check_keys, keep, pruning, scan_parquet, tenant_value};
 use crate::store::rollup::{KEYS, ROWS, SUMS, schema};
 
 const RECEIVED: &str = "received";
@@ -240,9 +240,11 @@ impl TableProvider for RollupTable {
         self.flows.count(&live, &hot);
         let (mut rolled, mut raw) = (Vec::new(), Vec::new());
         for file in live {
+            check_keys(&file, &self.flows.keys)?;
             match (&file.meta.rollup, file.rollup_path()) {
                 (Some(rollup), Some(path)) => rolled.push(Described {
                     path,
+                    sealed: rollup.key.is_some().then(|| rollup.path.clone()),
                     bytes: rollup.bytes,
                     rows: rollup.rows,
                     partition: vec![tenant_value(file.meta.tenant)],
@@ -255,7 +257,7 @@ impl TableProvider for RollupTable {
         if !rolled.is_empty() {
             let tenant = self.schema.fields().iter().filter(|f| f.name() == TENANT).cloned().collect::<Vec<_>>();
             let table = TableSchema::builder(schema()).with_table_partition_cols(tenant).build();
-            inputs.push(scan_parquet(state, table, rolled, projection, None)?);
+            inputs.push(scan_parquet(state, table, rolled, (projection, None), &self.flows.keys)?);
         }
         let needed = self.raw_projection(projection)?;
         if !raw.is_empty() {

@@ -256,7 +256,8 @@ impl Inner {
         if let Some(engine) = engine.as_ref() {
             return Ok(Arc::clone(engine));
         }
-        let fresh = Arc::new(Engine::new(&self.store.config, self.store.writing.is_some())?);
+        let fresh =
+            Arc::new(Engine::new(&self.store.config, self.store.writing.is_some() && !self.store.config.encryption)?);
         *engine = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
@@ -373,6 +374,7 @@ impl Job {
                 rows,
                 mask: self.mask.clone(),
                 counts: Arc::clone(counts),
+                keys: self.store.keys.clone(),
             })
         };
         for class in ALL_CLASSES {
@@ -388,7 +390,7 @@ impl Job {
         let (store, scope) = (Arc::clone(&self.store), self.scope.clone());
         let check = move || {
             let files = Snapshot::take(&store, &scope).files();
-            store.quarantine_damaged(&files)
+            store.quarantine_damaged(&files, true)
         };
         matches!(tokio::task::spawn_blocking(check).await, Ok(Ok(count)) if count > 0)
     }

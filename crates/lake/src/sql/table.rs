@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, internal_err};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -29,9 +29,12 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use guardian_model::{Class, Pseudonyms, TenantId};
+use hashbrown::HashMap;
 
 use super::mask;
+use super::sealed::{KeepingFooters, SealedFiles};
 use super::snapshot::{Bounds, ClassRows, TENANT};
+use crate::keys::LakeKeys;
 use crate::store::row_numbers;
 use crate::store::state::{HotBatch, LiveFile};
 
@@ -70,6 +73,7 @@ pub(crate) struct ClassTable {
     pub(crate) rows: ClassRows,
     pub(crate) mask: Option<Arc<Pseudonyms>>,
     pub(crate) counts: Arc<ScanCounts>,
+    pub(crate) keys: LakeKeys,
 }
 
 #[async_trait]
@@ -133,10 +137,12 @@ impl ClassTable {
         projection: &[usize],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        files.iter().try_for_each(|file| check_keys(file, &self.keys))?;
         let described = files.iter().map(|file| {
             let tenant = tenant_value(file.meta.tenant);
             Described {
                 path: file.path(),
+                sealed: file.meta.key.is_some().then(|| file.meta.path.clone()),
                 bytes: file.meta.bytes,
                 rows: file.meta.rows,
                 partition: vec![tenant],
@@ -146,7 +152,7 @@ impl ClassTable {
         });
         let table =
             TableSchema::builder(self.class.schema()).with_table_partition_cols(vec![Arc::new(tenant_field())]).build();
-        scan_parquet(state, table, described.collect(), projection, limit)
+        scan_parquet(state, table, described.collect(), (projection, limit), &self.keys)
     }
 
     pub(crate) fn scan_hot(
@@ -214,10 +220,17 @@ pub(crate) fn hot_column(batch: &HotBatch, at: usize) -> ArrayRef {
 /// A Parquet file to scan.
 pub(crate) struct Described {
     pub(crate) path: std::path::PathBuf,
+    /// The path below the lake's directory, where the file is encrypted.
+    pub(crate) sealed: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
     pub(crate) partition: Vec<ScalarValue>,
     pub(crate) keep: Option<Arc<LiveFile>>,
+}
+
+/// Fails where a key is missing that a file needs, and says so better than reading it would.
+pub(crate) fn check_keys(file: &LiveFile, keys: &LakeKeys) -> Result<()> {
+    file.meta.check_keys(keys).map_err(|e| DataFusionError::External(Box::new(e)))
 }
 
 /// Scans Parquet files, spread over the threads of the query.
@@ -225,32 +238,40 @@ pub(crate) fn scan_parquet(
     state: &dyn Session,
     table: TableSchema,
     files: Vec<Described>,
-    projection: &[usize],
-    limit: Option<usize>,
+    (projection, limit): (&[usize], Option<usize>),
+    keys: &LakeKeys,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let url = ObjectStoreUrl::local_filesystem();
     let runtime = state.runtime_env();
-    let reader = CachedParquetFileReaderFactory::new(
-        runtime.object_store(&url)?,
-        runtime.cache_manager.get_file_metadata_cache(),
-    );
+    let cache = runtime.cache_manager.get_file_metadata_cache();
+    let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, Arc::clone(&cache));
     let full = Arc::clone(table.table_schema());
     let source = ParquetSource::new(table)
         .with_table_parquet_options(state.table_options().parquet.clone())
         .with_pushdown_filters(true)
         .with_bloom_filter_on_read(true)
-        .with_enable_page_index(true)
-        .with_parquet_file_reader_factory(Arc::new(reader));
+        .with_enable_page_index(true);
     let mut statistics = Statistics::new_unknown(&full);
     statistics.num_rows = Precision::Exact(files.iter().map(|f| f.rows as usize).sum());
     let ways = state.config().target_partitions().clamp(1, files.len().max(1));
     let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); ways];
     let mut sizes = vec![0; ways];
-    for file in files {
+    let mut sealed = HashMap::new();
+    for mut file in files {
         let least = (0..ways).min_by_key(|&i| sizes[i]).unwrap_or(0);
         sizes[least] += file.bytes;
-        groups[least].push(partitioned(file, &full)?);
+        let path = file.sealed.take();
+        let file = partitioned(file, &full)?;
+        sealed.extend(path.map(|path| (file.object_meta.location.clone(), path)));
+        groups[least].push(file);
     }
+    let source = if sealed.is_empty() {
+        source.with_parquet_file_reader_factory(Arc::new(reader))
+    } else {
+        let files = Arc::new(SealedFiles { keys: keys.clone(), paths: sealed });
+        let reader = KeepingFooters { files: Arc::clone(&files), inner: reader, cache };
+        source.with_encryption_factory(files).with_parquet_file_reader_factory(Arc::new(reader))
+    };
     let config = FileScanConfigBuilder::new(url, Arc::new(source))
         .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
         .with_statistics(statistics)

@@ -52,6 +52,7 @@ impl Store {
         record.extend_from_slice(name.unwrap_or_default().as_bytes());
         let header = Header {
             kind: RecordKind::ClearReplay,
+            sealed: false,
             id: 0,
             tenant,
             class_uid: 0,
@@ -104,7 +105,7 @@ impl Store {
             });
             let new = match rewritten {
                 Ok(new) => new,
-                Err(LakeError::Data(why)) if self.quarantine_damaged(std::slice::from_ref(&file))? > 0 => {
+                Err(LakeError::Data(why)) if self.quarantine_damaged(std::slice::from_ref(&file), true)? > 0 => {
                     tracing::warn!(why, "a damaged file was set aside instead of being cleared");
                     continue;
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::flush::Output;
 use super::manifest::Change;
 use super::parquet_file::{Shape, verify};
-use super::reader::FileRows;
+use super::reader::{FileRows, proves_itself};
 use super::state::LiveFile;
 use super::{Store, Writing};
 use crate::LakeError;
@@ -91,10 +91,13 @@ impl Store {
             Err(error @ LakeError::Data(_)) => {
                 tracing::warn!(%error, "merging failed: looking for the damaged file");
                 pace.compact_after = now + Duration::from_secs(5);
-                return self.quarantine_damaged(&group).map(|_| ());
+                return self.quarantine_damaged(&group, true).map(|_| ());
             }
             Err(error) => {
                 pace.compact_after = now + Duration::from_secs(5);
+                if matches!(error, LakeError::Key { .. }) {
+                    self.lock_unreadable(&group);
+                }
                 return Err(error);
             }
         }
@@ -110,7 +113,9 @@ impl Store {
             let mut files = files.clone();
             files.sort_by(|a, b| (&a.meta.day, a.meta.ids).cmp(&(&b.meta.day, b.meta.ids)));
             for day in files.chunk_by(|a, b| a.meta.day == b.meta.day) {
-                let rows: Vec<u64> = day.iter().map(|f| f.meta.rows).collect();
+                // What cannot be read stays as it is, as a full file would.
+                let rows = day.iter().map(|f| if f.is_readable(&self.keys) { f.meta.rows } else { u64::MAX });
+                let rows: Vec<u64> = rows.collect();
                 let closed = day[0].meta.day < today;
                 if let Some(range) = pick(&rows, self.config.compact_rows as u64, closed) {
                     return Some(day[range].to_vec());
@@ -152,14 +157,14 @@ impl Store {
         let mut shape = Shape::new(class);
         let mut before = 0;
         for file in group {
-            let (_, schema) = FileRows::open(&file.path(), class)?;
+            let (_, schema) = FileRows::open(file, class, &self.keys)?;
             shape.add_file(&schema, before);
             before += file.meta.rows as usize;
         }
         let ids = group.iter().fold(first.meta.ids, |(low, high), f| (low.min(f.meta.ids.0), high.max(f.meta.ids.1)));
-        let mut output = Output::new(&self.dir, class, first.meta.tenant, &first.meta.day, ids, shape)?;
+        let mut output = Output::new(self.place(), class, first.meta.tenant, &first.meta.day, ids, shape)?;
         for file in group {
-            let (rows, _) = FileRows::open(&file.path(), class)?;
+            let (rows, _) = FileRows::open(file, class, &self.keys)?;
             for batch in rows {
                 if let Some(batch) = change(file, batch?)? {
                     output.write(&batch)?;
@@ -174,13 +179,27 @@ impl Store {
         output.finish(replaces).map(Some)
     }
 
-    /// Checks files against their checksums and sets the damaged ones aside; returns how many those were.
-    pub(crate) fn quarantine_damaged(&self, files: &[Arc<LiveFile>]) -> Result<usize, LakeError> {
+    /// Leaves out of merging what its key does not open.
+    fn lock_unreadable(&self, group: &[Arc<LiveFile>]) {
+        for file in group {
+            let opened = class_of(file.meta.class_uid).map(|class| FileRows::open(file, class, &self.keys));
+            if let Some(Err(LakeError::Key { .. })) = opened {
+                file.lock();
+            }
+        }
+    }
+
+    /// Checks files against their checksums and sets the damaged ones aside; returns how many those were. With `seals`
+    /// encrypted files are read through, too: whoever changes one can write a checksum that fits, but no seal.
+    pub(crate) fn quarantine_damaged(&self, files: &[Arc<LiveFile>], seals: bool) -> Result<usize, LakeError> {
         let mut count = 0;
         for file in files {
             let mut checked = verify(&file.path(), file.meta.bytes, file.meta.crc);
             if let (Ok(()), Some(rollup), Some(path)) = (&checked, &file.meta.rollup, file.rollup_path()) {
                 checked = verify(&path, rollup.bytes, rollup.crc).map_err(|why| format!("roll-up: {why}"));
+            }
+            if seals && checked.is_ok() {
+                checked = self.check_seals(file);
             }
             if let Err(why) = checked {
                 self.quarantine(file, &why)?;
@@ -188,6 +207,19 @@ impl Store {
             }
         }
         Ok(count)
+    }
+}
+
+impl Store {
+    fn check_seals(&self, file: &LiveFile) -> Result<(), String> {
+        let rollup = file.meta.rollup.as_ref().filter(|r| r.key.is_some()).map(|r| &r.path);
+        for path in file.meta.key.as_ref().map(|_| &file.meta.path).into_iter().chain(rollup) {
+            // Without its key nothing is known of a file, and nothing is wrong with it.
+            if matches!(proves_itself(file, path, &self.keys), Ok(false)) {
+                return Err(format!("{path} was changed: its seal does not hold"));
+            }
+        }
+        Ok(())
     }
 }
 

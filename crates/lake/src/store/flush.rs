@@ -9,11 +9,12 @@ use arrow::record_batch::RecordBatch;
 use guardian_model::{Class, TenantId};
 
 use super::manifest::{Change, FileMeta, Flushed, RollupMeta};
-use super::parquet_file::{FileWriter, Shape, properties};
+use super::parquet_file::{FileWriter, Shape, properties, seal};
 use super::rollup::Rollup;
 use super::state::{HotBatch, Key, LiveFile, replay_names};
 use super::{Store, Writing};
 use crate::LakeError;
+use crate::keys::LakeKeys;
 use crate::wal::class_of;
 
 /// Fewer rows than this wait [`SMALL_AFTER`] times longer before they become a file of their own.
@@ -25,6 +26,10 @@ pub(crate) const REPLAYS_MAX: usize = 16;
 pub(crate) const MANY_REPLAYS: &str = "*";
 
 impl Store {
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { root: &self.dir, keys: self.sealing() }
+    }
+
     /// Writes what is due, or everything.
     pub(super) fn flush_due(&self, writing: &Writing, all: bool) -> Result<(), LakeError> {
         let now = self.clock.monotonic();
@@ -116,7 +121,7 @@ impl Store {
             rows += batch.rows.num_rows();
         }
         let (Some(first), true) = (batches.first(), rows > 0) else { return Ok(None) };
-        let mut output = Output::new(&self.dir, class, tenant, &first.received.day(), ids_of(batches), shape)?;
+        let mut output = Output::new(self.place(), class, tenant, &first.received.day(), ids_of(batches), shape)?;
         for batch in batches {
             output.write(&filled(batch)?)?;
         }
@@ -145,9 +150,16 @@ pub(crate) fn row_numbers(batch: &HotBatch) -> ArrayRef {
     }
 }
 
+/// Where Parquet files go, and what encrypts them, if they are to be.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    root: &'a Path,
+    keys: Option<&'a LakeKeys>,
+}
+
 /// A Parquet file in the making, with its roll-up and its description.
 pub(super) struct Output<'a> {
-    root: &'a Path,
+    place: Place<'a>,
     class: &'static Class,
     shape: Shape,
     schema: arrow::datatypes::SchemaRef,
@@ -159,13 +171,14 @@ pub(super) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(super) fn new(
-        root: &'a Path,
+        place: Place<'a>,
         class: &'static Class,
         tenant: TenantId,
         day: &str,
         ids: (u64, u64),
         shape: Shape,
     ) -> Result<Self, LakeError> {
+        let root = place.root;
         let partition = format!("tenant={tenant}/class={}/day={day}", class.name);
         let name = |version: u32| match version {
             0 => format!("{:016}-{:016}.parquet", ids.0, ids.1),
@@ -179,7 +192,8 @@ impl<'a> Output<'a> {
         let path = format!("tables/{partition}/{name}");
         let target = root.join(&path);
         let schema = shape.schema();
-        let writer = FileWriter::create(&target, &schema, properties(class))?;
+        let (key, sealing) = seal(place.keys, &path)?;
+        let writer = FileWriter::create(&target, &schema, properties(class, sealing))?;
         let rollup = Rollup::of(class);
         let meta = FileMeta {
             path,
@@ -193,14 +207,16 @@ impl<'a> Output<'a> {
             times: Vec::new(),
             replays: Vec::new(),
             replaces: Vec::new(),
+            key,
             rollup: rollup.as_ref().map(|_| RollupMeta {
                 path: format!("rollups/{partition}/{name}"),
                 rows: 0,
                 bytes: 0,
                 crc: 0,
+                key: None,
             }),
         };
-        Ok(Self { root, class, shape, schema, meta, target, writer: Some(writer), rollup })
+        Ok(Self { place, class, shape, schema, meta, target, writer: Some(writer), rollup })
     }
 
     /// Writes rows of the whole class, with `batch` and `row` filled.
@@ -229,12 +245,11 @@ impl<'a> Output<'a> {
         let mut meta = self.meta.clone();
         meta.replaces = replaces;
         meta.rollup = match (self.rollup.take(), meta.rollup.take()) {
-            (Some(rollup), Some(named)) => rollup.write(&self.root.join(&named.path))?.map(|w| RollupMeta {
-                rows: w.rows,
-                bytes: w.bytes,
-                crc: w.crc,
-                ..named
-            }),
+            (Some(rollup), Some(named)) => {
+                let (key, sealing) = seal(self.place.keys, &named.path)?;
+                let written = rollup.write(&self.place.root.join(&named.path), sealing)?;
+                written.map(|w| RollupMeta { rows: w.rows, bytes: w.bytes, crc: w.crc, key, ..named })
+            }
             _ => None,
         };
         let description = serde_json::to_string(&meta).map_err(LakeError::data)?;

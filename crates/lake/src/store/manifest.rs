@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::LakeError;
+use crate::keys::LakeKeys;
 
 /// Changes after which the file is rewritten as one line.
 const CHECKPOINT_EVERY: usize = 1_000;
@@ -43,6 +44,9 @@ pub(crate) struct FileMeta {
     /// Files whose rows this one took over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) replaces: Vec<String>,
+    /// Id of the lake key, where the file is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
     /// The minute roll-up of the same rows, where the class has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rollup: Option<RollupMeta>,
@@ -55,9 +59,19 @@ pub(crate) struct RollupMeta {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) crc: u32,
+    /// Id of the lake key, where the file is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
 }
 
 impl FileMeta {
+    /// Fails where a lake key is missing that the file or its roll-up needs.
+    pub(crate) fn check_keys(&self, keys: &LakeKeys) -> Result<(), LakeError> {
+        let rollup = self.rollup.as_ref().and_then(|r| Some((&r.path, r.key.as_ref()?)));
+        let needed = self.key.as_ref().map(|key| (&self.path, key)).into_iter().chain(rollup);
+        needed.into_iter().try_for_each(|(path, key)| keys.check(path, key))
+    }
+
     /// Smallest and largest value of a time column.
     pub(crate) fn time(&self, column: &str) -> Option<(i64, i64)> {
         self.times.iter().find(|(name, ..)| name == column).map(|&(_, low, high)| (low, high))

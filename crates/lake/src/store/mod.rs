@@ -32,7 +32,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::counters::Counters;
 use crate::wal::{Commit, HEADER_BYTES, Header, RecordKind, Wal};
-use crate::{LakeConfig, LakeError, codec};
+use crate::{LakeConfig, LakeError, LakeKeys, codec};
 use manifest::{Change, Manifest};
 use state::{HotBatch, LiveFile, State};
 
@@ -54,6 +54,7 @@ pub(crate) struct Tombstone {
 pub(crate) struct Store {
     pub(crate) dir: PathBuf,
     pub(crate) config: LakeConfig,
+    pub(crate) keys: LakeKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) state: RwLock<State>,
@@ -102,6 +103,11 @@ impl Store {
         self.writing.as_ref().ok_or(LakeError::OpenedReadOnly)
     }
 
+    /// The keys to write new files with, if they are to be encrypted.
+    fn sealing(&self) -> Option<&LakeKeys> {
+        self.config.encryption.then_some(&self.keys)
+    }
+
     /// Accepts a batch: it is visible to queries at once and durable when the log says so.
     pub(crate) fn append(&self, batch: &Batch, mark: Option<u64>) -> Result<(u64, Arc<Commit>), LakeError> {
         let writing = self.writing()?;
@@ -123,6 +129,7 @@ impl Store {
         self.wait_for_memory(writing)?;
         let header = Header {
             kind: RecordKind::Batch,
+            sealed: false,
             id: 0,
             tenant: batch.tenant,
             class_uid: batch.class.ocsf_class_uid,

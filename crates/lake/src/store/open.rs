@@ -16,8 +16,8 @@ use super::manifest::{self, FileMeta, Manifest, Summary};
 use super::state::{HotBatch, LiveFile, State};
 use super::{NO_HOLD, Pace, RESERVE, Store, Tombstone, Writing, parquet_file, reader};
 use crate::counters::Counters;
-use crate::wal::{self, Header, Reader, RecordKind, Segment, Wal, WalOptions};
-use crate::{LakeConfig, LakeError, codec};
+use crate::wal::{self, Follows, Header, Reader, RecordKind, Segment, Wal, WalOptions};
+use crate::{LakeConfig, LakeError, LakeKeys, codec};
 
 /// Files that a corrupt manifest or damaged Parquet file leaves behind go here.
 const QUARANTINE: &str = "quarantine";
@@ -25,15 +25,19 @@ const QUARANTINE: &str = "quarantine";
 impl Store {
     pub(crate) fn open(
         config: LakeConfig,
+        keys: &LakeKeys,
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
         write: bool,
     ) -> Result<Arc<Self>, LakeError> {
+        if write && config.encryption && keys.is_empty() {
+            return Err(LakeError::Data("lake.encryption is on, and there is no key to encrypt with".to_owned()));
+        }
         let dir = config.dir.clone();
         let counters = Arc::new(Counters::new(metrics));
         let wal_dir = dir.join("wal");
         let lock = if write { Some(prepare(&dir, &wal_dir)?) } else { None };
-        let mut summary = load_manifest(&dir, &counters)?;
+        let mut summary = load_manifest(&dir, keys, &counters, write)?;
         check_files(&dir, &mut summary, &counters, write)?;
         if write {
             remove_orphans(&dir, &summary, &counters)?;
@@ -44,7 +48,7 @@ impl Store {
             state.files.entry(key).or_default().push(LiveFile::new(meta.clone(), &dir));
         }
         let mut marks: HashMap<u32, u64> = summary.marks.clone();
-        let recovered = recover(&wal_dir, &summary, &clock, &counters, write)?;
+        let recovered = recover(&wal_dir, &summary, keys, &clock, &counters, write)?;
         let now = clock.monotonic();
         for batch in recovered.batches {
             state.push(batch, now);
@@ -56,13 +60,15 @@ impl Store {
         let writing = match lock {
             Some(lock) => {
                 let next = next_id(&summary, &recovered.segments, recovered.last_id);
-                Some(start_writing(&config, &dir, summary, recovered.segments, next, lock, &counters)?)
+                let log = (recovered.segments, next);
+                Some(start_writing(&config, keys, summary, log, lock, &counters)?)
             }
             None => None,
         };
         let store = Arc::new(Self {
             dir,
             config,
+            keys: keys.clone(),
             clock,
             counters,
             state: RwLock::new(state),
@@ -84,7 +90,11 @@ fn prepare(dir: &Path, wal_dir: &Path) -> Result<File, LakeError> {
     let what = || format!("locking {}", path.display());
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(LakeError::io(what()))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => {
+            // What queries had put down when the process was killed.
+            fs::remove_dir_all(dir.join("tmp")).ok();
+            Ok(lock)
+        }
         Err(fs::TryLockError::WouldBlock) => Err(LakeError::Locked(dir.to_owned())),
         Err(fs::TryLockError::Error(error)) => Err(LakeError::io(what())(error)),
     }
@@ -92,13 +102,13 @@ fn prepare(dir: &Path, wal_dir: &Path) -> Result<File, LakeError> {
 
 fn start_writing(
     config: &LakeConfig,
-    dir: &Path,
+    keys: &LakeKeys,
     mut summary: Summary,
-    segments: Vec<Segment>,
-    next: u64,
+    (segments, next): (Vec<Segment>, u64),
     lock: File,
     counters: &Arc<Counters>,
 ) -> Result<Writing, LakeError> {
+    let dir = &config.dir;
     summary.reserved = next + RESERVE;
     let hold = summary.hold.unwrap_or(NO_HOLD);
     let manifest = Manifest::start(dir, summary)?;
@@ -107,6 +117,7 @@ fn start_writing(
         segment_bytes: config.wal_segment.get().max(1 << 16),
         commit_interval: config.commit_interval.get(),
         queue_bytes: config.wal_queue.as_usize(),
+        keys: config.encryption.then(|| keys.clone()),
     };
     Ok(Writing {
         wal: Wal::start(options, segments, next, Arc::clone(counters))?,
@@ -133,7 +144,7 @@ fn next_id(summary: &Summary, segments: &[Segment], last_id: u64) -> u64 {
 }
 
 /// Reads the manifest; where it is missing or damaged, the files themselves tell.
-fn load_manifest(dir: &Path, counters: &Counters) -> Result<Summary, LakeError> {
+fn load_manifest(dir: &Path, keys: &LakeKeys, counters: &Counters, write: bool) -> Result<Summary, LakeError> {
     let loaded = manifest::load(dir)?;
     counters.manifest_damage.inc(loaded.damaged_lines);
     if loaded.found && loaded.damaged_lines == 0 {
@@ -141,9 +152,15 @@ fn load_manifest(dir: &Path, counters: &Counters) -> Result<Summary, LakeError> 
     }
     let mut found: Vec<FileMeta> = Vec::new();
     for path in parquet_files(&dir.join("tables")) {
-        match reader::describe(&path) {
-            Some(meta) if dir.join(&meta.path) == path => found.push(meta),
-            _ => tracing::warn!(path = %path.display(), "a file that does not describe itself is left alone"),
+        let Some(name) = path.strip_prefix(dir).ok().and_then(Path::to_str) else { continue };
+        if let Some(meta) = reader::describe(dir, name, keys)? {
+            found.push(meta);
+        } else {
+            tracing::warn!(path = name, "a file that does not describe itself is set aside");
+            counters.quarantined.inc(1);
+            if write {
+                move_aside(dir, name)?;
+            }
         }
     }
     if loaded.found || !found.is_empty() {
@@ -247,6 +264,7 @@ struct Recovered {
 fn recover(
     wal_dir: &Path,
     summary: &Summary,
+    keys: &LakeKeys,
     clock: &Arc<dyn Clock>,
     counters: &Counters,
     write: bool,
@@ -256,10 +274,15 @@ fn recover(
         return Ok(recovered);
     }
     let started = clock.monotonic();
+    let mut before = None;
     for mut segment in wal::list(wal_dir)? {
         let mut reader = Reader::open(&segment.path)?;
+        let follows = reader.follows();
+        // Without its key a segment is refused, unless nothing is in it.
+        let mut unlocked = Some(reader.unlock(keys));
         let mut records = 0_u64;
         while let Some((header, at)) = reader.next()? {
+            unlocked.take().transpose()?;
             records += 1;
             // A record may be there twice, when a failed sync made the writer repeat it.
             if header.id > recovered.last_id {
@@ -268,6 +291,8 @@ fn recover(
             }
         }
         counters.wal_damage.inc(reader.damage.holes + reader.damage.bodies);
+        counters.wal_damage.inc(u64::from(is_missing(follows, before, &segment.path)));
+        before = if records > 0 { Some((segment.first_id, reader.good_end)) } else { before };
         counters.wal_torn.inc(u64::from(reader.damage.tail_bytes > 0));
         if !write {
             continue;
@@ -288,6 +313,19 @@ fn recover(
     let took = clock.monotonic().saturating_sub(started);
     tracing::info!(rows, took_ms = took.as_millis() as u64, "read the write-ahead log");
     Ok(recovered)
+}
+
+/// Whether something is missing between a segment and the one `before` it, by what it says itself. Before the oldest
+/// others were that are no longer needed.
+fn is_missing(follows: Follows, before: Follows, path: &Path) -> bool {
+    let missing = match (follows, before) {
+        (Some((first, end)), Some((there, good_end))) => first != there || good_end < end,
+        _ => false,
+    };
+    if missing {
+        tracing::error!(path = %path.display(), "a part of the log before this one was cut off or taken out");
+    }
+    missing
 }
 
 /// Cuts everything behind the last good record off, and makes what stands durable before it is served.

@@ -15,7 +15,7 @@ use arrow::record_batch::RecordBatch;
 use guardian_model::{Class, FLOW, FlowField, Micros};
 use hashbrown::HashMap;
 
-use super::parquet_file::{FileWriter, Written, base_properties};
+use super::parquet_file::{FileWriter, Sealing, Written, base_properties};
 use crate::LakeError;
 
 /// Columns of flows that roll-ups are grouped by, beside the minute in `received`.
@@ -202,11 +202,11 @@ impl Rollup {
     }
 
     /// Writes the file. `None` where there were too many groups to be worth one.
-    pub(crate) fn write(self, target: &Path) -> Result<Option<Written>, LakeError> {
+    pub(crate) fn write(self, target: &Path, sealing: Sealing) -> Result<Option<Written>, LakeError> {
         if self.given_up {
             return Ok(None);
         }
-        let properties = base_properties().set_dictionary_enabled(true).build();
+        let properties = base_properties(sealing).set_dictionary_enabled(true).build();
         let mut writer = FileWriter::create(target, &schema(), properties)?;
         writer.write(&self.into_batch()?)?;
         writer.finish(target, None).map(Some)

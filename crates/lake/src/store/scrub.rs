@@ -31,6 +31,6 @@ impl Store {
         // Files that were merged away meanwhile were read for that.
         let next = std::iter::from_fn(|| left.pop()).find_map(|file| file.upgrade());
         let Some(file) = next else { return Ok(()) };
-        self.quarantine_damaged(std::slice::from_ref(&file)).map(|_| ())
+        self.quarantine_damaged(std::slice::from_ref(&file), false).map(|_| ())
     }
 }

@@ -13,6 +13,7 @@ use guardian_model::{Class, Kind, Micros, TenantId};
 use hashbrown::HashMap;
 
 use super::manifest::FileMeta;
+use crate::keys::LakeKeys;
 
 /// A tenant's rows of one class.
 pub(crate) type Key = (TenantId, u32);
@@ -119,11 +120,17 @@ pub(crate) struct LiveFile {
     pub(crate) meta: FileMeta,
     root: PathBuf,
     doomed: AtomicBool,
+    /// Its key was found not to open it: merging leaves it out.
+    locked: AtomicBool,
 }
 
 impl LiveFile {
     pub(crate) fn new(meta: FileMeta, root: &Path) -> Arc<Self> {
-        Arc::new(Self { meta, root: root.to_owned(), doomed: AtomicBool::new(false) })
+        Arc::new(Self { meta, root: root.to_owned(), doomed: AtomicBool::new(false), locked: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -136,6 +143,16 @@ impl LiveFile {
 
     pub(crate) fn key(&self) -> Key {
         (self.meta.tenant, self.meta.class_uid)
+    }
+
+    /// Notes that its key does not open it.
+    pub(crate) fn lock(&self) {
+        self.locked.store(true, Ordering::Release);
+    }
+
+    /// Whether it can be read with these keys, as far as is known.
+    pub(crate) fn is_readable(&self, keys: &LakeKeys) -> bool {
+        !self.locked.load(Ordering::Acquire) && self.meta.check_keys(keys).is_ok()
     }
 
     /// The file is no longer live: it goes as soon as the last reader is done.

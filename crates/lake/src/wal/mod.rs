@@ -5,9 +5,11 @@
 //! what it accepted while the disk is full: it keeps it, refuses more, and goes on when there is room.
 
 mod record;
+mod seal;
 mod segment;
 mod writer;
 
 pub(crate) use record::{HEADER_BYTES, Header, RecordKind, class_of};
+pub(crate) use seal::Follows;
 pub(crate) use segment::{Reader, Segment, list};
 pub(crate) use writer::{Commit, Wal, WalOptions};

@@ -28,6 +28,8 @@ pub(crate) enum RecordKind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) kind: RecordKind,
+    /// The body is encrypted; length and checksum are those of what stands there.
+    pub(crate) sealed: bool,
     pub(crate) id: u64,
     pub(crate) tenant: TenantId,
     /// OCSF class uid, the stable number of a class; 0 where the record concerns all classes.
@@ -57,6 +59,7 @@ impl Header {
             RecordKind::Batch => 1,
             RecordKind::ClearReplay => 2,
         };
+        out[9] = u8::from(self.sealed);
         out[12..16].copy_from_slice(&self.class_uid.to_le_bytes());
         out[16..20].copy_from_slice(&self.body_len.to_le_bytes());
         out[20..24].copy_from_slice(&self.body_crc.to_le_bytes());
@@ -80,6 +83,11 @@ impl Header {
             kind: match bytes[8] {
                 1 => RecordKind::Batch,
                 2 => RecordKind::ClearReplay,
+                _ => return None,
+            },
+            sealed: match bytes[9] {
+                0 => false,
+                1 => true,
                 _ => return None,
             },
             class_uid: u32_at(bytes, 12),
@@ -120,10 +128,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_survive_and_damage_is_seen(id: u64, tenant: u128, received: i64, mark: Option<u64>, at in 0..HEADER_BYTES, bit in 0..8) {
+        fn headers_survive_and_damage_is_seen(id: u64, tenant: u128, received: i64, mark: Option<u64>, rows: u32, at in 0..HEADER_BYTES, bit in 0..8) {
             let header = Header {
-                kind: RecordKind::Batch, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
-                received: Micros(received), mark: mark.filter(|m| *m != NO_MARK), rows: 7, body_len: 99, body_crc: 5,
+                kind: RecordKind::Batch, sealed: rows % 2 == 1, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
+                received: Micros(received), mark: mark.filter(|m| *m != NO_MARK), rows, body_len: 99, body_crc: 5,
             };
             let mut bytes = header.encode();
             let read = Header::decode(&bytes).expect("a good header");

@@ -1,6 +1,6 @@
 //! Files of the write-ahead log: naming, creation, and reading with damage skipped and counted.
 //!
-//! A segment is a 16-byte head and then records. Its name is the id from which its records count, so the order of
+//! A segment is a head (16 bytes, or 256 where it is encrypted) and then records. Its name is the id from which its records count, so the order of
 //! names is the order of records.
 
 use std::fs::{self, File};
@@ -8,9 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{ALIGN, HEADER_BYTES, Header, MAGIC};
+use super::seal::{Follows, SEALED_HEAD_BYTES, SEALED_MAGIC, SealedHead, SegmentCipher};
 use crate::LakeError;
+use crate::keys::LakeKeys;
 
-/// What every segment starts with: a word and a version.
+/// What every segment that is not encrypted starts with: a word and a version.
 const HEAD: [u8; 16] = *b"GUARDIANWAL\0\x01\0\0\0";
 const SEARCH_BYTES: usize = 1 << 20;
 
@@ -24,14 +26,38 @@ pub(crate) struct Segment {
     pub(crate) bytes: u64,
 }
 
+/// A segment to write to.
+pub(crate) struct Fresh {
+    pub(crate) segment: Segment,
+    pub(crate) file: File,
+    /// Where the first record goes.
+    pub(crate) start: u64,
+    /// What seals the records, where they are to be encrypted.
+    pub(crate) cipher: Option<SegmentCipher>,
+}
+
 /// Creates a segment and reserves its space, so that a full disk shows when it is created and appending needs no
-/// file-size updates.
-pub(crate) fn create(dir: &Path, first_id: u64, bytes: u64) -> Result<(Segment, File), LakeError> {
-    let path = dir.join(format!("{first_id:020}.wal"));
+/// file-size updates. With keys it is an encrypted one.
+pub(crate) fn create(
+    dir: &Path,
+    first_id: u64,
+    bytes: u64,
+    follows: Follows,
+    keys: Option<&LakeKeys>,
+) -> Result<Fresh, LakeError> {
+    let name = format!("{first_id:020}.wal");
+    let path = dir.join(&name);
+    let (head, cipher) = match keys {
+        Some(keys) => {
+            let (head, cipher) = SealedHead::fresh(&name, follows, keys)?;
+            (head.to_vec(), Some(cipher))
+        }
+        None => (HEAD.to_vec(), None),
+    };
     let what = || format!("creating {}", path.display());
     let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(LakeError::io(what()))?;
     let ready = reserve(&file, bytes)
-        .and_then(|()| file.write_all_at(&HEAD, 0))
+        .and_then(|()| file.write_all_at(&head, 0))
         .and_then(|()| file.sync_all())
         .and_then(|()| File::open(dir)?.sync_all());
     if let Err(error) = ready {
@@ -39,7 +65,7 @@ pub(crate) fn create(dir: &Path, first_id: u64, bytes: u64) -> Result<(Segment, 
         fs::remove_file(&path).ok();
         return Err(LakeError::io(what())(error));
     }
-    Ok((Segment { path, first_id, bytes }, file))
+    Ok(Fresh { segment: Segment { path, first_id, bytes }, file, start: head.len() as u64, cipher })
 }
 
 fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
@@ -50,11 +76,6 @@ fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// Where the first record of a segment starts.
-pub(crate) const fn first_offset() -> u64 {
-    HEAD.len() as u64
 }
 
 /// All segments of a directory, oldest first.
@@ -79,7 +100,7 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<Segment>, LakeError> {
 pub(crate) struct Damage {
     /// Stretches that were skipped because no good record starts there, with good records behind them.
     pub(crate) holes: u64,
-    /// Records whose body does not match its checksum.
+    /// Records whose body does not match its checksum or seal.
     pub(crate) bodies: u64,
     /// Bytes after the last good record that are not zero: a write that was cut off, or damage.
     pub(crate) tail_bytes: u64,
@@ -94,6 +115,18 @@ pub(crate) struct Reader {
     /// Where the last good record ended.
     pub(crate) good_end: u64,
     pub(crate) damage: Damage,
+    seal: Seal,
+}
+
+/// Whether a segment is encrypted.
+#[derive(Debug)]
+enum Seal {
+    Plain,
+    /// Encrypted, and [`Reader::unlock`] was not called.
+    Locked(SealedHead),
+    Open(SegmentCipher),
+    /// Encrypted, with a head that is damaged.
+    Lost,
 }
 
 impl Reader {
@@ -104,16 +137,49 @@ impl Reader {
             file,
             path: path.to_owned(),
             len,
-            offset: first_offset(),
-            good_end: first_offset().min(len),
+            offset: HEAD.len() as u64,
+            good_end: (HEAD.len() as u64).min(len),
             damage: Damage::default(),
+            seal: Seal::Plain,
         };
         let mut head = [0; HEAD.len()];
-        if len < first_offset() || reader.read(&mut head, 0).is_err() || head != HEAD {
+        let known = len >= HEAD.len() as u64 && reader.read(&mut head, 0).is_ok();
+        if known && head == SEALED_MAGIC {
+            reader.read_sealed_head()?;
+        } else if !known || head != HEAD {
             // The records may still be good: each one proves itself.
             reader.damage.holes += u64::from(len > 0 && head != [0; HEAD.len()]);
         }
         Ok(reader)
+    }
+
+    fn read_sealed_head(&mut self) -> Result<(), LakeError> {
+        let mut head = [0; SEALED_HEAD_BYTES];
+        self.offset = SEALED_HEAD_BYTES as u64;
+        self.good_end = self.offset.min(self.len);
+        if self.len >= self.offset {
+            self.read(&mut head, 0)?;
+        }
+        self.seal = SealedHead::decode(&head).map_or(Seal::Lost, Seal::Locked);
+        self.damage.holes += u64::from(matches!(self.seal, Seal::Lost));
+        Ok(())
+    }
+
+    /// Makes the bodies of an encrypted segment readable. Without the key that is refused.
+    pub(crate) fn unlock(&mut self, keys: &LakeKeys) -> Result<(), LakeError> {
+        if let Seal::Locked(head) = &self.seal {
+            let name = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            self.seal = Seal::Open(head.unlock(&name, keys)?);
+        }
+        Ok(())
+    }
+
+    /// What an encrypted segment says of the one before it; to be asked before [`Reader::unlock`] proves it.
+    pub(crate) fn follows(&self) -> Follows {
+        match &self.seal {
+            Seal::Locked(head) => head.follows,
+            _ => None,
+        }
     }
 
     fn read(&self, buffer: &mut [u8], at: u64) -> Result<(), LakeError> {
@@ -140,12 +206,17 @@ impl Reader {
         Ok(Some((header, at + HEADER_BYTES as u64)))
     }
 
-    /// Reads a body into `buffer`; false (and counted) where it does not match its checksum.
+    /// Reads a body into `buffer`; false (and counted) where it does not match its checksum or seal.
     pub(crate) fn body(&mut self, header: &Header, at: u64, buffer: &mut Vec<u8>) -> Result<bool, LakeError> {
         buffer.clear();
         buffer.resize(header.body_len as usize, 0);
         self.read(buffer, at)?;
-        let good = crc32fast::hash(buffer) == header.body_crc;
+        let good = crc32fast::hash(buffer) == header.body_crc
+            && match &self.seal {
+                Seal::Plain => !header.sealed,
+                Seal::Open(cipher) => header.sealed && cipher.open(*header, at - HEADER_BYTES as u64, buffer),
+                Seal::Locked(_) | Seal::Lost => false,
+            };
         self.damage.bodies += u64::from(!good);
         Ok(good)
     }

@@ -12,10 +12,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::record::{ALIGN, HEADER_BYTES, Header};
+use super::seal::{Follows, SegmentCipher};
 use super::segment::{self, Segment};
 use crate::LakeError;
 use crate::counters::Counters;
 use crate::error::is_disk_full;
+use crate::keys::{LakeKeys, TAG_BYTES};
 
 /// How long the writer waits before it tries a failing disk again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -28,6 +30,8 @@ pub(crate) struct WalOptions {
     pub(crate) commit_interval: Duration,
     /// Bytes that may wait to become durable before `append` blocks.
     pub(crate) queue_bytes: usize,
+    /// What encrypts the segments, if they are to be.
+    pub(crate) keys: Option<LakeKeys>,
 }
 
 /// Tells up to which id the log is durable.
@@ -94,7 +98,14 @@ impl Commit {
 /// A record that waits to be written.
 struct Pending {
     id: u64,
+    header: Header,
     bytes: Vec<u8>,
+}
+
+impl Pending {
+    fn body(&self) -> &[u8] {
+        &self.bytes[HEADER_BYTES..HEADER_BYTES + self.header.body_len as usize]
+    }
 }
 
 struct Queue {
@@ -140,9 +151,15 @@ impl Wal {
         next_id: u64,
         counters: Arc<Counters>,
     ) -> Result<Self, LakeError> {
-        let (first, file) = segment::create(&options.dir, next_id, options.segment_bytes)?;
+        let fresh = segment::create(
+            &options.dir,
+            next_id,
+            options.segment_bytes,
+            segments.last().map(|s| (s.first_id, s.bytes)),
+            options.keys.as_ref(),
+        )?;
         let mut all = segments;
-        all.push(first);
+        all.push(fresh.segment);
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 pending: VecDeque::new(),
@@ -162,8 +179,11 @@ impl Wal {
         shared.commit.advance(next_id.saturating_sub(1));
         let mut writer = Writer {
             shared: Arc::clone(&shared),
-            file,
-            offset: segment::first_offset(),
+            file: fresh.file,
+            start: fresh.start,
+            offset: fresh.start,
+            cipher: fresh.cipher,
+            sealed: Vec::new(),
             last_sync: Instant::now(),
             failing: false,
         };
@@ -199,7 +219,7 @@ impl Wal {
         header.id = id;
         record[..HEADER_BYTES].copy_from_slice(&header.encode());
         queue.bytes += record.len();
-        queue.pending.push_back(Pending { id, bytes: record });
+        queue.pending.push_back(Pending { id, header, bytes: record });
         self.shared.work.notify_one();
         Ok(Accepted { id, _queue: queue })
     }
@@ -279,7 +299,12 @@ impl Drop for Wal {
 struct Writer {
     shared: Arc<Shared>,
     file: File,
+    /// Where the segment's first record stands.
+    start: u64,
     offset: u64,
+    cipher: Option<SegmentCipher>,
+    /// The record that is being sealed.
+    sealed: Vec<u8>,
     last_sync: Instant,
     failing: bool,
 }
@@ -349,11 +374,21 @@ impl Writer {
     }
 
     fn write(&mut self, record: &Pending) -> Result<(), LakeError> {
-        let length = record.bytes.len() as u64;
-        if self.offset > segment::first_offset() && self.offset + length > self.shared.options.segment_bytes {
+        let sealing = if self.cipher.is_some() { TAG_BYTES } else { 0 };
+        let longest = (record.bytes.len() + sealing) as u64;
+        if self.offset > self.start && self.offset + longest > self.shared.options.segment_bytes {
             self.rotate(record.id)?;
         }
-        self.file.write_all_at(&record.bytes, self.offset).map_err(LakeError::io("writing the log"))?;
+        let bytes = match &self.cipher {
+            None => &record.bytes,
+            Some(cipher) => {
+                cipher.seal(record.header, record.body(), self.offset, &mut self.sealed)?;
+                self.sealed.resize(self.sealed.len().next_multiple_of(ALIGN as usize), 0);
+                &self.sealed
+            }
+        };
+        self.file.write_all_at(bytes, self.offset).map_err(LakeError::io("writing the log"))?;
+        let length = bytes.len() as u64;
         self.offset += length;
         self.shared.counters.wal_bytes.inc(length);
         Ok(())
@@ -362,17 +397,21 @@ impl Writer {
     /// Seals the segment and starts the next. The sealed one is synced first: durability goes in the order of ids.
     fn rotate(&mut self, first_id: u64) -> Result<(), LakeError> {
         self.file.sync_data().map_err(LakeError::io("syncing the log"))?;
-        let (next, file) = segment::create(&self.shared.options.dir, first_id, self.shared.options.segment_bytes)?;
+        let options = &self.shared.options;
+        let follows: Follows = self.shared.segments.lock().last().map(|s| (s.first_id, self.offset));
+        let next = segment::create(&options.dir, first_id, options.segment_bytes, follows, options.keys.as_ref())?;
         let mut segments = self.shared.segments.lock();
         if let Some(sealed) = segments.last_mut() {
             // Gives the reserved rest back; failing to is harmless.
             self.file.set_len(self.offset).ok();
             sealed.bytes = self.offset;
         }
-        segments.push(next);
+        segments.push(next.segment);
         drop(segments);
-        self.file = file;
-        self.offset = segment::first_offset();
+        self.file = next.file;
+        self.cipher = next.cipher;
+        self.start = next.start;
+        self.offset = next.start;
         Ok(())
     }
 

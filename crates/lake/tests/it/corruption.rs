@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use guardian_kit::metrics::Metrics;
-use guardian_lake::Lake;
+use guardian_lake::{Lake, LakeKeys};
 use guardian_model::Scope;
 
 use crate::data::{clock, config, count, eventually, files_below, flows, lines, numbers, open, tenant};
@@ -36,7 +36,7 @@ fn a_cut_off_log_ends_at_the_last_good_record() {
     let length = fs::metadata(&segment).unwrap().len();
     File::options().write(true).open(&segment).unwrap().set_len(length - 50).unwrap();
     let metrics = Metrics::new();
-    let lake = Lake::open(config(dir.path()), clock(), &metrics).unwrap();
+    let lake = Lake::open(config(dir.path()), &LakeKeys::none(), clock(), &metrics).unwrap();
     let scope = Scope::of(tenant(1));
     assert_eq!(numbers(&lake, &scope), (0..900).collect::<Vec<_>>());
     assert!(metrics.render().contains("guardian_lake_wal_torn_tails_total 1"), "{}", metrics.render());

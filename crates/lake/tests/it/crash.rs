@@ -12,11 +12,13 @@ use crate::data::{config, flows, numbers, open_with, tenant};
 
 const DIR: &str = "GUARDIAN_LAKE_CRASH_DIR";
 const FIRST: &str = "GUARDIAN_LAKE_CRASH_FIRST";
+const ENCRYPTED: &str = "GUARDIAN_LAKE_CRASH_ENCRYPTED";
 const ROWS: u32 = 200;
 const ROUNDS: u32 = 24;
 
-fn crash_config(dir: &Path) -> guardian_lake::LakeConfig {
+fn crash_config(dir: &Path, encryption: bool) -> guardian_lake::LakeConfig {
     guardian_lake::LakeConfig {
+        encryption,
         flush_rows: 3_000,
         flush_after: Span::millis(20),
         compact_rows: 20_000,
@@ -31,7 +33,7 @@ fn crash_config(dir: &Path) -> guardian_lake::LakeConfig {
 fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let mut first: u32 = std::env::var(FIRST).unwrap().parse().unwrap();
-    let lake = open_with(crash_config(Path::new(&dir)));
+    let lake = open_with(crash_config(Path::new(&dir), std::env::var_os(ENCRYPTED).is_some()));
     let mut out = std::io::stdout();
     loop {
         let appended = lake.append(&flows(tenant(1), first, ROWS), Some(u64::from(first))).unwrap();
@@ -44,6 +46,15 @@ fn child() {
 
 #[test]
 fn killed_at_any_instant_nothing_is_lost_or_doubled() {
+    kill_again_and_again(false);
+}
+
+#[test]
+fn killed_at_any_instant_nothing_is_lost_or_doubled_encrypted() {
+    kill_again_and_again(true);
+}
+
+fn kill_again_and_again(encrypted: bool) {
     let dir = tempfile::tempdir().unwrap();
     let scope = Scope::of(tenant(1));
     let mut durable: Vec<u32> = Vec::new();
@@ -55,6 +66,7 @@ fn killed_at_any_instant_nothing_is_lost_or_doubled() {
             .args(["crash::child", "--exact", "--nocapture", "--test-threads=1"])
             .env(DIR, dir.path())
             .env(FIRST, first.to_string())
+            .envs(encrypted.then_some((ENCRYPTED, "1")))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -79,15 +91,15 @@ fn killed_at_any_instant_nothing_is_lost_or_doubled() {
         first = acknowledged.last().map_or(first, |last| last + ROWS) + 10 * ROWS;
         durable.extend(acknowledged);
         if round % 6 == 5 {
-            verify(dir.path(), &scope, &durable);
+            verify(dir.path(), encrypted, &scope, &durable);
         }
     }
     assert!(durable.len() > 20, "only {} batches were accepted", durable.len());
-    verify(dir.path(), &scope, &durable);
+    verify(dir.path(), encrypted, &scope, &durable);
 }
 
-fn verify(dir: &Path, scope: &Scope, durable: &[u32]) {
-    let lake = open_with(crash_config(dir));
+fn verify(dir: &Path, encrypted: bool, scope: &Scope, durable: &[u32]) {
+    let lake = open_with(crash_config(dir, encrypted));
     let found = numbers(&lake, scope);
     let mut unique = found.clone();
     unique.dedup();

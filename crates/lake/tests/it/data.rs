@@ -13,7 +13,7 @@ use arrow::record_batch::RecordBatch;
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::config::{ByteSize, Duration};
 use guardian_kit::metrics::Metrics;
-use guardian_lake::{Lake, LakeConfig, LakeError, QueryLimits};
+use guardian_lake::{Lake, LakeConfig, LakeError, LakeKeys, QueryLimits};
 use guardian_model::{Batch, FLOW, FlowField, Ip, Micros, Scope, TenantId, cell_text};
 
 pub(crate) const START: i64 = 1_790_000_000_000_000;
@@ -41,7 +41,13 @@ pub(crate) fn open(dir: &Path) -> Lake {
 }
 
 pub(crate) fn open_with(config: LakeConfig) -> Lake {
-    Lake::open(config, clock(), &Metrics::new()).unwrap()
+    Lake::open(config, &keys(&[("first", 1)]), clock(), &Metrics::new()).unwrap()
+}
+
+/// Lake keys by id, of one byte each.
+pub(crate) fn keys(list: &[(&str, u8)]) -> LakeKeys {
+    let keys: Vec<_> = list.iter().map(|(id, byte)| ((*id).to_owned(), [*byte; 32].into())).collect();
+    LakeKeys::new(&keys).unwrap()
 }
 
 pub(crate) fn clock() -> Arc<dyn Clock> {

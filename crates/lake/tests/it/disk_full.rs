@@ -4,7 +4,7 @@ use std::process::Command;
 
 use guardian_kit::config::{ByteSize, Duration};
 use guardian_kit::metrics::Metrics;
-use guardian_lake::{Lake, LakeConfig, LakeError};
+use guardian_lake::{Lake, LakeConfig, LakeError, LakeKeys};
 use guardian_model::Scope;
 
 use crate::data::{clock, config, count, eventually, flows, tenant};
@@ -45,7 +45,7 @@ fn inside() {
         ..config(&dir.join("lake"))
     };
     let scope = Scope::of(tenant(1));
-    let lake = Lake::open(config.clone(), clock(), &Metrics::new()).unwrap();
+    let lake = Lake::open(config.clone(), &LakeKeys::none(), clock(), &Metrics::new()).unwrap();
     std::fs::write(&ballast, vec![7; 14 << 20]).unwrap();
     let (mut accepted, mut pending, mut refused) = (0_i64, Vec::new(), 0);
     for i in 0..2_000 {
@@ -75,6 +75,6 @@ fn inside() {
     assert!(lake.stats().read_only.is_none());
     lake.shutdown().unwrap();
     drop(lake);
-    let lake = Lake::open(config, clock(), &Metrics::new()).unwrap();
+    let lake = Lake::open(config, &LakeKeys::none(), clock(), &Metrics::new()).unwrap();
     assert_eq!(count(&lake, &scope), accepted + 1, "everything accepted is there");
 }

@@ -2,7 +2,7 @@
 
 use guardian_kit::config::{ByteSize, Duration};
 use guardian_kit::metrics::Metrics;
-use guardian_lake::{Lake, LakeConfig, LakeError};
+use guardian_lake::{Lake, LakeConfig, LakeError, LakeKeys};
 use guardian_model::{Micros, Scope};
 
 use crate::data::{
@@ -128,13 +128,13 @@ fn what_is_too_old_or_too_much_goes() {
     let scope = Scope::of(tenant(1));
     let metrics = Metrics::new();
     let aged = LakeConfig { keep: Duration::days(90), ..config(dir.path()) };
-    let lake = Lake::open(aged, clock(), &metrics).unwrap();
+    let lake = Lake::open(aged, &LakeKeys::none(), clock(), &metrics).unwrap();
     eventually("the oldest day expires", || count(&lake, &scope) == 12_000);
     assert_eq!(lake.stats().expired_files, 1);
     drop(lake);
     let wal = 256 * 1024;
     let small = LakeConfig { max_size: ByteSize(bytes / 2 + wal), ..config(dir.path()) };
-    let lake = Lake::open(small, clock(), &Metrics::new()).unwrap();
+    let lake = Lake::open(small, &LakeKeys::none(), clock(), &Metrics::new()).unwrap();
     eventually("the oldest files go", || lake.stats().evicted_files >= 1);
     let left = numbers(&lake, &scope);
     assert!(left.contains(&14_999) && !left.contains(&3_000), "the newest stay: {}", left.len());
@@ -147,12 +147,15 @@ fn one_writer_and_many_readers() {
     lake.append(&flows(tenant(1), 0, 100), None).unwrap();
     lake.flush().unwrap();
     lake.append(&flows(tenant(1), 100, 100), None).unwrap().durable.wait().unwrap();
-    assert!(matches!(Lake::open(config(dir.path()), clock(), &Metrics::new()), Err(LakeError::Locked(_))));
-    let reader = Lake::open_read_only(config(dir.path()), clock(), &Metrics::new()).unwrap();
+    assert!(matches!(
+        Lake::open(config(dir.path()), &LakeKeys::none(), clock(), &Metrics::new()),
+        Err(LakeError::Locked(_))
+    ));
+    let reader = Lake::open_read_only(config(dir.path()), &LakeKeys::none(), clock(), &Metrics::new()).unwrap();
     assert_eq!(count(&reader, &Scope::of(tenant(1))), 200);
     assert!(matches!(reader.append(&flows(tenant(1), 0, 1), None), Err(LakeError::OpenedReadOnly)));
     drop(lake);
-    assert!(Lake::open(config(dir.path()), clock(), &Metrics::new()).is_ok());
+    assert!(Lake::open(config(dir.path()), &LakeKeys::none(), clock(), &Metrics::new()).is_ok());
 }
 
 /// Queries that run while rows move from memory to files and files are merged see each row once.

@@ -5,6 +5,7 @@ mod corruption;
 mod crash;
 mod data;
 mod disk_full;
+mod encryption;
 mod files;
 mod replay;
 mod rollup;

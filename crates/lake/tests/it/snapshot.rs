@@ -21,6 +21,15 @@ impl Drop for Ended<'_> {
 
 #[test]
 fn a_copy_of_a_busy_lake_is_whole() {
+    copy_again_and_again(false);
+}
+
+#[test]
+fn a_copy_of_a_busy_encrypted_lake_is_whole() {
+    copy_again_and_again(true);
+}
+
+fn copy_again_and_again(encryption: bool) {
     let dir = tempfile::tempdir().unwrap();
     let busy = LakeConfig {
         flush_rows: 2_000,
@@ -28,6 +37,7 @@ fn a_copy_of_a_busy_lake_is_whole() {
         compact_rows: 20_000,
         compact_rows_per_second: 10_000_000,
         wal_segment: ByteSize::kib(64),
+        encryption,
         ..config(dir.path())
     };
     let lake = open_with(busy);
@@ -55,6 +65,7 @@ fn a_copy_of_a_busy_lake_is_whole() {
             let found = numbers(&restored, &scope);
             let count = u32::try_from(found.len()).unwrap();
             assert!(count >= before, "{count} of at least {before} rows");
+            assert_eq!(restored.stats().wal_damage, 0, "nothing looks as if it was taken out");
             assert_eq!(found, (0..count).collect::<Vec<_>>(), "each row once, none left out");
         }
     });
