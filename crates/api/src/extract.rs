@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -61,7 +62,7 @@ impl From<JsonRejection> for ApiError {
 
 impl From<WebSocketUpgradeRejection> for ApiError {
     fn from(rejection: WebSocketUpgradeRejection) -> Self {
-        Self::new(rejection.status(), "no-websocket", rejection.body_text())
+        Self::new(StatusCode::UPGRADE_REQUIRED, "no-websocket", rejection.body_text())
     }
 }
 

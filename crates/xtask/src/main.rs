@@ -10,6 +10,7 @@ mod install;
 mod lint;
 mod peers;
 mod postgres;
+mod probe;
 mod say;
 mod test;
 mod tidy;
@@ -40,6 +41,8 @@ enum Command {
     Lint(lint::Options),
     /// Fuzz the decoders of untrusted input, each for ten minutes
     Fuzz(fuzz::Options),
+    /// Let testers' and attackers' tools loose on the running program
+    Probe(probe::Options),
     /// Check the house rules
     Tidy(tidy::Options),
     /// Send flows to a loopback address (part of `bench spine`)
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Probe(options) => probe::run(&options),
         Command::Tidy(options) => tidy::command(&options),
         Command::GenerateLoad(options) => bench::generator::run(&options),
         Command::Web => web::build(),

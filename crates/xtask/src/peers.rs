@@ -1,5 +1,6 @@
 //! What Guardian talks to in its tests: a mail server, in a virtual environment below `target/`, a directory, and a
-//! provider of OpenID Connect. Installed when missing; the tests start and stop them themselves.
+//! provider of OpenID Connect; and the tools of `cargo xtask probe`, each in an environment of its own, because they want
+//! different versions of the same libraries. Installed when missing; the tests start and stop them themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,32 +9,78 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{cargo, install, say};
 
-/// What the tests of mail run against, as pip names it.
-const MAIL_SERVER: &str = "aiosmtpd>=1.4.6,<2";
+/// A Python package with what it brings along.
+pub(crate) struct Package {
+    /// Folder of its environment, below `target/`.
+    folder: &'static str,
+    /// As pip names it.
+    pip: &'static [&'static str],
+    /// A module that is there once it is installed.
+    module: &'static str,
+    /// What it is needed for.
+    why: &'static str,
+}
+
+/// What the tests of mail run against.
+const MAIL_SERVER: Package = Package {
+    folder: "test-peers",
+    pip: &["aiosmtpd>=1.4.6,<2"],
+    module: "aiosmtpd",
+    why: "the mail server of the tests",
+};
+/// Tests an API by its OpenAPI document.
+pub(crate) const API_TESTER: Package = Package {
+    folder: "probe-api",
+    pip: &["schemathesis>=4.32,<5", "requests"],
+    module: "schemathesis",
+    why: "probing the API",
+};
+/// Looks for injections into SQL.
+pub(crate) const SQL_TESTER: Package =
+    Package { folder: "probe-sql", pip: &["sqlmap>=1.10"], module: "sqlmap", why: "probing for injections" };
+/// Scans web applications.
+pub(crate) const WEB_SCANNER: Package =
+    Package { folder: "probe-web", pip: &["wapiti3>=3.2,<3.3"], module: "wapitiCore", why: "probing the console" };
+/// Judges TLS.
+pub(crate) const TLS_SCANNER: Package =
+    Package { folder: "probe-tls", pip: &["sslyze>=6.3,<7"], module: "sslyze", why: "probing TLS" };
 
 /// The Python that has the peers; made when it is missing. Tests find it by `GUARDIAN_TEST_PYTHON`.
 pub(crate) fn python() -> Result<PathBuf> {
-    let folder = cargo::target_dir().join("test-peers");
-    let python = folder.join("bin").join("python");
-    if works(&python) {
-        return Ok(python);
+    Ok(tools(&MAIL_SERVER)?.join("python"))
+}
+
+/// The folder of the programs of an environment with a package in it; made when it is missing.
+pub(crate) fn tools(package: &Package) -> Result<PathBuf> {
+    let folder = std::path::absolute(cargo::target_dir().join(package.folder))?;
+    let programs = folder.join("bin");
+    let python = programs.join("python");
+    if works(&python, package.module) {
+        return Ok(programs);
     }
     let has_venv = || {
         let check = Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
         check.is_ok_and(|status| status.success())
     };
     if !has_venv() {
-        install::apt(&["python3", "python3-venv"], "the mail server of the tests", has_venv)?;
+        install::apt(&["python3", "python3-venv"], package.why, has_venv)?;
     }
-    say::note("installing aiosmtpd (the mail server of the tests)");
+    say::note(&format!("installing {} ({})", package.pip.join(", "), package.why));
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MAIL_SERVER]))?;
-    ensure!(works(&python), "aiosmtpd was installed into {} and does not start", folder.display());
-    Ok(python)
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    run(pip.args(package.pip))?;
+    ensure!(
+        works(&python, package.module),
+        "{} was installed into {} and does not start",
+        package.module,
+        folder.display()
+    );
+    Ok(programs)
 }
 
-fn works(python: &Path) -> bool {
-    let check = Command::new(python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
+fn works(python: &Path, module: &str) -> bool {
+    let check = Command::new(python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
     check.is_ok_and(|status| status.success())
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::{AlertView, ListQuery, alert_id, parse_time};
-use super::query::{objects, run};
+use super::query::{objects, run_small};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -370,7 +370,7 @@ async fn findings(
         alert.key
     );
     let of_tenant = guardian_model::Scope::of(alert.tenant);
-    let items = objects(run(&state, &of_tenant, &sql, FINDINGS_MAX, SECONDS).await?);
+    let items = objects(run_small(&state, &of_tenant, &sql, FINDINGS_MAX, SECONDS).await?);
     Ok(Json(FindingList { items }))
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::dashboard::{ArcView, Span, TalkerView};
-use super::query::{objects, run};
+use super::query::{objects, run, run_small};
 use crate::error::{ApiError, ApiResult};
 use crate::state::ApiState;
 
@@ -242,7 +242,7 @@ async fn volume(state: &ApiState, scope: &Scope, span: Span, replays: bool, step
     let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_f64).unwrap_or_default();
     let mut figures =
         Volume { flows: vec![0.0; steps as usize], bytes: vec![0.0; steps as usize], ..Volume::default() };
-    for row in &ask(state, scope, &sql).await? {
+    for row in &objects(run_small(state, scope, &sql, ROWS_MAX, SECONDS).await?) {
         let Some(at) = row.get("at").and_then(Value::as_str).and_then(Micros::parse) else { continue };
         let (flows, bytes) = (number(row, "n"), number(row, "b") + number(row, "rb"));
         if at < span.from {

@@ -288,6 +288,62 @@ async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micro
     // An `Ip` prints digits, letters of hexadecimal, dots and colons only.
     let which = format!("{own}_ip = '{ip}' AND received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
     let unit = if to - from > HOURLY { "hour" } else { "minute" };
+    // One reading for all three; whoever talked to so many that it does not fit is asked about one by one.
+    let sums = "sum(bytes) AS b, sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, \
+                min(received) AS first, max(received) AS last";
+    let minute = format!("date_trunc('{unit}', received)");
+    let all = format!(
+        "SELECT {minute} AS at, {other}_ip AS peer, dst_port AS port, protocol, {sums} FROM flows WHERE {which} \
+         GROUP BY GROUPING SETS (({minute}), ({other}_ip), (dst_port, protocol))"
+    );
+    let answer = run(state, scope, &all, ROWS_MAX, SECONDS).await?;
+    let (volume, peers, ports) =
+        if answer.truncated { apart(state, scope, &which, other, unit).await? } else { parted(objects(answer)) };
+    // Nothing to read where there is no flow.
+    let facts = if volume.is_empty() {
+        Vec::new()
+    } else {
+        let facts = format!(
+            "SELECT {own}_country AS country, {own}_as AS as_number, {own}_as_org AS as_name FROM flows \
+             WHERE {which} LIMIT 1"
+        );
+        ask(state, scope, &facts).await?
+    };
+    Ok(Side { volume, peers, ports, facts })
+}
+
+type Parts = (Vec<Value>, Vec<Value>, Vec<Value>);
+
+/// Volume, peers and ports out of one answer that has them all.
+fn parted(rows: Vec<Value>) -> Parts {
+    let whole = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let has = |row: &Value, key: &str| row.get(key).is_some_and(|value| !value.is_null());
+    let (mut volume, mut peers, mut ports): Parts = (Vec::new(), Vec::new(), Vec::new());
+    for mut row in rows {
+        if has(&row, "at") {
+            volume.push(row);
+        } else {
+            let both = whole(&row, "b") + whole(&row, "rb");
+            if let Some(bytes) = row.get_mut("b") {
+                *bytes = both.into();
+            }
+            match (has(&row, "peer"), has(&row, "port")) {
+                (true, _) => peers.push(row),
+                (false, true) => ports.push(row),
+                // Without ports, as ICMP is.
+                (false, false) => {}
+            }
+        }
+    }
+    peers.sort_by_key(|row| std::cmp::Reverse(whole(row, "b")));
+    ports.sort_by_key(|row| std::cmp::Reverse(whole(row, "n")));
+    peers.truncate(TOP);
+    ports.truncate(TOP);
+    (volume, peers, ports)
+}
+
+/// Volume, peers and ports, each asked for by itself.
+async fn apart(state: &ApiState, scope: &Scope, which: &str, other: &str, unit: &str) -> ApiResult<Parts> {
     let volume = format!(
         "SELECT date_trunc('{unit}', received) AS at, sum(bytes) AS b, \
          sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, min(received) AS first, max(received) AS last \
@@ -301,16 +357,7 @@ async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micro
         "SELECT dst_port AS port, protocol, sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS b, count(*) AS n FROM flows \
          WHERE {which} AND dst_port IS NOT NULL GROUP BY 1, 2 ORDER BY 4 DESC LIMIT {TOP}"
     );
-    let facts = format!(
-        "SELECT {own}_country AS country, {own}_as AS as_number, {own}_as_org AS as_name FROM flows WHERE {which} LIMIT 1"
-    );
-    let (volume, peers, ports, facts) = tokio::try_join!(
-        ask(state, scope, &volume),
-        ask(state, scope, &peers),
-        ask(state, scope, &ports),
-        ask(state, scope, &facts),
-    )?;
-    Ok(Side { volume, peers, ports, facts })
+    tokio::try_join!(ask(state, scope, &volume), ask(state, scope, &peers), ask(state, scope, &ports))
 }
 
 fn collect(found: &mut Flows, rows: &Side, outward: bool, from: Micros, to: Micros) {

@@ -1,9 +1,12 @@
 //! Flows: typed search and top-N, without SQL.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use axum::extract::State;
 use guardian_expr::Expr;
 use guardian_identity::Permission;
-use guardian_model::{FLOW, Micros};
+use guardian_model::{FLOW, Micros, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::parse_time;
-use super::query::{objects, run};
+use super::query::{objects, run, run_small};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Query};
@@ -53,21 +56,32 @@ pub(crate) struct FlowList {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// Filter and place of a page: rows before (batch, row).
+/// Filter and place of a page: rows before (batch, row), none of them in a batch before the lowest.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     condition: String,
+    lowest: u64,
     batch: u64,
     row: u64,
 }
 
-/// The WHERE text of a request; made of checked parts only.
-fn condition(query: &FlowQuery, now: Micros) -> ApiResult<String> {
+/// Batches that are looked through first, newest first; then so many times more each time.
+const BATCHES_FIRST: u64 = 16;
+const BATCHES_FACTOR: u64 = 4;
+/// So many batches are few: looking through them is a small question.
+const BATCHES_SMALL: u64 = 64;
+
+/// The time that is asked about: the last hour without any.
+fn bounds(from: &Option<String>, to: &Option<String>, now: Micros) -> ApiResult<(Micros, Micros)> {
     let time = |name: &str, text: &Option<String>, default: Micros| {
         text.as_deref().map_or(Ok(default), |t| parse_time(name, t))
     };
-    let from = time("from", &query.from, now - Micros::HOUR)?;
-    let to = time("to", &query.to, now)?;
+    Ok((time("from", from, now - Micros::HOUR)?, time("to", to, now)?))
+}
+
+/// The WHERE text of a request; made of checked parts only.
+fn condition(query: &FlowQuery, now: Micros) -> ApiResult<String> {
+    let (from, to) = bounds(&query.from, &query.to, now)?;
     let mut sql = format!("received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
     if let Some(filter) = query.filter.as_deref().filter(|f| !f.trim().is_empty()) {
         let typed =
@@ -87,25 +101,61 @@ async fn search(
 ) -> ApiResult<Json<FlowList>> {
     let scope = caller.scope(Permission::FlowsRead).await?;
     let limit = query.limit.unwrap_or(100).clamp(1, PAGE_MAX);
-    let (condition, place) = match &query.cursor {
-        Some(text) => {
-            let cursor: Cursor = state.cursors.open(text)?;
-            let place =
-                format!(" AND (batch < {b} OR (batch = {b} AND \"row\" < {r}))", b = cursor.batch, r = cursor.row);
-            (cursor.condition, place)
-        }
-        None => (condition(&query, state.clock.now())?, String::new()),
+    let cursor = match &query.cursor {
+        Some(text) => Some(state.cursors.open::<Cursor>(text)?),
+        None => first(&state, &scope, &query)?,
     };
-    let sql = format!("SELECT * FROM flows WHERE {condition}{place} ORDER BY batch DESC, \"row\" DESC LIMIT {limit}");
-    let items = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
+    // Nothing was received in that time.
+    let Some(cursor) = cursor else { return Ok(Json(FlowList { items: Vec::new(), next_cursor: None })) };
+    let items = newest(&state, &scope, &cursor, limit).await?;
     let number = |item: &Value, key: &str| item.get(key).and_then(Value::as_u64).unwrap_or_default();
     let next_cursor = match items.last() {
         Some(last) if items.len() == limit => {
-            Some(state.cursors.seal(&Cursor { condition, batch: number(last, "batch"), row: number(last, "row") })?)
+            let (batch, row) = (number(last, "batch"), number(last, "row"));
+            Some(state.cursors.seal(&Cursor { batch, row, ..cursor })?)
         }
         _ => None,
     };
     Ok(Json(FlowList { items, next_cursor }))
+}
+
+/// Where a search begins: after the last row of the time that is asked about. None when there is no row.
+fn first(state: &ApiState, scope: &Scope, query: &FlowQuery) -> ApiResult<Option<Cursor>> {
+    let now = state.clock.now();
+    let condition = condition(query, now)?;
+    let (from, to) = bounds(&query.from, &query.to, now)?;
+    let batches = state.lake.batches(scope, &FLOW, from, to);
+    Ok(batches.map(|(lowest, highest)| Cursor { condition, lowest, batch: highest.saturating_add(1), row: 0 }))
+}
+
+/// The newest rows before a place. Rows are sorted as they came, so that few batches have to be read where matches are
+/// frequent, and none is read twice where they are rare.
+async fn newest(state: &ApiState, scope: &Scope, cursor: &Cursor, limit: usize) -> ApiResult<Vec<Value>> {
+    let Cursor { condition, lowest, batch, row } = cursor;
+    let mut place = format!("(batch < {batch} OR (batch = {batch} AND \"row\" < {row}))");
+    let (mut high, mut count) = (*batch, BATCHES_FIRST);
+    let mut items = Vec::new();
+    let deadline = state.clock.monotonic() + Duration::from_secs(SECONDS);
+    loop {
+        let low = high.saturating_sub(count).max(*lowest);
+        let wanted = limit - items.len();
+        let sql = format!(
+            "SELECT * FROM flows WHERE {condition} AND batch >= {low} AND {place} \
+             ORDER BY batch DESC, \"row\" DESC LIMIT {wanted}"
+        );
+        let left = deadline.saturating_sub(state.clock.monotonic()).as_secs();
+        let answer = if count <= BATCHES_SMALL {
+            run_small(state, scope, &sql, wanted, left).await?
+        } else {
+            run(state, scope, &sql, wanted, left).await?
+        };
+        items.extend(objects(answer));
+        if items.len() >= limit || low <= *lowest {
+            return Ok(items);
+        }
+        place = format!("batch < {low}");
+        (high, count) = (low, count.saturating_mul(BATCHES_FACTOR));
+    }
 }
 
 /// What to rank by.
@@ -202,6 +252,8 @@ pub(crate) struct FlowHistogramBucket {
 /// Lengths that a bucket may have, in seconds: those that people read a clock by.
 const STEPS: &[u64] = &[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
 const BUCKETS_MAX: u64 = 400;
+/// Rows of roll-ups that make the buckets: with hours, more than ten years.
+const MINUTES_MAX: usize = 100_000;
 
 /// The shortest step that makes at most `buckets` of the range.
 fn step(range_micros: i64, buckets: u64) -> u64 {
@@ -219,38 +271,68 @@ async fn histogram(
     Query(query): Query<FlowHistogramQuery>,
 ) -> ApiResult<Json<FlowHistogram>> {
     let scope = caller.scope(Permission::FlowsRead).await?;
-    let now = state.clock.now();
-    let time = |name: &str, text: &Option<String>, default: Micros| {
-        text.as_deref().map_or(Ok(default), |t| parse_time(name, t))
-    };
-    let from = time("from", &query.from, now - Micros::HOUR)?;
-    let to = time("to", &query.to, now)?;
+    let (from, to) = bounds(&query.from, &query.to, state.clock.now())?;
     let step_seconds = step(to - from, query.buckets.unwrap_or(60));
-    let which = FlowQuery {
-        filter: query.filter,
-        from: Some(from.to_string()),
-        to: Some(to.to_string()),
-        ..FlowQuery::default()
+    let filtered = query.filter.as_deref().is_some_and(|filter| !filter.trim().is_empty());
+    let buckets = if step_seconds % 60 == 0 && !filtered {
+        by_minute(&state, &scope, from, to, step_seconds).await?
+    } else {
+        let which = FlowQuery {
+            filter: query.filter,
+            from: Some(from.to_string()),
+            to: Some(to.to_string()),
+            ..FlowQuery::default()
+        };
+        let condition = condition(&which, state.clock.now())?;
+        let sql = format!(
+            "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, {SUMS} FROM flows \
+             WHERE {condition} GROUP BY 1 ORDER BY 1"
+        );
+        let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
+        let start = |row: &Value| row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
+        rows.iter().map(|row| FlowHistogramBucket { start: start(row), ..counted(row) }).collect()
     };
-    let condition = condition(&which, now)?;
+    Ok(Json(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets }))
+}
+
+/// What a bucket counts.
+const SUMS: &str = "count(*) AS total_flows, \
+                    sum(bytes) AS total_bytes, sum(rev_bytes) AS total_rev_bytes";
+
+/// A bucket without its start.
+fn counted(row: &Value) -> FlowHistogramBucket {
+    let number = |key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let bytes = number("total_bytes") + number("total_rev_bytes");
+    FlowHistogramBucket { start: String::new(), flows: number("total_flows"), bytes }
+}
+
+/// Every flow of whole minutes, which roll-ups answer however many there are: the first and the last minute are counted
+/// whole.
+async fn by_minute(
+    state: &ApiState,
+    scope: &Scope,
+    from: Micros,
+    to: Micros,
+    step_seconds: u64,
+) -> ApiResult<Vec<FlowHistogramBucket>> {
+    let unit = if step_seconds % 3_600 == 0 { "hour" } else { "minute" };
+    let (from, to) = (from.floor(Micros::MINUTE), (to + (Micros::MINUTE - 1)).floor(Micros::MINUTE));
     let sql = format!(
-        "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, count(*) AS total_flows, \
-         sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes FROM flows WHERE {condition} GROUP BY 1 ORDER BY 1"
+        "SELECT date_trunc('{unit}', received) AS minute, {SUMS} FROM flows \
+         WHERE received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}' GROUP BY 1"
     );
-    let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
-    let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let bucket = |row: &Value| FlowHistogramBucket {
-        start: row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        flows: number(row, "total_flows"),
-        bytes: number(row, "total_bytes"),
-    };
-    let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
-    Ok(Json(FlowHistogram {
-        from: from.to_string(),
-        to: to.to_string(),
-        step_seconds,
-        buckets: rows.iter().map(bucket).collect(),
-    }))
+    let width = i64::try_from(step_seconds).unwrap_or(i64::MAX).saturating_mul(Micros::SECOND);
+    let mut buckets = BTreeMap::<Micros, FlowHistogramBucket>::new();
+    for row in &objects(run_small(state, scope, &sql, MINUTES_MAX, SECONDS).await?) {
+        let Some(minute) = row.get("minute").and_then(Value::as_str).and_then(Micros::parse) else { continue };
+        let (start, more) = (minute.floor(width), counted(row));
+        let fresh = || FlowHistogramBucket { start: start.to_string(), flows: 0, bytes: 0 };
+        let bucket = buckets.entry(start).or_insert_with(fresh);
+        bucket.flows += more.flows;
+        bucket.bytes += more.bytes;
+    }
+    Ok(buckets.into_values().collect())
 }
 
 #[cfg(test)]

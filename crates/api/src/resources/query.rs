@@ -114,6 +114,17 @@ pub(crate) async fn run(
     answer(&state.lake, scope, sql, limit, timeout_seconds).await
 }
 
+/// As [`run`], for a question that reads little however much is stored: it does not wait behind those that read much.
+pub(crate) async fn run_small(
+    state: &ApiState,
+    scope: &Scope,
+    sql: &str,
+    limit: usize,
+    timeout_seconds: u64,
+) -> ApiResult<QueryAnswer> {
+    limited(&state.lake, scope, sql, limit, timeout_seconds, true).await
+}
+
 /// Runs a query on a lake and collects at most `limit` rows; also the way of the command line without a server.
 pub async fn answer(
     lake: &guardian_lake::Lake,
@@ -122,9 +133,20 @@ pub async fn answer(
     limit: usize,
     timeout_seconds: u64,
 ) -> ApiResult<QueryAnswer> {
+    limited(lake, scope, sql, limit, timeout_seconds, false).await
+}
+
+async fn limited(
+    lake: &guardian_lake::Lake,
+    scope: &Scope,
+    sql: &str,
+    limit: usize,
+    timeout_seconds: u64,
+    small: bool,
+) -> ApiResult<QueryAnswer> {
     let limit = limit.clamp(1, ROWS_MAX);
     let timeout = Duration::from_secs(timeout_seconds.clamp(1, SECONDS_MAX));
-    let limits = QueryLimits { rows: Some(limit), time: Some(timeout), ..QueryLimits::default() };
+    let limits = QueryLimits { rows: Some(limit), time: Some(timeout), small, ..QueryLimits::default() };
     let (schema, batches, stats) = lake.query(scope, sql, limits).await?.collect_all().await?;
     let columns =
         schema.fields().iter().map(|f| ColumnView { name: f.name().clone(), kind: f.data_type().to_string() });

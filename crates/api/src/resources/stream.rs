@@ -123,7 +123,8 @@ impl Topics {
 /// again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says `audit_seq`, each entry
 /// its `seq`; pass the highest as `audit_since`.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
-    responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 101, description = "WebSocket"), (status = 401, body = Problem), (status = 422, body = Problem),
+        (status = 426, body = Problem)))]
 async fn stream(
     State(state): State<ApiState>,
     caller: Caller,

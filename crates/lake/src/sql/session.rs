@@ -15,7 +15,7 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
-use guardian_model::{ALL_CLASSES, Class, FLOW, Pseudonyms, Scope};
+use guardian_model::{ALL_CLASSES, Class, FLOW, Micros, Pseudonyms, Scope};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -35,6 +35,8 @@ use crate::{Lake, LakeConfig, LakeError};
 const METADATA_CACHE_BYTES: usize = 32 << 20;
 /// Disk space that sorting and grouping of one query may use when memory is short.
 const SPILL_BYTES_MAX: u64 = 2 << 30;
+/// Questions at once of which the caller knows that they read little.
+const SMALL_SLOTS: usize = 4;
 /// Batches that wait for a slow reader.
 const BATCHES_AHEAD: usize = 2;
 
@@ -47,6 +49,9 @@ pub struct QueryLimits {
     pub memory: Option<usize>,
     /// Most rows; more are left out and [`QueryStats::truncated`] says so.
     pub rows: Option<usize>,
+    /// The caller knows that little is read (roll-ups, a few batches, findings): it does not wait behind those who read
+    /// much.
+    pub small: bool,
 }
 
 /// A table that queries may name.
@@ -112,6 +117,8 @@ pub(crate) struct Engine {
     runtime: Option<Runtime>,
     env: Arc<RuntimeEnv>,
     slots: Arc<Semaphore>,
+    /// For those who read little.
+    small: Arc<Semaphore>,
     threads: usize,
 }
 
@@ -138,7 +145,8 @@ impl Engine {
             .build_arc()
             .map_err(gate::explain)?;
         let slots = Arc::new(Semaphore::new(config.query_slots.max(1)));
-        Ok(Self { runtime: Some(runtime), env, slots, threads })
+        let small = Arc::new(Semaphore::new(SMALL_SLOTS));
+        Ok(Self { runtime: Some(runtime), env, slots, small, threads })
     }
 }
 
@@ -179,6 +187,20 @@ impl Lake {
         result
     }
 
+    /// The first and the last batch that may hold rows of `class` received in `[from, to)`, as the column `batch` numbers
+    /// them; none when nothing does. Batches are numbered in the order in which they were received.
+    pub fn batches(&self, scope: &Scope, class: &Class, from: Micros, to: Micros) -> Option<(u64, u64)> {
+        let snapshot = Snapshot::take(&self.inner.store, scope);
+        let rows = snapshot.classes.get(&class.ocsf_class_uid)?;
+        let within = |times: Option<(i64, i64)>| times.is_none_or(|(low, high)| low < to.0 && high >= from.0);
+        let files = rows.files.iter().filter(|f| within(f.meta.time("received"))).map(|f| f.meta.ids);
+        let received = |times: &[(&'static str, i64, i64)]| {
+            times.iter().find(|(name, ..)| *name == "received").map(|&(_, low, high)| (low, high))
+        };
+        let hot = rows.hot.iter().filter(|b| within(received(&b.times))).map(|b| (b.id, b.id));
+        files.chain(hot).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
     /// As [`Self::query`], for callers without asynchronous code: returns when all rows are there.
     pub fn query_blocking(
         &self,
@@ -214,7 +236,7 @@ impl Lake {
             deadline: Deadline::new(Instant::now() + time),
             stats: Arc::clone(&stats),
         };
-        let slots = Arc::clone(&engine.slots);
+        let slots = Arc::clone(if limits.small { &engine.small } else { &engine.slots });
         let (to, batches) = mpsc::channel(BATCHES_AHEAD);
         let (ready, planned) = tokio::sync::oneshot::channel();
         let runtime = engine.runtime.as_ref().ok_or(LakeError::Closed)?;

@@ -3,7 +3,7 @@
 
 mod demo;
 mod geography;
-mod server;
+pub(crate) mod server;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
