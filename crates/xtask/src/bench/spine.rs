@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::generator::{Sent, sent};
 use crate::child::Service;
 use crate::{cargo, say};
 
