@@ -3,7 +3,7 @@
 //! below `target/`, and their whole reports stay in `target/probe`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::entity::external_identity;
-use crate::tx::{Audit, Change};
-use crate::{Action, CatalogError, Subject, System, Tx};
+use crate::{CatalogError, System, Tx};
 
 /// Most systems that one account may be known to.
 pub const IDENTITIES_PER_USER_MAX: usize = 10;

@@ -13,8 +13,7 @@ use uuid::Uuid;
 
 use crate::entity::{client_certificate, user};
 use crate::text::clean;
-use crate::tx::{Audit, Change};
-use crate::{Action, CatalogError, Scoped, Subject, System, Tx};
+use crate::{CatalogError, Scoped, System, Tx};
 
 /// Most client certificates that an account may have.
 pub const CERTIFICATES_PER_USER_MAX: u64 = 10;

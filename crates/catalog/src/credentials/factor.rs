@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use crate::entity::{recovery_code, second_factor};
 use crate::text::clean;
-use crate::tx::{Audit, Change};
-use crate::{Action, CatalogError, Subject, System, Tx, text_enum};
+use crate::{CatalogError, Subject, System, Tx, text_enum};
 
 /// Most second factors an account may have.
 pub const FACTORS_PER_USER_MAX: usize = 10;
