@@ -31,9 +31,9 @@ const TABLE: &[(&str, &[&str])] = &[
             "notify",
         ],
     ),
-    ("testkit", &["*"]),
+    ("testkit", &[]),
     ("guardian", &["*"]),
-    ("xtask", &[]),
+    ("xtask", &["testkit"]),
 ];
 
 /// Crates of others that only one of ours may use, because they are heavy or because they are the point of that crate.
