@@ -33,6 +33,8 @@ const RANGES: &[&str] = &["1h", "24h", "24h", "7d"];
 const FILTERS: &[&str] = &["dst_port = 53", "src_ip = 10.20.3.7", "dst_port = 443 and bytes > 40000", "protocol = 17"];
 /// The ceiling of the 95th percentile over all reads.
 const P95_MS_MAX: f64 = 100.0;
+/// Nobody thinks longer than so many times the mean, as in TPC-W.
+const THINK_MAX_FACTOR: f64 = 10.0;
 /// The ceiling of the dashboard's answer.
 const DASHBOARD_MS_MAX: f64 = 1_500.0;
 
@@ -50,6 +52,9 @@ struct Options {
     /// How many people
     #[arg(long, default_value_t = 50)]
     people: usize,
+    /// Mean of the seconds between two clicks of a person, exponentially distributed (TPC-W, clause 5.3.2.1)
+    #[arg(long, default_value_t = 7.0)]
+    think: f64,
     /// How long they are measured
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -130,6 +135,8 @@ struct Person {
     http: Client,
     url: String,
     random: Random,
+    /// Mean of the seconds between clicks.
+    think: f64,
 }
 
 /// What came of one read.
@@ -214,7 +221,7 @@ async fn sign_in(options: &Options, operator: &Client, n: usize) -> (Person, Str
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let json = HeaderValue::from_static("application/json");
     let headers = HeaderMap::from_iter([(COOKIE, cookie.parse().unwrap()), (CONTENT_TYPE, json)]);
-    (Person { http: client(options, headers), url, random: Random(n as u64 + 1) }, cookie)
+    (Person { http: client(options, headers), url, random: Random(n as u64 + 1), think: options.think }, cookie)
 }
 
 /// Opens a live stream and counts what comes until the end.
@@ -246,7 +253,7 @@ impl Person {
     async fn click(mut self, begin: Instant, end: Instant) -> Vec<Read> {
         let mut reads = Vec::new();
         // Nobody begins at the same moment as somebody else.
-        tokio::time::sleep(Duration::from_millis(self.random.below(2_000))).await;
+        tokio::time::sleep(self.thinking()).await;
         while Instant::now() < end {
             let page = self.page().await;
             let begun = Instant::now();
@@ -254,10 +261,16 @@ impl Person {
             if begun >= begin {
                 reads.extend(answers);
             }
-            let thinking = Duration::from_millis(1_000 + self.random.below(1_000));
+            let thinking = self.thinking();
             tokio::time::sleep(thinking.min(end.saturating_duration_since(Instant::now()))).await;
         }
         reads
+    }
+
+    /// How long somebody looks at a page before the next click.
+    fn thinking(&mut self) -> Duration {
+        let chance = (self.random.below(1_000_000) as f64 + 1.0) / 1_000_000.0;
+        Duration::from_secs_f64((-chance.ln() * self.think).min(THINK_MAX_FACTOR * self.think))
     }
 
     async fn read(&self, operation: &'static str, path: String) -> Read {
@@ -318,7 +331,8 @@ impl Person {
             }
             10 => vec![("rules", "/rules".to_owned()), ("exporters", "/exporters".to_owned())],
             _ => {
-                let address = format!("10.20.{}.{}", self.random.below(16), 1 + self.random.below(250));
+                // Whoever may not see personal data knows hosts by their pseudonyms.
+                let Some(address) = self.one_of("/flows?limit=100", "src_ip").await else { return Vec::new() };
                 vec![
                     ("entity", format!("/entities/ip/{address}?{}", stretch())),
                     ("search", format!("/search?q={address}")),
@@ -329,11 +343,16 @@ impl Person {
 
     /// The id of something on a list.
     async fn some(&mut self, list: &str) -> Option<String> {
+        self.one_of(list, "id").await
+    }
+
+    /// A member of something on a list.
+    async fn one_of(&mut self, list: &str, member: &str) -> Option<String> {
         let answer = self.http.get(format!("{}{list}", self.url)).send().await.ok()?;
         let page: Value = answer.json().await.ok()?;
         let items = page["items"].as_array()?;
         let at = self.random.below(items.len().max(1) as u64) as usize;
-        items.get(at)?["id"].as_str().map(str::to_owned)
+        items.get(at)?[member].as_str().map(str::to_owned)
     }
 }
 

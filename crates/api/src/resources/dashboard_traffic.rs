@@ -3,21 +3,18 @@
 //! people look, and shown as they were while they are counted afresh: nobody waits long for them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use guardian_model::{Micros, Scope, TenantId};
-use hashbrown::HashMap;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use super::dashboard::{ArcView, Span, TalkerView};
+use super::flows::Histograms;
+use super::kept::{Keep, Slots};
 use super::query::{objects, run, run_small};
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::state::ApiState;
 
-/// Answers kept at once; beyond that all are forgotten, which costs a query each.
-const KEPT_MAX: usize = 256;
 /// Talkers named.
 const TALKERS: usize = 10;
 /// Pairs of countries named.
@@ -30,8 +27,6 @@ const SECONDS: u64 = 60;
 const HOURLY: i64 = 2 * Micros::DAY;
 /// How long somebody waits for figures that are not there yet.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// Figures are shown while they are counted afresh, unless they are older than so many times what they are good for.
-const STALE_MAX: u32 = 12;
 
 /// Octets of both directions. A signed zero would turn the sum into a decimal, which JSON carries as text.
 const BOTH: &str = "sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED)))";
@@ -72,118 +67,22 @@ pub(crate) struct Traffic {
 /// Tenants, length of the span, end of the span where it is not now, and whether replays count.
 type Key = (Vec<TenantId>, i64, Option<Micros>, bool);
 
-/// Figures of one kind and span, and whether somebody counts them right now.
-#[derive(Debug)]
-struct Slot<T> {
-    kept: parking_lot::Mutex<Option<Kept<T>>>,
-    failed: parking_lot::Mutex<Option<ApiError>>,
-    counting: AtomicBool,
-    done: Notify,
-}
-
-#[derive(Debug)]
-struct Kept<T> {
-    /// On the monotonic clock.
-    taken: Duration,
-    time: Micros,
-    figures: Arc<T>,
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self {
-            kept: parking_lot::Mutex::new(None),
-            failed: parking_lot::Mutex::new(None),
-            counting: AtomicBool::new(false),
-            done: Notify::new(),
-        }
-    }
-}
-
-impl<T> Clone for Kept<T> {
-    fn clone(&self) -> Self {
-        Self { taken: self.taken, time: self.time, figures: Arc::clone(&self.figures) }
-    }
-}
-
-/// Ends the counting even if it panics, so that the next caller may begin anew.
-struct Counting<T>(Arc<Slot<T>>);
-
-impl<T> Drop for Counting<T> {
-    fn drop(&mut self) {
-        self.0.counting.store(false, Ordering::Release);
-        self.0.done.notify_waiters();
-    }
-}
-
 /// Keeps figures for a while. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficCache {
-    volumes: Arc<Slots<Volume>>,
-    rankings: Arc<Slots<Rankings>>,
+    volumes: Arc<Slots<Key, Volume>>,
+    rankings: Arc<Slots<Key, Rankings>>,
     /// One ranking at a time: each takes all the cores there are.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Histograms of filtered flows.
+    pub(super) histograms: Arc<Histograms>,
 }
 
-type Slots<T> = parking_lot::Mutex<HashMap<Key, Arc<Slot<T>>>>;
-
-fn slot<T>(slots: &Slots<T>, key: Key) -> Arc<Slot<T>> {
-    let mut kept = slots.lock();
-    if kept.len() >= KEPT_MAX && !kept.contains_key(&key) {
-        kept.clear();
-    }
-    Arc::clone(kept.entry(key).or_default())
-}
-
-impl<T: Default + Send + Sync + 'static> Slot<T> {
-    /// The figures, which `count` counts if they are not good enough any more; those of before when it takes longer than
-    /// `patience`, and none if there were none.
-    async fn get(
-        self: Arc<Self>,
-        state: &ApiState,
-        good_for: Duration,
-        patience: Duration,
-        count: impl Future<Output = ApiResult<T>> + Send + 'static,
-    ) -> ApiResult<Option<Kept<T>>> {
-        let now = state.clock.monotonic();
-        let age = |kept: &Kept<T>| now.saturating_sub(kept.taken);
-        let kept = self.kept.lock().clone();
-        if let Some(kept) = kept.as_ref().filter(|kept| age(kept) < good_for) {
-            return Ok(Some(kept.clone()));
-        }
-        let done = self.done.notified();
-        tokio::pin!(done);
-        done.as_mut().enable();
-        if !self.counting.swap(true, Ordering::AcqRel) {
-            let (counting, clock) = (Counting(Arc::clone(&self)), Arc::clone(&state.clock));
-            tokio::spawn(async move {
-                let slot = &counting.0;
-                match count.await {
-                    Ok(figures) => {
-                        let kept = Kept { taken: clock.monotonic(), time: clock.now(), figures: Arc::new(figures) };
-                        *slot.kept.lock() = Some(kept);
-                        *slot.failed.lock() = None;
-                    }
-                    Err(error) => *slot.failed.lock() = Some(error),
-                }
-            });
-        }
-        if let Some(kept) = kept.filter(|kept| age(kept) < good_for * STALE_MAX) {
-            return Ok(Some(kept));
-        }
-        let in_time = tokio::time::timeout(patience, done).await.is_ok();
-        let kept = self.kept.lock().clone();
-        match (kept, self.failed.lock().clone()) {
-            (None, Some(error)) if in_time => Err(error),
-            // What is too old to be shown as the present is still better than nothing.
-            (kept, _) => Ok(kept),
-        }
-    }
-}
-
-/// How long rankings of a span are good enough: a hundredth of it, from 5 seconds to 5 minutes.
-fn good_for(span: Span) -> Duration {
-    Duration::from_micros((span.micros() / 100).clamp(5 * Micros::SECOND, 5 * Micros::MINUTE) as u64)
+/// How long rankings of a span are good enough: a hundredth of it, from 5 seconds to 5 minutes; old ones are shown up to
+/// twelve times as long while they are counted afresh.
+fn keep(span: Span) -> Keep {
+    let good = Duration::from_micros((span.micros() / 100).clamp(5 * Micros::SECOND, 5 * Micros::MINUTE) as u64);
+    Keep { good, shown: good * 12, patience: PATIENCE, cheap: Duration::ZERO }
 }
 
 /// The figures of a span in `steps` steps.
@@ -197,7 +96,7 @@ pub(crate) async fn traffic(
     // A span that ends now is the same question every minute.
     let live = state.clock.now() - span.to < 2 * Micros::MINUTE;
     let key = (scope.tenants().to_vec(), span.micros(), (!live).then_some(span.to), replays);
-    let good_for = good_for(span);
+    let keep = keep(span);
     let volume = {
         let (state, scope) = (state.clone(), scope.clone());
         async move { volume(&state, &scope, span, replays, steps).await }
@@ -210,10 +109,11 @@ pub(crate) async fn traffic(
         }
     };
     // Roll-ups answer in milliseconds: these are waited for, and not made to share the cores with the rankings.
-    let fresh = good_for.min(Duration::from_secs(15));
-    let volumes = slot(&state.traffic.volumes, key.clone());
-    let volume = volumes.get(state, fresh, Duration::from_secs(SECONDS), volume).await?;
-    let rankings = slot(&state.traffic.rankings, key).get(state, good_for, PATIENCE, rankings).await?;
+    let good = keep.good.min(Duration::from_secs(15));
+    let fresh = Keep { good, shown: good * 12, patience: Duration::from_secs(SECONDS), ..keep };
+    let volumes = state.traffic.volumes.slot(key.clone());
+    let volume = volumes.get(state, fresh, volume).await?;
+    let rankings = state.traffic.rankings.slot(key).get(state, keep, rankings).await?;
     let empty = || Volume { flows: vec![0.0; steps as usize], bytes: vec![0.0; steps as usize], ..Volume::default() };
     Ok(Traffic {
         volume: volume.map_or_else(|| Arc::new(empty()), |kept| kept.figures),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use guardian_expr::Expr;
 use guardian_identity::Permission;
-use guardian_model::{FLOW, Micros, Scope};
+use guardian_model::{FLOW, Micros, Scope, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::parse_time;
+use super::kept::{Keep, Slots};
 use super::query::{objects, run, run_small};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
@@ -66,10 +67,10 @@ struct Cursor {
 }
 
 /// Batches that are looked through first, newest first; then so many times more each time.
-const BATCHES_FIRST: u64 = 16;
-const BATCHES_FACTOR: u64 = 4;
+const BATCHES_FIRST: u64 = 2;
+const BATCHES_FACTOR: u64 = 8;
 /// So many batches are few: looking through them is a small question.
-const BATCHES_SMALL: u64 = 64;
+const BATCHES_SMALL: u64 = 16;
 
 /// The time that is asked about: the last hour without any.
 fn bounds(from: &Option<String>, to: &Option<String>, now: Micros) -> ApiResult<(Micros, Micros)> {
@@ -225,8 +226,8 @@ pub(crate) struct FlowHistogramQuery {
     pub(crate) buckets: Option<u64>,
 }
 
-/// Flows over time.
-#[derive(Debug, Serialize, ToSchema)]
+/// Flows over time. What takes long to count is kept for a hundredth of the range: `from` and `to` tell which one it is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FlowHistogram {
     /// Start of the range, RFC 3339.
     pub(crate) from: String,
@@ -239,7 +240,7 @@ pub(crate) struct FlowHistogram {
 }
 
 /// What was received in one step.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FlowHistogramBucket {
     /// Its start, RFC 3339.
     pub(crate) start: String,
@@ -273,28 +274,51 @@ async fn histogram(
     let scope = caller.scope(Permission::FlowsRead).await?;
     let (from, to) = bounds(&query.from, &query.to, state.clock.now())?;
     let step_seconds = step(to - from, query.buckets.unwrap_or(60));
-    let filtered = query.filter.as_deref().is_some_and(|filter| !filter.trim().is_empty());
-    let buckets = if step_seconds % 60 == 0 && !filtered {
-        by_minute(&state, &scope, from, to, step_seconds).await?
-    } else {
-        let which = FlowQuery {
-            filter: query.filter,
-            from: Some(from.to_string()),
-            to: Some(to.to_string()),
-            ..FlowQuery::default()
-        };
-        let condition = condition(&which, state.clock.now())?;
-        let sql = format!(
-            "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, {SUMS} FROM flows \
-             WHERE {condition} GROUP BY 1 ORDER BY 1"
-        );
-        let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
-        let start = |row: &Value| row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
-        rows.iter().map(|row| FlowHistogramBucket { start: start(row), ..counted(row) }).collect()
+    let filter = query.filter.as_deref().map(str::trim).unwrap_or_default();
+    if step_seconds % 60 == 0 && filter.is_empty() {
+        let buckets = by_minute(&state, &scope, from, to, step_seconds).await?;
+        return Ok(Json(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets }));
+    }
+    let which = FlowQuery {
+        filter: query.filter.clone(),
+        from: Some(from.to_string()),
+        to: Some(to.to_string()),
+        ..FlowQuery::default()
     };
-    Ok(Json(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets }))
+    let condition = condition(&which, state.clock.now())?;
+    // A range that ends now is the same question every moment.
+    let live = state.clock.now() - to < Micros::MINUTE;
+    let range = (if live { 0 } else { from.0 }, to - from);
+    let key = (scope.tenants().to_vec(), scope.masks().is_some(), filter.to_owned(), step_seconds, range);
+    let good = Duration::from_micros(u64::try_from((to - from) / 100).unwrap_or_default()).min(GOOD_MAX);
+    let keep = Keep { good, shown: good * 2, patience: Duration::from_secs(SECONDS), cheap: CHEAP };
+    let count = {
+        let state = state.clone();
+        async move {
+            let sql = format!(
+                "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS bucket, {SUMS} FROM flows \
+                 WHERE {condition} GROUP BY 1 ORDER BY 1"
+            );
+            let limit = usize::try_from(BUCKETS_MAX).unwrap_or(usize::MAX) + 2;
+            let start = |row: &Value| row.get("bucket").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let rows = objects(run(&state, &scope, &sql, limit, SECONDS).await?);
+            let buckets = rows.iter().map(|row| FlowHistogramBucket { start: start(row), ..counted(row) }).collect();
+            Ok(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets })
+        }
+    };
+    let kept = state.traffic.histograms.slot(key).get(&state, keep, count).await?;
+    let kept = kept.ok_or_else(|| ApiError::invalid("counting takes too long; ask about a shorter time"))?;
+    Ok(Json(FlowHistogram::clone(&kept.figures)))
 }
+
+/// Histograms by tenants, whether they are masked, filter, step, and start and length of the range; the start is 0 where
+/// it ends now.
+pub(crate) type Histograms = Slots<(Vec<TenantId>, bool, String, u64, (i64, i64)), FlowHistogram>;
+
+/// Histograms that took less are counted each time.
+const CHEAP: Duration = Duration::from_millis(100);
+/// Others are kept for a hundredth of their range, at most so long.
+const GOOD_MAX: Duration = Duration::from_secs(60);
 
 /// What a bucket counts.
 const SUMS: &str = "count(*) AS total_flows, \

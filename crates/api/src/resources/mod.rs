@@ -22,6 +22,7 @@ mod incident_templates;
 mod incident_timeline;
 mod incidents;
 mod invitations;
+mod kept;
 mod notification_channels;
 mod notifications;
 mod oidc;

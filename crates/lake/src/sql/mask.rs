@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Column, Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility, lit,
 };
-use guardian_model::{Field, FindingField, Ip, Kind, Pseudonyms};
+use guardian_model::{Class, Field, FindingField, Ip, Kind, Pseudonyms};
 use hashbrown::HashMap;
 
 /// How a column is masked.
@@ -39,6 +41,48 @@ pub(crate) fn of(field: &Field, masks: &Arc<Pseudonyms>) -> Option<Arc<ScalarUDF
     };
     let signature = Signature::any(1, Volatility::Immutable);
     Some(Arc::new(ScalarUDF::from(Function { manner, masks: Arc::clone(masks), signature })))
+}
+
+/// What holds for every row, as it is stored, whose pseudonyms meet a condition; none if nothing is known of it. An address
+/// has one pseudonym, so that the search for one need not make those of all others.
+pub(crate) fn stored(class: &Class, masks: &Pseudonyms, condition: &Expr) -> Option<Expr> {
+    let address = |expr: &Expr| match expr {
+        Expr::Column(column) => {
+            let field = &class.fields[class.index_of(&column.name)?];
+            (field.personal && field.kind == Kind::Ip).then(|| column.clone())
+        }
+        _ => None,
+    };
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            let sides = [stored(class, masks, left), stored(class, masks, right)];
+            sides.into_iter().flatten().reduce(Expr::and)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            Some(stored(class, masks, left)?.or(stored(class, masks, right)?))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (address(left), address(right)) {
+            (Some(column), None) => one_of(column, masks, [right.as_ref()]),
+            (None, Some(column)) => one_of(column, masks, [left.as_ref()]),
+            _ => None,
+        },
+        Expr::InList(InList { expr, list, negated: false }) => one_of(address(expr)?, masks, list),
+        _ => None,
+    }
+}
+
+/// That a stored address is one of those with these pseudonyms.
+fn one_of<'a>(column: Column, masks: &Pseudonyms, pseudonyms: impl IntoIterator<Item = &'a Expr>) -> Option<Expr> {
+    let mut stored = Vec::new();
+    for pseudonym in pseudonyms {
+        let Expr::Literal(ScalarValue::FixedSizeBinary(16, Some(bytes)), _) = pseudonym else { return None };
+        let pseudonym = Ip(bytes.as_slice().try_into().ok()?);
+        // Some addresses stay what they are.
+        let same = (masks.ip(pseudonym) == pseudonym).then_some(pseudonym);
+        stored.extend(masks.reveal_ip(pseudonym).into_iter().chain(same));
+    }
+    let stored = stored.into_iter().map(|ip| lit(ScalarValue::FixedSizeBinary(16, Some(ip.0.to_vec())))).collect();
+    Some(Expr::InList(InList::new(Box::new(Expr::Column(column)), stored, false)))
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod session;
 mod snapshot;
 mod stream;
 mod table;
+mod when;
 
 pub use session::{ColumnInfo, QueryLimits, TableInfo, describe};
 pub use stream::{QueryStats, QueryStream};

@@ -13,7 +13,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::functions_aggregate::sum::sum;
 use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias,
     TableProviderFilterPushDown, TableScan, TableType, cast, lit, when,
@@ -113,7 +113,13 @@ fn input_of(plan: &LogicalPlan, table: &Arc<RollupTable>) -> Result<Option<Logic
             if table_name.table() == FLOW.name && filters.iter().all(filters_whole_minutes) =>
         {
             let source = provider_as_source(Arc::clone(table) as Arc<dyn TableProvider>);
-            Some(LogicalPlanBuilder::scan(table_name.clone(), source, None)?.build()?)
+            let scan = LogicalPlanBuilder::scan(table_name.clone(), source, None)?;
+            // Some conditions are met by the scan of flows alone and stand nowhere else.
+            let scan = match conjunction(filters.iter().cloned()) {
+                Some(condition) => scan.filter(condition)?,
+                None => scan,
+            };
+            Some(scan.build()?)
         }
         _ => None,
     })
@@ -257,14 +263,14 @@ impl TableProvider for RollupTable {
         if !rolled.is_empty() {
             let tenant = self.schema.fields().iter().filter(|f| f.name() == TENANT).cloned().collect::<Vec<_>>();
             let table = TableSchema::builder(schema()).with_table_partition_cols(tenant).build();
-            inputs.push(scan_parquet(state, table, rolled, (projection, None), &self.flows.keys)?);
+            inputs.push(scan_parquet(state, table, rolled, (projection, None), None, &self.flows.keys)?);
         }
         let needed = self.raw_projection(projection)?;
         if !raw.is_empty() {
-            inputs.push(self.as_rollup(self.flows.scan_files(state, &raw, &needed, None)?, projection)?);
+            inputs.push(self.as_rollup(self.flows.scan_files(state, &raw, (&needed, None), None)?, projection)?);
         }
         if !hot.is_empty() {
-            inputs.push(self.as_rollup(self.flows.scan_hot(state, &hot, &needed)?, projection)?);
+            inputs.push(self.as_rollup(self.flows.scan_hot(state, &hot, &needed, None)?, projection)?);
         }
         match inputs.len() {
             0 => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(projection)?)))),

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, UInt64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::cast::as_boolean_array;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -22,7 +25,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::{Column, Literal};
-use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, conjunction as conjunction_of};
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -34,6 +37,7 @@ use hashbrown::HashMap;
 use super::mask;
 use super::sealed::{KeepingFooters, SealedFiles};
 use super::snapshot::{Bounds, ClassRows, TENANT};
+use super::when::{self, When};
 use crate::keys::LakeKeys;
 use crate::store::row_numbers;
 use crate::store::state::{HotBatch, LiveFile};
@@ -87,7 +91,11 @@ impl TableProvider for ClassTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let kind = |filter: &&Expr| match when::provable(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(kind).collect())
     }
 
     async fn scan(
@@ -103,13 +111,29 @@ impl TableProvider for ClassTable {
         let files = keep(&self.rows.files, pruning.as_ref(), &Bounds::of_files(self.class, &self.rows.files));
         let hot = keep(&self.rows.hot, pruning.as_ref(), &Bounds::of_hot(self.class, &self.rows.hot));
         self.count(&files, &hot);
+        let limit = limit.filter(|_| filters.is_empty());
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-        if !files.is_empty() {
-            let limit = limit.filter(|_| filters.is_empty());
-            inputs.push(self.scan_files(state, &files, projection, limit)?);
-        }
-        if !hot.is_empty() {
-            inputs.push(self.scan_hot(state, &hot, projection)?);
+        let mut add = |files: &[Arc<LiveFile>], hot: &[Arc<HotBatch>], condition: Option<&Arc<dyn PhysicalExpr>>| {
+            if !files.is_empty() {
+                inputs.push(self.scan_files(state, files, (projection, limit), condition)?);
+            }
+            if !hot.is_empty() {
+                inputs.push(self.scan_hot(state, hot, projection, condition)?);
+            }
+            Ok::<_, DataFusionError>(())
+        };
+        let stored = self.stored(state, filters)?;
+        match When::of(state, &self.schema, filters)? {
+            None => add(&files, &hot, stored.as_ref())?,
+            Some(when) => {
+                let bounds = Bounds::of_files(self.class, &files);
+                let (whole_files, files) = when.split(files, &bounds);
+                let bounds = Bounds::of_hot(self.class, &hot);
+                let (whole_hot, hot) = when.split(hot, &bounds);
+                add(&whole_files, &whole_hot, stored.as_ref())?;
+                let both = conjunction_of(stored.into_iter().chain([when.condition]));
+                add(&files, &hot, Some(&both))?;
+            }
         }
         let plan: Arc<dyn ExecutionPlan> = match inputs.len() {
             0 => return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(projection)?)))),
@@ -134,8 +158,8 @@ impl ClassTable {
         &self,
         state: &dyn Session,
         files: &[Arc<LiveFile>],
-        projection: &[usize],
-        limit: Option<usize>,
+        wanted: (&[usize], Option<usize>),
+        condition: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         files.iter().try_for_each(|file| check_keys(file, &self.keys))?;
         let described = files.iter().map(|file| {
@@ -152,7 +176,7 @@ impl ClassTable {
         });
         let table =
             TableSchema::builder(self.class.schema()).with_table_partition_cols(vec![Arc::new(tenant_field())]).build();
-        scan_parquet(state, table, described.collect(), (projection, limit), &self.keys)
+        scan_parquet(state, table, described.collect(), wanted, condition, &self.keys)
     }
 
     pub(crate) fn scan_hot(
@@ -160,6 +184,7 @@ impl ClassTable {
         state: &dyn Session,
         hot: &[Arc<HotBatch>],
         projection: &[usize],
+        condition: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = Arc::new(self.schema.project(projection)?);
         let ways = state.config().target_partitions().clamp(1, hot.len().max(1));
@@ -167,10 +192,30 @@ impl ClassTable {
         for (i, batch) in hot.iter().enumerate() {
             let columns = projection.iter().map(|&at| hot_column(batch, at)).collect();
             let options = RecordBatchOptions::new().with_row_count(Some(batch.rows.num_rows()));
-            partitions[i % ways].push(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?);
+            let mut rows = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
+            if let Some(condition) = condition {
+                rows = filter_record_batch(&rows, &self.meets(batch, condition)?)?;
+            }
+            partitions[i % ways].push(rows);
         }
         let source = MemorySourceConfig::try_new(&partitions, schema, None)?;
         Ok(DataSourceExec::from_data_source(source))
+    }
+
+    /// What the filters say about rows below the mask.
+    fn stored(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let Some(masks) = &self.mask else { return Ok(None) };
+        let Some(all) = conjunction(filters.iter().filter_map(|f| mask::stored(self.class, masks, f))) else {
+            return Ok(None);
+        };
+        state.create_physical_expr(unqualified(all)?, &DFSchema::try_from(Arc::clone(&self.schema))?).map(Some)
+    }
+
+    /// Which rows of a batch meet a condition.
+    fn meets(&self, batch: &HotBatch, condition: &Arc<dyn PhysicalExpr>) -> Result<BooleanArray> {
+        let columns = (0..self.schema.fields().len()).map(|at| hot_column(batch, at)).collect();
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        Ok(as_boolean_array(&condition.evaluate(&rows)?.into_array(rows.num_rows())?)?.clone())
     }
 
     /// Replaces personal columns by their pseudonyms.
@@ -233,12 +278,14 @@ pub(crate) fn check_keys(file: &LiveFile, keys: &LakeKeys) -> Result<()> {
     file.meta.check_keys(keys).map_err(|e| DataFusionError::External(Box::new(e)))
 }
 
-/// Scans Parquet files, spread over the threads of the query.
+/// Scans Parquet files, spread over the threads of the query; of files that do not meet a condition whole, the rows that
+/// do.
 pub(crate) fn scan_parquet(
     state: &dyn Session,
     table: TableSchema,
     files: Vec<Described>,
     (projection, limit): (&[usize], Option<usize>),
+    condition: Option<&Arc<dyn PhysicalExpr>>,
     keys: &LakeKeys,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let url = ObjectStoreUrl::local_filesystem();
@@ -246,13 +293,17 @@ pub(crate) fn scan_parquet(
     let cache = runtime.cache_manager.get_file_metadata_cache();
     let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, Arc::clone(&cache));
     let full = Arc::clone(table.table_schema());
-    let source = ParquetSource::new(table)
+    let mut source = ParquetSource::new(table)
         .with_table_parquet_options(state.table_options().parquet.clone())
         .with_pushdown_filters(true)
         .with_bloom_filter_on_read(true)
         .with_enable_page_index(true);
     let mut statistics = Statistics::new_unknown(&full);
     statistics.num_rows = Precision::Exact(files.iter().map(|f| f.rows as usize).sum());
+    if let Some(condition) = condition {
+        source = source.with_predicate(Arc::clone(condition));
+        statistics = statistics.to_inexact();
+    }
     let ways = state.config().target_partitions().clamp(1, files.len().max(1));
     let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); ways];
     let mut sizes = vec![0; ways];
@@ -261,7 +312,7 @@ pub(crate) fn scan_parquet(
         let least = (0..ways).min_by_key(|&i| sizes[i]).unwrap_or(0);
         sizes[least] += file.bytes;
         let path = file.sealed.take();
-        let file = partitioned(file, &full)?;
+        let file = partitioned(file, &full, condition.is_some())?;
         sealed.extend(path.map(|path| (file.object_meta.location.clone(), path)));
         groups[least].push(file);
     }
@@ -281,7 +332,7 @@ pub(crate) fn scan_parquet(
     Ok(DataSourceExec::from_data_source(config))
 }
 
-fn partitioned(file: Described, full: &SchemaRef) -> Result<PartitionedFile> {
+fn partitioned(file: Described, full: &SchemaRef, in_part: bool) -> Result<PartitionedFile> {
     let Ok(absolute) = std::path::absolute(&file.path) else {
         return internal_err!("{} has no absolute form", file.path.display());
     };
@@ -290,6 +341,9 @@ fn partitioned(file: Described, full: &SchemaRef) -> Result<PartitionedFile> {
     described.object_meta.location = location;
     let mut statistics = Statistics::new_unknown(full);
     statistics.num_rows = Precision::Exact(file.rows as usize);
+    if in_part {
+        statistics = statistics.to_inexact();
+    }
     described = described.with_statistics(Arc::new(statistics));
     Ok(match file.keep {
         Some(keep) => described.with_extension(keep),
@@ -302,26 +356,19 @@ fn partitioned(file: Described, full: &SchemaRef) -> Result<PartitionedFile> {
 pub(crate) fn pruning(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Option<PruningPredicate> {
     let filter = conjunction(filters.iter().cloned())?;
     let df_schema = DFSchema::try_from(Arc::clone(schema)).ok()?;
-    let filter = filter.transform_columns().and_then(|filter| state.create_physical_expr(filter, &df_schema).ok())?;
+    let filter = unqualified(filter).and_then(|filter| state.create_physical_expr(filter, &df_schema)).ok()?;
     PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter).ok()
 }
 
 /// Strips table names off columns.
-trait Unqualified: Sized {
-    fn transform_columns(self) -> Option<Self>;
-}
-
-impl Unqualified for Expr {
-    fn transform_columns(self) -> Option<Self> {
-        use datafusion::common::tree_node::{Transformed, TreeNode};
-        let done = self.transform_up(|e| {
-            Ok(match e {
-                Self::Column(c) => Transformed::yes(Self::Column(datafusion::common::Column::from_name(c.name))),
-                other => Transformed::no(other),
-            })
-        });
-        done.ok().map(|t| t.data)
-    }
+pub(crate) fn unqualified(expr: Expr) -> Result<Expr> {
+    let strip = |e| {
+        Ok(match e {
+            Expr::Column(c) => Transformed::yes(Expr::Column(datafusion::common::Column::from_name(c.name))),
+            other => Transformed::no(other),
+        })
+    };
+    Ok(expr.transform_up(strip)?.data)
 }
 
 pub(crate) fn keep<T: Clone>(

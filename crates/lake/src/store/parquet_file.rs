@@ -191,7 +191,7 @@ pub(crate) fn properties(class: &Class, sealing: Sealing) -> WriterProperties {
                 builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT)
             }
             Kind::Ip => {
-                let builder = builder.set_column_encoding(path.clone(), Encoding::PLAIN);
+                let builder = builder.set_column_dictionary_enabled(path.clone(), true);
                 if bloom.contains(&field.name) { with_bloom(builder, path) } else { builder }
             }
             Kind::Bool | Kind::Mac | Kind::Bytes => builder,
@@ -229,7 +229,7 @@ pub(crate) fn base_properties(sealing: Sealing) -> WriterPropertiesBuilder {
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(16 * 1024)
+        .set_data_page_row_count_limit(4 * 1024)
         .set_write_batch_size(4096)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Page)

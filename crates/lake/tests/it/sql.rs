@@ -185,6 +185,33 @@ fn limits_hold() {
     }
 }
 
+/// Conditions on when rows came are met by whole files and batches, by parts of them, or not at all: it makes no
+/// difference.
+#[test]
+fn time_divides_files_and_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = filled(dir.path());
+    let scope = Scope::of(tenant(1));
+    let number = |sql: String| lines(&lake, &scope, &sql)[0].parse::<i64>().unwrap();
+    // Flow n of 1,000 came n milliseconds after the start.
+    for low in [-1, 0, 1, 99, 100, 450, 499, 500, 550, 999, 1_000] {
+        for high in [0, 1, 100, 130, 500, 501, 900, 999, 1_000, 2_000] {
+            let time = |n: i64| Micros(START + n * 1_000);
+            let condition = format!("received >= TIMESTAMP '{}' AND received < TIMESTAMP '{}'", time(low), time(high));
+            let within = (high.min(1_000) - low.max(0)).max(0);
+            let count = |condition: &str| number(format!("SELECT count(*) FROM flows WHERE {condition}"));
+            assert_eq!(count(&condition), within, "{condition}");
+            assert_eq!(number(format!("SELECT count(src_as) FROM flows WHERE {condition}")), within, "{condition}");
+            assert_eq!(count(&format!("NOT ({condition})")), 1_000 - within, "{condition}");
+            let last = i64::from(high < 1_000);
+            let either = format!("({condition}) OR received = TIMESTAMP '{}'", time(high));
+            assert_eq!(count(&either), within + last, "{condition}");
+            let parts = [0, 1].map(|odd| count(&format!("{condition} AND bytes % 2 = {odd} AND batch >= 0")));
+            assert_eq!(parts.iter().sum::<i64>(), within, "{condition}");
+        }
+    }
+}
+
 /// A predicate on a masked column sees the masked value: searching by a whole address finds nothing it should not.
 #[test]
 fn masks_cannot_be_seen_through() {
@@ -201,6 +228,14 @@ fn masks_cannot_be_seen_through() {
     // Who is known by a pseudonym can be followed by it.
     let seen = of("10.0.0.7");
     assert_eq!(ask(&format!("SELECT DISTINCT src_as FROM flows WHERE src_ip = '{seen}'")), ["7"]);
+    let (other, peer) = (of("10.0.2.200"), of("203.0.113.3"));
+    let both = format!("SELECT src_as FROM flows WHERE src_ip IN ('{seen}', '{other}', '10.0.0.9') ORDER BY 1");
+    assert_eq!(ask(&both), ["7", "712"]);
+    let either = format!("SELECT count(*) FROM flows WHERE src_ip = '{seen}' OR '{peer}' = dst_ip");
+    let open = "SELECT count(*) FROM flows WHERE src_ip = '10.0.0.7' OR dst_ip = '203.0.113.3'";
+    assert_eq!(ask(&either), lines(&lake, &Scope::of(tenant(1)), open));
+    let none = format!("SELECT count(*) FROM flows WHERE src_ip = '{seen}' AND src_ip <> '{seen}'");
+    assert_eq!(ask(&none), ["0"]);
     let (many, named) = ("SELECT count(DISTINCT src_ip) FROM flows", "SELECT count(DISTINCT src_as) FROM flows");
     assert_eq!(ask(many), ask(named), "everybody has one");
     assert_eq!(ask("SELECT count(*) FROM flows WHERE ip_text(src_ip) LIKE '10.%'"), ["0"]);
