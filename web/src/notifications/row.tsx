@@ -14,9 +14,9 @@ import {
 } from "lucide-react";
 import { classes } from "@/ui/classes";
 import { Ago } from "@/ui/time";
-import type { Notification } from "./data";
+import type { EventName, Notification } from "./data";
 
-const ICONS: Record<Notification["event"], LucideIcon> = {
+const ICONS: Record<EventName | "test", LucideIcon> = {
   mention: AtSign,
   assignment: UserCheck,
   watching: Eye,
@@ -36,7 +36,7 @@ function plain(text: string): string {
 
 /** One notification; a click leads to what it is about. */
 export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: () => void }) {
-  const Icon = ICONS[item.event] ?? Bell;
+  const Icon = ICONS[item.event as EventName] ?? Bell;
   const look = classes(
     "flex gap-3 px-4 py-3 text-left text-sm no-underline hover:bg-hover",
     item.read ? "text-text-2" : "text-text",
@@ -56,7 +56,7 @@ export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: 
     </>
   );
   // Only paths of this console are followed.
-  return item.link?.startsWith("/") && !item.link.startsWith("//") ? (
+  return item.link.startsWith("/") && !item.link.startsWith("//") ? (
     <Link to={item.link as "/"} onClick={onOpen} className={look}>
       {inside}
     </Link>
