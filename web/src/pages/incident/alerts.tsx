@@ -7,6 +7,7 @@ import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { writer, writerText } from "@/app/writer";
 import type { Alert } from "@/pages/alerts/data";
 import { text as entityText } from "@/pages/entity/strings";
 import type { Incident } from "@/pages/incidents/data";
@@ -21,7 +22,6 @@ import { text as ui } from "@/ui/strings";
 import { Ago } from "@/ui/time";
 import { done } from "@/ui/toast";
 import { Nothing } from "./nothing";
-import { text as toldText, writer } from "./told";
 import { reason, text as whyText } from "./why";
 
 function flipped(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
@@ -33,7 +33,7 @@ function flipped(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
 /** The alerts, each with the reasons for which it is here; some can leave for an incident of their own. */
 export function IncidentAlerts({ incident }: { incident: Incident }) {
   const t = useText(text);
-  const n = useText(toldText);
+  const n = useText(writerText);
   const w = useText(whyText);
   const k = useText(entityText);
   const u = useText(ui);

@@ -1,3 +1,5 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import {
   ArrowRight,
   Bell,
@@ -14,8 +16,6 @@ import {
   Target,
   Wrench,
 } from "lucide-react";
-import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useFreshen } from "@/api/list";
@@ -23,6 +23,7 @@ import { useAction } from "@/app/action";
 import { peopleQuery } from "@/app/people";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
+import { writer, writerText } from "@/app/writer";
 import { text as entityText } from "@/pages/entity/strings";
 import type { Incident } from "@/pages/incidents/data";
 import { IncidentStatus } from "@/pages/incidents/parts";
@@ -35,7 +36,7 @@ import { Dialog } from "@/ui/overlay";
 import { text as ui } from "@/ui/strings";
 import { At } from "@/ui/time";
 import { When } from "@/ui/when";
-import { told, text as toldText, writer } from "./told";
+import { told, text as toldText } from "./told";
 
 type Entry = Schema<"EntryView">;
 
@@ -56,7 +57,7 @@ const ICONS: Record<string, LucideIcon> = {
 /** One thing that happened or was said. */
 export function EntryRow({ incident, entry }: { incident: Incident; entry: Entry }) {
   const t = useText(text);
-  const n = useText(toldText);
+  const n = useText(writerText);
   const Icon = ICONS[entry.kind] ?? CircleDot;
   const said = entry.kind === "comment" || entry.kind === "note" || (entry.kind === "action" && !entry.automatic);
   return (

@@ -29,14 +29,7 @@ export const text = catalogue({
   set: ["{what}: {to}", "{what}: {to}"],
   taken: ["{what} removed, was {from}", "{what} entfernt, war {from}"],
   swapped: ["{what}: {from} → {to}", "{what}: {from} → {to}"],
-  correlation: ["Correlation", "Korrelation"],
-  deadlines: ["Deadlines", "Fristen"],
 });
-
-/** Who wrote an entry or brought an alert: a part of the program by its name, people as they are called. */
-export function writer(name: string, automatic: boolean, t: Translate<typeof text>): string {
-  return automatic && (name === "correlation" || name === "deadlines") ? t(name) : name;
-}
 
 /** The words that sentences about an incident are made of, in the reader's language. */
 export interface Words {

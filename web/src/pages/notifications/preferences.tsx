@@ -58,7 +58,7 @@ function Form({ stored }: { stored: NotificationPreferences }) {
   };
   return (
     <form onSubmit={save} className="flex flex-col gap-4">
-      <Panel title={t("event")}>
+      <Panel title={t("told")}>
         <p className={stored.mail_ready ? "m-0 text-xs text-text-3" : "m-0 text-xs text-high"}>
           {stored.mail_ready ? t("mailTo", { address: stored.mail_to ?? "" }) : t("mailOff")}
         </p>
@@ -191,7 +191,7 @@ function Details({
           </Field>
         </div>
       </Panel>
-      <Panel title={t("quiet")}>
+      <Panel title={t("mails")}>
         <div className="flex flex-col gap-4">
           <span className="flex items-center justify-between gap-3 text-sm">
             <span className="text-text-2">{t("quietHint")}</span>

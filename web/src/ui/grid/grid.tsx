@@ -41,11 +41,13 @@ export interface GridProps<T> {
 }
 
 function useNarrow(): [(element: HTMLElement | null) => void, boolean] {
-  const [narrow, setNarrow] = useState(false);
+  const [narrow, setNarrow] = useState(() => innerWidth < NARROW_PX);
   const observer = useRef<ResizeObserver | null>(null);
   const watch = useRef((element: HTMLElement | null) => {
     observer.current?.disconnect();
     if (!element || typeof ResizeObserver === "undefined") return;
+    // Before anything is painted: rows must not be seen in the wrong form first.
+    setNarrow(element.clientWidth < NARROW_PX);
     observer.current = new ResizeObserver(([entry]) => setNarrow((entry?.contentRect.width ?? NARROW_PX) < NARROW_PX));
     observer.current.observe(element);
   });
