@@ -152,7 +152,7 @@ function DrawnRow<T>({ row, id, index, height, columns, tracks, selects, chosen,
       }}
       onFocus={() => hold.activate(index)}
       className={classes(
-        "group absolute inset-x-0 top-0 border-b border-line text-sm",
+        "group absolute inset-x-0 top-0 border-b border-line text-sm [contain:strict]",
         card ? "px-4 py-2.5" : "grid items-center px-3",
         chosen ? "bg-accent-soft" : "hover:bg-hover",
         look.opens && "cursor-pointer",
