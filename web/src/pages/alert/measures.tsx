@@ -82,9 +82,9 @@ export function MeasureTiles({ measures }: { measures: Measures }) {
   const t = useText(text);
   const format = useFormat();
   return (
-    <dl className="m-0 grid grid-cols-[repeat(auto-fit,minmax(min(11rem,100%),1fr))] gap-px overflow-hidden rounded-m border border-line bg-line">
+    <dl className="m-0 grid grid-cols-[repeat(auto-fit,minmax(min(11rem,100%),1fr))] gap-px overflow-hidden rounded-m border border-line">
       {told(measures, t, format).map(([name, value]) => (
-        <div key={name} className="min-w-0 bg-surface px-3 py-2.5">
+        <div key={name} className="min-w-0 px-3 py-2.5 shadow-[0_0_0_1px_var(--line)]">
           <dt className="text-xs text-text-3">{name}</dt>
           <dd className="num m-0 mt-0.5 break-words text-base font-semibold">{value}</dd>
         </div>

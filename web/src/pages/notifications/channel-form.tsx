@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, must, Problem, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
-import { useText } from "@/app/preferences";
+import { usePreferences, useText } from "@/app/preferences";
 import { type Channel, eventName, eventText } from "@/notifications/data";
 import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
@@ -30,14 +30,14 @@ interface Values {
   attack: string;
 }
 
-function start(channel: Channel | null): Values {
+function start(channel: Channel | null, language: string): Values {
   return {
     name: channel?.name ?? "",
     kind: channel?.kind ?? "mail",
     enabled: channel?.enabled ?? true,
     to: (channel?.to ?? []).join("\n"),
     url: channel?.url ?? "",
-    language: channel?.language ?? "en",
+    language: channel?.language ?? language,
     events: channel?.events ?? ["alert", "incident"],
     severity_min: channel?.filter ? (channel.filter.severity_min ?? "") : "high",
     rules: channel?.filter?.rules ?? [],
@@ -76,7 +76,8 @@ export function ChannelForm({
   const t = useText(text);
   const client = useQueryClient();
   const { busy, act } = useAction();
-  const [values, setValues] = useState(() => start(channel));
+  const { language } = usePreferences().preferences;
+  const [values, setValues] = useState(() => start(channel, language));
   const set = (part: Partial<Values>) => setValues((before) => ({ ...before, ...part }));
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -209,7 +210,7 @@ function Filter({ values, set }: PartProps) {
   const t = useText(text);
   const u = useText(uiText);
   return (
-    <div className="grid gap-4 sm:grid-cols-3">
+    <div className="grid items-end gap-4 sm:grid-cols-3">
       <Field label={t("severity")}>
         {(ids) => (
           <Select<string>

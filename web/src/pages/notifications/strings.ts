@@ -66,8 +66,8 @@ export const text = catalogue({
   enabled: ["Switched on", "Eingeschaltet"],
   off: ["Off", "Aus"],
   noMail: [
-    "The server sends no mail yet: set `notify.mail` in its configuration.",
-    "Der Server versendet noch keine Mails: `notify.mail` in der Konfiguration setzen.",
+    "The server sends no mail yet: set notify.mail in its configuration.",
+    "Der Server versendet noch keine Mails: notify.mail in der Konfiguration setzen.",
   ],
   make: ["Make channel", "Kanal anlegen"],
   secretTitle: ["The secret, shown once", "Das Geheimnis, einmal gezeigt"],

@@ -102,6 +102,11 @@ export function Identities() {
   );
 }
 
+/** Whom a certificate is for, by its common name. */
+function holder(subject: string): string {
+  return /(?:^|, )CN=([^,]+)/.exec(subject)?.[1] ?? subject;
+}
+
 /** One's client certificates; only where one is registered or presented. */
 export function OwnCertificates() {
   const t = useText(text);
@@ -119,9 +124,10 @@ export function OwnCertificates() {
           <Button
             icon={Plus}
             onClick={() =>
-              void act(() => must(api.POST("/api/v1/session/certificates", { body: {} })), t("registered")).then(() =>
-                query.refetch(),
-              )
+              void act(
+                () => must(api.POST("/api/v1/session/certificates", { body: { name: holder(presented.subject) } })),
+                t("registered"),
+              ).then(() => query.refetch())
             }
           >
             {t("register")}
@@ -132,7 +138,7 @@ export function OwnCertificates() {
       <p className="m-0 pb-2 text-xs text-text-3">{t("certificatesHint")}</p>
       {fresh && (
         <p className="mb-2 mt-0 text-sm">
-          {t("presented")}: <span className="mono break-all">{presented.subject}</span>
+          {t("presented")}: <span className="mono break-words">{presented.subject}</span>
         </p>
       )}
       <CertificateRows

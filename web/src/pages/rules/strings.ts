@@ -109,6 +109,7 @@ export const text = catalogue({
   exceptionDelete: ["Delete this exception?", "Diese Ausnahme löschen?"],
   exceptionHolds: ["Holds", "Gilt"],
   exceptionHits: ["{n} {n|row|rows} held back", "{n} {n|Zeile|Zeilen} zurückgehalten"],
+  exceptionExample: ["Such as", "Etwa"],
   exceptionLast: ["Last", "Zuletzt"],
   exceptionBy: ["By {name}", "Von {name}"],
   exceptionEnded: ["ended", "beendet"],
