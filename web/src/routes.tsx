@@ -3,11 +3,11 @@ import {
   createRoute,
   createRouter,
   lazyRouteComponent,
-  Navigate,
   Outlet,
   redirect,
-  useRouterState,
+  useRouter,
 } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { Problem } from "@/api/client";
 import { queryClient } from "@/api/queries";
 import { Broken, NotFound } from "@/app/boundary";
@@ -48,12 +48,24 @@ function back(href: string): { to?: string } {
   return href === "/" ? {} : { to: href };
 }
 
+/**
+ * Leads to the sign-in, once: until that page is loaded what was shown stays, and would set out again and again, each
+ * time with the way so far as the place to come back to.
+ */
+function ToSignIn() {
+  const router = useRouter();
+  useEffect(() => {
+    const { pathname, href } = router.latestLocation;
+    if (pathname !== "/sign-in") void router.navigate({ to: "/sign-in", search: back(href), replace: true });
+  }, [router]);
+  return null;
+}
+
 function Private() {
   const { data: session, error } = useSessionQuery();
-  const href = useRouterState({ select: (state) => state.location.href });
   // The session ended, or more is due: a second factor that is required from now on.
   const ended = error instanceof Problem && error.status === 401;
-  if (ended || (session && session.state !== "active")) return <Navigate to="/sign-in" search={back(href)} />;
+  if (ended || (session && session.state !== "active")) return <ToSignIn />;
   if (!session) return null;
   return (
     <SessionProvider session={session}>

@@ -80,19 +80,3 @@ export async function must<T>(answer: Promise<Answer<T>>): Promise<NonNullable<T
   }
   return (data ?? (undefined as unknown)) as NonNullable<T>;
 }
-
-/** An operation by its path, for those that the generated types do not know. */
-export async function send<T = unknown>(
-  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
-  path: string,
-  body?: unknown,
-): Promise<T> {
-  const response = await fetch(`/api/v1${path}`, {
-    method,
-    headers: { ...requestHeaders(), ...(body === undefined ? {} : { "content-type": "application/json" }) },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const data: unknown = text && /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : undefined;
-  return must(Promise.resolve({ data: data as T, error: data, response })) as Promise<T>;
-}

@@ -3,7 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { BellRing, Building2, Keyboard, LogOut, UserRound } from "lucide-react";
 import { api, chooseTenant, must, type Schema } from "@/api/client";
 import { useFormat } from "@/i18n/format";
-import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
+import { LANGUAGE_NAMES, LANGUAGES, type Language } from "@/i18n/text";
 import { Menu, MenuItem, MenuLabel, MenuLine, MenuPick } from "@/ui/menu";
 import { failed } from "@/ui/toast";
 import { usePreferences, useText } from "./preferences";
@@ -37,6 +37,18 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
     } catch (error) {
       failed(error);
     }
+  };
+  const chooseLanguage = (language: Language) => {
+    setPreferences({ language });
+    // Who never chose how to be told things is told them in the same language. That it fails harms nothing.
+    void must(api.GET("/api/v1/notifications/preferences"))
+      .then((told) => {
+        const { mail_to: _, mail_ready: __, ...body } = told;
+        if (told.version > 0 || told.language === language) return null;
+        return must(api.PUT("/api/v1/notifications/preferences", { body: { ...body, language } }));
+      })
+      .then((saved) => saved && client.invalidateQueries({ queryKey: ["notification-preferences"] }))
+      .catch(() => null);
   };
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return (
@@ -78,7 +90,7 @@ export function AccountMenu({ onShortcuts }: { onShortcuts: () => void }) {
       <MenuLabel>{t("language")}</MenuLabel>
       <MenuPick
         value={preferences.language}
-        onChange={(language) => setPreferences({ language })}
+        onChange={chooseLanguage}
         options={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
       />
       <MenuLabel>{t("times")}</MenuLabel>

@@ -43,7 +43,32 @@ function bow([x1, y1]: [number, number], [x2, y2]: [number, number]): string {
   return `M${x1.toFixed(1)} ${y1.toFixed(1)}Q${((x1 + x2) / 2).toFixed(1)} ${((y1 + y2) / 2 - lift).toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`;
 }
 
-const place = (country: string) => PLACES.get(NUMERIC[country] ?? "") ?? null;
+/** Longitude and latitude of what is too small for this map and has much traffic all the same. */
+const SMALL: Readonly<Record<string, [number, number]>> = {
+  SG: [103.8, 1.35],
+  HK: [114.2, 22.3],
+  MO: [113.5, 22.2],
+  MT: [14.4, 35.9],
+  BH: [50.6, 26.1],
+  MU: [57.6, -20.2],
+  SC: [55.5, -4.7],
+  LI: [9.5, 47.1],
+  MC: [7.4, 43.7],
+  AD: [1.5, 42.5],
+  SM: [12.5, 43.9],
+  GI: [-5.4, 36.1],
+  VG: [-64.6, 18.4],
+  KY: [-81.3, 19.3],
+  BM: [-64.8, 32.3],
+  BB: [-59.5, 13.2],
+  MV: [73.2, 3.2],
+  CW: [-69, 12.2],
+};
+
+function place(country: string): [number, number] | null {
+  const small = SMALL[country];
+  return PLACES.get(NUMERIC[country] ?? "") ?? (small ? projection(small) : null);
+}
 
 /** Countries by their traffic, with bows from senders to receivers. A table beside it says the same in words. */
 export default function World({ arcs }: { arcs: readonly Arc[] }) {

@@ -170,7 +170,7 @@ function AddApp({ onDone }: { onDone: (recoveryCodes: readonly string[]) => void
         <Qr text={begun.uri} label={t("qr")} />
         <div className="min-w-0 flex-1 basis-40">
           <span className="block text-xs text-text-3">{t("secret")}</span>
-          <output aria-label={t("secret")} className="mono block select-all break-all text-sm">
+          <output aria-label={t("secret")} className="mono block select-all break-words text-sm">
             {begun.secret.replace(/(.{4})(?=.)/g, "$1 ")}
           </output>
         </div>

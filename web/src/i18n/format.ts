@@ -5,6 +5,16 @@ import type { Language } from "./text";
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
 const COUNTS = ["", "k", "M", "G", "T"];
 
+/** Making one costs as much as drawing a row of a table, so that each is made once. */
+const NUMBERS = new Map<string, Intl.NumberFormat>();
+
+function numbers(language: Language, digits: number): Intl.NumberFormat {
+  const key = `${language} ${digits}`;
+  const made = NUMBERS.get(key) ?? new Intl.NumberFormat(language, { maximumFractionDigits: digits });
+  NUMBERS.set(key, made);
+  return made;
+}
+
 function scaled(value: number, step: number, units: string[], language: Language, space: string): string {
   let index = 0;
   let rest = Math.abs(value);
@@ -13,7 +23,7 @@ function scaled(value: number, step: number, units: string[], language: Language
     index += 1;
   }
   const digits = index === 0 ? (Number.isInteger(rest) ? 0 : 1) : rest < 10 ? 1 : 0;
-  const number = new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(Math.sign(value) * rest);
+  const number = numbers(language, digits).format(Math.sign(value) * rest);
   const unit = units[index] ?? "";
   return unit ? `${number}${space}${unit}` : number;
 }
@@ -55,7 +65,7 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["second", 1],
 ];
 
-export function format(language: Language, zone: "local" | "utc"): Format {
+function make(language: Language, zone: "local" | "utc"): Format {
   const timeZone = zone === "utc" ? "UTC" : undefined;
   const locale = language === "en" ? "en-GB" : "de-DE";
   const day: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "2-digit", timeZone };
@@ -107,6 +117,16 @@ export function format(language: Language, zone: "local" | "utc"): Format {
     offset: (time) => (zone === "utc" ? 0 : -new Date(time).getTimezoneOffset() * 60_000),
     zone: zone === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone,
   };
+}
+
+const FORMATS = new Map<string, Format>();
+
+/** The same for everybody who asks: a long table asks for it in every cell. */
+export function format(language: Language, zone: "local" | "utc"): Format {
+  const key = `${language} ${zone}`;
+  const made = FORMATS.get(key) ?? make(language, zone);
+  FORMATS.set(key, made);
+  return made;
 }
 
 export function useFormat(): Format {

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { BellOff } from "lucide-react";
 import { useCallback } from "react";
+import type { Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { catalogue } from "@/i18n/text";
@@ -19,7 +20,7 @@ const text = catalogue({
 });
 
 /** Marks notifications as read, here and wherever they are shown. */
-function useMarkRead(): (which: { ids: string[] } | { all: true }) => Promise<void> {
+function useMarkRead(): (which: Schema<"ReadBody">) => Promise<void> {
   const client = useQueryClient();
   const { act } = useAction();
   return useCallback(

@@ -12,11 +12,13 @@ import {
   TimerOff,
   UserCheck,
 } from "lucide-react";
+import { useText } from "@/app/preferences";
+import { writer, writerText } from "@/app/writer";
 import { classes } from "@/ui/classes";
 import { Ago } from "@/ui/time";
-import type { Notification } from "./data";
+import type { EventName, Notification } from "./data";
 
-const ICONS: Record<Notification["event"], LucideIcon> = {
+const ICONS: Record<EventName | "test", LucideIcon> = {
   mention: AtSign,
   assignment: UserCheck,
   watching: Eye,
@@ -36,7 +38,8 @@ function plain(text: string): string {
 
 /** One notification; a click leads to what it is about. */
 export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: () => void }) {
-  const Icon = ICONS[item.event] ?? Bell;
+  const t = useText(writerText);
+  const Icon = ICONS[item.event as EventName] ?? Bell;
   const look = classes(
     "flex gap-3 px-4 py-3 text-left text-sm no-underline hover:bg-hover",
     item.read ? "text-text-2" : "text-text",
@@ -48,7 +51,7 @@ export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: 
         <span className={classes("block break-words", !item.read && "font-semibold")}>{item.title}</span>
         {item.text && <span className="line-clamp-2 block break-words text-text-2">{plain(item.text)}</span>}
         <span className="mt-0.5 block text-xs text-text-3">
-          {item.by && `${item.by} · `}
+          {item.by && `${writer(item.by, true, t)} · `}
           <Ago time={item.time} />
         </span>
       </span>
@@ -56,7 +59,7 @@ export function NotificationRow({ item, onOpen }: { item: Notification; onOpen: 
     </>
   );
   // Only paths of this console are followed.
-  return item.link?.startsWith("/") && !item.link.startsWith("//") ? (
+  return item.link.startsWith("/") && !item.link.startsWith("//") ? (
     <Link to={item.link as "/"} onClick={onOpen} className={look}>
       {inside}
     </Link>

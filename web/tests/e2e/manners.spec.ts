@@ -1,5 +1,5 @@
 import { AxeBuilder } from "@axe-core/playwright";
-import { expect, type Page, test } from "@playwright/test";
+import { expect, type Page, type Route, test } from "@playwright/test";
 import { call, PASSWORD, prefer, signIn, url } from "./people";
 import { guardian, ROOT } from "./server";
 
@@ -12,6 +12,32 @@ test("an unknown visitor is led to the sign-in and back", async ({ page }) => {
   await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.getByRole("heading", { name: "Detection rules" })).toBeVisible();
+});
+
+test("signing out on a slow line ends at the sign-in, and so does a session that ended elsewhere", async ({ page }) => {
+  await signIn(page);
+  for (const end of ["here", "elsewhere"]) {
+    await page.goto(`${url()}/profile`);
+    await expect(page.getByRole("heading", { level: 1, name: "Profile" })).toBeVisible();
+    // What the sign-in page is made of takes its time.
+    const slow = async (route: Route) => {
+      await new Promise((later) => setTimeout(later, 1_500));
+      await route.fallback();
+    };
+    await page.route("**/assets/*.js", slow);
+    if (end === "here") {
+      await page.getByRole("button", { name: "Account and preferences" }).click();
+      await page.getByRole("menuitem", { name: "Sign out" }).click();
+    } else {
+      await call(page.request, "DELETE", "/session");
+      await page.getByRole("link", { name: "API keys" }).first().click();
+    }
+    await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+    expect(new URL(page.url()).pathname).toBe("/sign-in");
+    expect(page.url().length).toBeLessThan(100);
+    await page.unroute("**/assets/*.js", slow);
+    await signIn(page);
+  }
 });
 
 type Sight = [path: string, english: string, german: string];

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { BrowserContext } from "@playwright/test";
 
 /** How long the server may take to become ready; a slow machine with a cold disk included. */
 const READY_MS = 60_000;
@@ -9,13 +10,15 @@ const READY_MS = 60_000;
 export const ROOT = resolve(import.meta.dirname, "../../..");
 const PROGRAM = process.env.E2E_PROGRAM ?? join(ROOT, "target/debug/guardian");
 
-/** Runs one command of the program on the test's data directory. */
-export function guardian(...args: string[]): string {
-  const data = process.env.E2E_DATA ?? "";
+/** Runs one command of the program on a data directory. */
+export function command(data: string, ...args: string[]): string {
   const run = spawnSync(PROGRAM, ["--data", data, ...args], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`guardian ${args.join(" ")}: ${run.stderr}`);
   return run.stdout;
 }
+
+/** Runs one command of the program on the data directory that most tests share. */
+export const guardian = (...args: string[]): string => command(process.env.E2E_DATA ?? "", ...args);
 
 /** Waits for the line that tells the address. */
 function ready(server: ChildProcess): Promise<string> {
@@ -51,6 +54,8 @@ async function preview(server: string, data: string): Promise<{ url: string; clo
 /** A server that runs, and what a test needs to know of it. */
 export interface Running {
   url: string;
+  /** The program's own address, where `url` is a preview's. */
+  program: string;
   data: string;
   stop: () => Promise<void>;
 }
@@ -65,6 +70,7 @@ export async function run(...settings: string[]): Promise<Running> {
   const shown = process.env.E2E_PREVIEW ? await preview(address, data) : null;
   return {
     url: shown?.url ?? address,
+    program: address,
     data,
     stop: async () => {
       await shown?.close();
@@ -74,6 +80,22 @@ export async function run(...settings: string[]): Promise<Running> {
       rmSync(data, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * At the program's own address, where a certificate reaches it, a browser would see the console that is compiled in:
+ * with E2E_PREVIEW it gets the one of `dist/` there as well.
+ */
+export async function showPreview(context: BrowserContext): Promise<void> {
+  if (!process.env.E2E_PREVIEW) return;
+  const dist = join(ROOT, "web/dist");
+  await context.route(
+    ({ pathname }) => !pathname.startsWith("/api/"),
+    (route) => {
+      const file = join(dist, new URL(route.request().url()).pathname);
+      return route.fulfill({ path: existsSync(file) && statSync(file).isFile() ? file : join(dist, "index.html") });
+    },
+  );
 }
 
 /** The token that makes the first administrator. */

@@ -15,6 +15,7 @@ import { Loaded } from "@/ui/state";
 import { Ago, At } from "@/ui/time";
 import { Evidence } from "./evidence";
 import { Except } from "./except";
+import { MeasureTiles } from "./measures";
 import { MoreTriage, Similar } from "./more";
 import { Triage } from "./triage";
 
@@ -27,12 +28,6 @@ export default function AlertPage() {
   return <Loaded query={query}>{(alert) => <Detail alert={alert} />}</Loaded>;
 }
 
-/** `rate_per_minute` → `Rate per minute`. */
-function words(name: string): string {
-  const spaced = name.replaceAll("_", " ");
-  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
-}
-
 /** How the replays of test alerts begin. */
 const TEST = "test-alert-";
 
@@ -42,22 +37,6 @@ function groupText(group: string): string {
     .split(", ")
     .filter((part) => !part.startsWith("replay="))
     .join(", ");
-}
-
-function Measures({ measures }: { measures: Record<string, unknown> }) {
-  const format = useFormat();
-  const show = (value: unknown) =>
-    typeof value === "number" ? format.number(value) : typeof value === "string" ? value : JSON.stringify(value);
-  return (
-    <dl className="m-0 grid grid-cols-2 gap-px overflow-hidden rounded-m border border-line bg-line sm:grid-cols-3">
-      {Object.entries(measures).map(([name, value]) => (
-        <div key={name} className="min-w-0 bg-surface px-3 py-2.5">
-          <dt className="truncate text-xs text-text-3">{words(name)}</dt>
-          <dd className="num m-0 mt-0.5 break-words text-base font-semibold">{show(value)}</dd>
-        </div>
-      ))}
-    </dl>
-  );
 }
 
 function Detail({ alert }: { alert: Alert }) {
@@ -105,7 +84,7 @@ function Detail({ alert }: { alert: Alert }) {
           </Panel>
           {Object.keys(alert.measures).length > 0 && (
             <Panel title={t("why")}>
-              <Measures measures={alert.measures} />
+              <MeasureTiles measures={alert.measures} />
             </Panel>
           )}
           <Evidence alert={alert} />

@@ -43,6 +43,7 @@ export const text = catalogue({
   incidents: ["Open incidents by severity", "Offene Vorfälle nach Schwere"],
   noIncidents: ["No incident is open", "Kein Vorfall ist offen"],
   noAlertsYet: ["No alert yet", "Noch kein Alarm"],
+  ownNetwork: ["Own networks", "Eigene Netze"],
   countries: ["From and to", "Von und nach"],
   towards: ["to", "nach"],
   exporters: ["Exporters", "Exporter"],
@@ -62,8 +63,8 @@ export const text = catalogue({
   ],
   noTechniques: ["No technique was seen in this range", "In diesem Zeitraum wurde keine Technik gesehen"],
   noCountries: [
-    "No countries are known. Set enrich.geo to an MMDB file; the manual says how.",
-    "Es sind keine Länder bekannt. Setzen Sie enrich.geo auf eine MMDB-Datei; das Handbuch sagt wie.",
+    "No traffic between countries in this range. Public addresses have a country where enrich.geo names an MMDB file; private ones have none.",
+    "Kein Verkehr zwischen Ländern in diesem Zeitraum. Öffentliche Adressen haben ein Land, wenn enrich.geo eine MMDB-Datei nennt; private haben keines.",
   ],
   flows: ["Flows", "Flows"],
   bytes: ["Bytes", "Bytes"],

@@ -1,53 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
 import { Router as RouterIcon } from "lucide-react";
 import { useMemo, useState } from "react";
-import { api, must, type Schema } from "@/api/client";
+import { api, must } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
-import { catalogue } from "@/i18n/text";
 import { useKpis } from "@/live/live";
-import { Badge } from "@/ui/badge";
 import { LinkButton } from "@/ui/button";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
 import { Dialog } from "@/ui/overlay";
-import { Facts, PageHeader } from "@/ui/panel";
+import { PageHeader } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
-import { Ago, At } from "@/ui/time";
-
-type Exporter = Schema<"ExporterView">;
-
-const text = catalogue({
-  title: ["Exporters", "Exporter"],
-  lead: ["Who sends flows, and what was lost on the way", "Wer Flows sendet, und was unterwegs verloren ging"],
-  address: ["Address", "Adresse"],
-  domain: ["Domain", "Domäne"],
-  protocol: ["Protocol", "Protokoll"],
-  state: ["State", "Zustand"],
-  receiving: ["Receiving", "Empfängt"],
-  waiting: ["Waits for template", "Wartet auf Vorlage"],
-  silent: ["Silent", "Still"],
-  flows: ["Flows", "Flows"],
-  missing: ["Lost on the way", "Unterwegs verloren"],
-  last: ["Last heard", "Zuletzt gehört"],
-  first: ["First heard", "Zuerst gehört"],
-  counters: ["Counters", "Zähler"],
-  rate: ["Flows per second", "Flows pro Sekunde"],
-  traffic: ["Traffic", "Verkehr"],
-  heard: ["Exporters heard", "Exporter gehört"],
-  lostHere: ["Lost here", "Hier verloren"],
-  lostThere: ["Never arrived", "Nie angekommen"],
-  perSecond: ["{value}/s", "{value}/s"],
-  none: ["Nobody sends flows yet", "Noch sendet niemand Flows"],
-  noneHint: [
-    "Point NetFlow, IPFIX or sFlow of a router or firewall at this server. It appears here within seconds.",
-    "Richten Sie NetFlow, IPFIX oder sFlow eines Routers oder einer Firewall auf diesen Server. Er erscheint hier in Sekunden.",
-  ],
-  how: ["How to set up an exporter", "So richten Sie einen Exporter ein"],
-  whatLoss: ["What each counter means", "Was jeder Zähler bedeutet"],
-});
+import { Ago } from "@/ui/time";
+import { type Exporter, ExporterSheet, protocolName, State } from "./sheet";
+import { text } from "./strings";
 
 const exportersQuery = {
   queryKey: ["exporters"],
@@ -58,30 +26,6 @@ const exportersQuery = {
 function counter(exporter: Exporter, ...names: string[]): number {
   const counters = exporter.counters as Record<string, unknown>;
   return names.reduce((sum, name) => sum + (typeof counters[name] === "number" ? counters[name] : 0), 0);
-}
-
-const PROTOCOLS: Record<string, string> = {
-  netflow5: "NetFlow v5",
-  netflow7: "NetFlow v7",
-  netflow9: "NetFlow v9",
-  ipfix: "IPFIX",
-  sflow: "sFlow v5",
-};
-
-/** A protocol as its standard calls it. */
-function protocolName(protocol: string): string {
-  return PROTOCOLS[protocol] ?? protocol;
-}
-
-function State({ exporter }: { exporter: Exporter }) {
-  const t = useText(text);
-  const waiting = exporter.state.startsWith("waiting");
-  const tone = exporter.state === "receiving" ? "good" : waiting ? "medium" : "neutral";
-  return (
-    <span title={exporter.state}>
-      <Badge tone={tone}>{t(exporter.state === "receiving" ? "receiving" : waiting ? "waiting" : "silent")}</Badge>
-    </span>
-  );
 }
 
 function Figures() {
@@ -245,36 +189,7 @@ export default function ExportersPage() {
         </Loaded>
       </div>
       <Dialog open={chosen !== undefined} onClose={() => setShownId(null)} title={chosen?.exporter ?? ""} sheet>
-        {chosen && (
-          <div className="flex flex-col gap-5">
-            <Facts
-              items={[
-                [t("protocol"), chosen.protocol],
-                [t("domain"), String(chosen.domain)],
-                [t("state"), chosen.state],
-                [t("first"), <At key="f" time={chosen.first_seen} />],
-                [t("last"), <At key="l" time={chosen.last_seen} />],
-              ]}
-            />
-            <section>
-              <h3 className="m-0 mb-2 text-sm font-semibold">{t("counters")}</h3>
-              <Facts
-                items={Object.entries(chosen.counters as Record<string, unknown>).map(
-                  ([name, value]) =>
-                    [
-                      name.replaceAll("_", " "),
-                      <span key={name} className="num">
-                        {typeof value === "number" ? format.number(value) : String(value)}
-                      </span>,
-                    ] as const,
-                )}
-              />
-            </section>
-            <LinkButton to="/help/$" params={{ _splat: "loss" }}>
-              {t("whatLoss")}
-            </LinkButton>
-          </div>
-        )}
+        {chosen && <ExporterSheet exporter={chosen} />}
       </Dialog>
     </div>
   );

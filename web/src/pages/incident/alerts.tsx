@@ -7,7 +7,9 @@ import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { writer, writerText } from "@/app/writer";
 import type { Alert } from "@/pages/alerts/data";
+import { text as entityText } from "@/pages/entity/strings";
 import type { Incident } from "@/pages/incidents/data";
 import { text } from "@/pages/incidents/strings";
 import { AlertStatus, SeverityMark } from "@/ui/badge";
@@ -16,9 +18,11 @@ import { Checkbox, Field, Input } from "@/ui/form";
 import { Dialog } from "@/ui/overlay";
 import { Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
+import { text as ui } from "@/ui/strings";
 import { Ago } from "@/ui/time";
 import { done } from "@/ui/toast";
 import { Nothing } from "./nothing";
+import { reason, text as whyText } from "./why";
 
 function flipped(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
   const next = new Set(ids);
@@ -29,6 +33,10 @@ function flipped(ids: ReadonlySet<string>, id: string): ReadonlySet<string> {
 /** The alerts, each with the reasons for which it is here; some can leave for an incident of their own. */
 export function IncidentAlerts({ incident }: { incident: Incident }) {
   const t = useText(text);
+  const n = useText(writerText);
+  const w = useText(whyText);
+  const k = useText(entityText);
+  const u = useText(ui);
   const write = useCan("incidents:write");
   const refresh = useFreshen("incidents", "alerts");
   const { act } = useAction();
@@ -92,16 +100,16 @@ export function IncidentAlerts({ incident }: { incident: Incident }) {
                     )}
                   </div>
                   <div className="mt-1 text-xs text-text-3">
-                    {t("joined", { by: joined_by })} · <Ago time={joined} />
+                    {t("joined", { by: writer(joined_by, why[0]?.factor !== "person", n) })} · <Ago time={joined} />
                   </div>
                   {why.length > 0 && (
                     <ul aria-label={t("why")} className="m-0 mt-2 flex list-none flex-col gap-1 p-0">
-                      {why.map((reason) => (
-                        <li key={reason.text} className="flex gap-2 text-xs text-text-2">
-                          {reason.score > 0 && (
-                            <span className="num w-9 shrink-0 text-right font-medium text-accent">+{reason.score}</span>
+                      {why.map((said) => (
+                        <li key={said.text} className="flex gap-2 text-xs text-text-2">
+                          {said.score > 0 && (
+                            <span className="num w-9 shrink-0 text-right font-medium text-accent">+{said.score}</span>
                           )}{" "}
-                          {reason.text}
+                          {reason(said.text, w, k, u)}
                         </li>
                       ))}
                     </ul>

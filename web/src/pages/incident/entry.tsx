@@ -1,3 +1,5 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import {
   ArrowRight,
   Bell,
@@ -18,8 +20,11 @@ import { type FormEvent, useState } from "react";
 import { api, must, type Schema } from "@/api/client";
 import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
+import { peopleQuery } from "@/app/people";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
+import { writer, writerText } from "@/app/writer";
+import { text as entityText } from "@/pages/entity/strings";
 import type { Incident } from "@/pages/incidents/data";
 import { IncidentStatus } from "@/pages/incidents/parts";
 import { text } from "@/pages/incidents/strings";
@@ -31,6 +36,7 @@ import { Dialog } from "@/ui/overlay";
 import { text as ui } from "@/ui/strings";
 import { At } from "@/ui/time";
 import { When } from "@/ui/when";
+import { told, text as toldText } from "./told";
 
 type Entry = Schema<"EntryView">;
 
@@ -51,6 +57,7 @@ const ICONS: Record<string, LucideIcon> = {
 /** One thing that happened or was said. */
 export function EntryRow({ incident, entry }: { incident: Incident; entry: Entry }) {
   const t = useText(text);
+  const n = useText(writerText);
   const Icon = ICONS[entry.kind] ?? CircleDot;
   const said = entry.kind === "comment" || entry.kind === "note" || (entry.kind === "action" && !entry.automatic);
   return (
@@ -61,7 +68,9 @@ export function EntryRow({ incident, entry }: { incident: Incident; entry: Entry
       </span>
       <div className="min-w-0 flex-1">
         <div className="flex flex-wrap items-center gap-x-2 text-xs text-text-3">
-          <span className="font-medium text-text-2">{entry.author}</span>
+          <span className="font-medium text-text-2">
+            {writer(entry.author, entry.automatic && !entry.author_id, n)}
+          </span>
           <At time={entry.event_time} />
           {entry.edited && <span>({t("edited")})</span>}
           <EntryMenu incident={incident} entry={entry} />
@@ -82,6 +91,13 @@ const STEP = /^(\w+) → (\w+)(.*)$/s;
 
 /** What the program noted; a change of status as the statuses are shown elsewhere. */
 function Told({ entry }: { entry: Entry }) {
+  const t = useText(toldText);
+  const incidents = useText(text);
+  const kinds = useText(entityText);
+  const u = useText(ui);
+  const people = useQuery({ ...peopleQuery, enabled: useCan("alerts:read") && entry.kind === "edit" });
+  const person = (id: string) => people.data?.items.find((one) => one.id === id)?.name ?? id;
+  const said = told(entry, { t, incidents, kinds, ui: u, person }) ?? entry.text;
   const step = entry.kind === "status" ? STEP.exec(entry.text) : null;
   return (
     <div className="mt-0.5 flex flex-wrap items-center gap-2 text-sm">
@@ -93,9 +109,26 @@ function Told({ entry }: { entry: Entry }) {
           <span className="min-w-0 whitespace-pre-wrap break-words">{step[3]}</span>
         </>
       ) : (
-        <span className="min-w-0 whitespace-pre-wrap break-words">{entry.text}</span>
+        <span className="min-w-0 whitespace-pre-wrap break-words">
+          {linked(said, (entry.data as { number?: number; incident?: string } | null) ?? {})}
+        </span>
       )}
     </div>
+  );
+}
+
+/** A sentence in which the number of another incident leads there. */
+function linked(said: string, { number, incident }: { number?: number; incident?: string }) {
+  const [before, after] = said.split(`#${number}`);
+  if (!incident || after === undefined) return said;
+  return (
+    <>
+      {before}
+      <Link to="/incidents/$id" params={{ id: incident }} className="text-accent">
+        #{number}
+      </Link>
+      {after}
+    </>
   );
 }
 

@@ -1,9 +1,9 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { Problem, send } from "@/api/client";
+import { api, must, Problem, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
-import { useText } from "@/app/preferences";
-import { type Channel, type EventName, eventText } from "@/notifications/data";
+import { usePreferences, useText } from "@/app/preferences";
+import { type Channel, eventName, eventText } from "@/notifications/data";
 import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Checkbox, Field, Input, Select, Switch, Textarea } from "@/ui/form";
@@ -14,37 +14,30 @@ import { LanguageField } from "./language-field";
 import { text } from "./strings";
 
 /** What a channel can be told of; the rest is about single persons. */
-const CHANNEL_EVENTS: readonly EventName[] = [
-  "alert",
-  "incident",
-  "sla_warning",
-  "sla_breach",
-  "exporter_silent",
-  "health",
-];
+const CHANNEL_EVENTS = ["alert", "incident", "sla_warning", "sla_breach", "exporter_silent", "health"] as const;
 
 interface Values {
   name: string;
-  kind: "mail" | "webhook";
+  kind: string;
   enabled: boolean;
   to: string;
   url: string;
-  language: "en" | "de";
-  events: readonly EventName[];
+  language: string;
+  events: readonly string[];
   severity_min: string;
   rules: readonly string[];
   entity: string;
   attack: string;
 }
 
-function start(channel: Channel | null): Values {
+function start(channel: Channel | null, language: string): Values {
   return {
     name: channel?.name ?? "",
     kind: channel?.kind ?? "mail",
     enabled: channel?.enabled ?? true,
     to: (channel?.to ?? []).join("\n"),
     url: channel?.url ?? "",
-    language: channel?.language ?? "en",
+    language: channel?.language ?? language,
     events: channel?.events ?? ["alert", "incident"],
     severity_min: channel?.filter ? (channel.filter.severity_min ?? "") : "high",
     rules: channel?.filter?.rules ?? [],
@@ -54,7 +47,7 @@ function start(channel: Channel | null): Values {
 }
 
 /** The body of a request: what belongs to the other kind is left out. */
-export function channelBody(values: Values): Record<string, unknown> {
+function channelBody(values: Values): Schema<"ChannelBody"> {
   const { name, kind, enabled, events } = values;
   const own =
     kind === "mail"
@@ -62,11 +55,11 @@ export function channelBody(values: Values): Record<string, unknown> {
       : { url: values.url.trim() };
   const filter = {
     severity_min: values.severity_min || null,
-    rules: values.rules,
+    rules: [...values.rules],
     entity: values.entity.trim() || null,
     attack: values.attack.trim() || null,
   };
-  return { name: name.trim(), kind, enabled, events, filter, ...own };
+  return { name: name.trim(), kind, enabled, events: [...events], filter, ...own };
 }
 
 export function ChannelForm({
@@ -83,34 +76,35 @@ export function ChannelForm({
   const t = useText(text);
   const client = useQueryClient();
   const { busy, act } = useAction();
-  const [values, setValues] = useState(() => start(channel));
+  const { language } = usePreferences().preferences;
+  const [values, setValues] = useState(() => start(channel, language));
   const set = (part: Partial<Values>) => setValues((before) => ({ ...before, ...part }));
-  const path = "/notifications/channels";
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     const body = channelBody(values);
     const saved = await act(async () => {
       try {
-        if (!channel) return await send<{ secret: string | null }>("POST", path, body);
-        await send("PATCH", `${path}/${channel.id}`, { ...body, version: channel.version });
-        return { secret: null };
+        if (!channel) return (await must(api.POST("/api/v1/notifications/channels", { body }))).secret ?? "";
+        const change = { params: { path: { id: channel.id } }, body: { ...body, version: channel.version } };
+        await must(api.PATCH("/api/v1/notifications/channels/{id}", change));
+        return "";
       } catch (error) {
         if (!(error instanceof Problem) || error.kind !== "version-conflict") throw error;
         await client.invalidateQueries({ queryKey: ["channels"] });
         throw new Error(t("conflict"));
       }
     }, t("saved"));
-    if (!saved) return;
+    if (saved === null) return;
     await client.invalidateQueries({ queryKey: ["channels"] });
     onClose();
-    if (saved.secret) onSecret(saved.secret);
+    if (saved) onSecret(saved);
   };
   return (
     <form onSubmit={submit} className="flex flex-col gap-4">
       {!channel && (
         <Segmented
           label={t("kind")}
-          value={values.kind}
+          value={values.kind === "webhook" ? "webhook" : "mail"}
           onChange={(kind) => set({ kind })}
           tabs={[
             { value: "mail", label: t("mail") },
@@ -199,13 +193,13 @@ function Events({ values, set }: PartProps) {
       {CHANNEL_EVENTS.map((name) => (
         <span key={name} className="flex items-center gap-2.5 text-sm">
           <Checkbox
-            label={e(name)}
+            label={eventName(name, e)}
             checked={values.events.includes(name)}
             onChange={(on) =>
               set({ events: on ? [...values.events, name] : values.events.filter((other) => other !== name) })
             }
           />
-          {e(name)}
+          {eventName(name, e)}
         </span>
       ))}
     </div>
@@ -216,7 +210,7 @@ function Filter({ values, set }: PartProps) {
   const t = useText(text);
   const u = useText(uiText);
   return (
-    <div className="grid gap-4 sm:grid-cols-3">
+    <div className="grid items-end gap-4 sm:grid-cols-3">
       <Field label={t("severity")}>
         {(ids) => (
           <Select<string>
@@ -261,7 +255,7 @@ function Ends({
   const client = useQueryClient();
   const { act } = useAction();
   const [asking, setAsking] = useState<"secret" | "delete" | null>(null);
-  const path = `/notifications/channels/${channel.id}`;
+  const params = { path: { id: channel.id } };
   return (
     <>
       {channel.kind === "webhook" && <Button onClick={() => setAsking("secret")}>{t("newSecret")}</Button>}
@@ -275,7 +269,7 @@ function Ends({
         description={t("newSecretHint")}
         action={t("newSecret")}
         onConfirm={async () => {
-          const made = await act(() => send<{ secret: string }>("POST", `${path}/secret`));
+          const made = await act(() => must(api.POST("/api/v1/notifications/channels/{id}/secret", { params })));
           if (!made) return;
           onClose();
           onSecret(made.secret);
@@ -289,7 +283,8 @@ function Ends({
         action={t("delete")}
         danger
         onConfirm={async () => {
-          const gone = await act(() => send("DELETE", path).then(() => true), t("deleted"));
+          const remove = () => must(api.DELETE("/api/v1/notifications/channels/{id}", { params })).then(() => true);
+          const gone = await act(remove, t("deleted"));
           if (!gone) return;
           onClose();
           await client.invalidateQueries({ queryKey: ["channels"] });

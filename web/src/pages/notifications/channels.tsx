@@ -1,10 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Mail, Pencil, Plus, Send, Webhook } from "lucide-react";
 import { useState } from "react";
-import { send } from "@/api/client";
+import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { type Channel, type Delivery, eventText } from "@/notifications/data";
+import { type Channel, eventName, eventText } from "@/notifications/data";
 import { Badge } from "@/ui/badge";
 import { Button, IconButton } from "@/ui/button";
 import { Dialog } from "@/ui/overlay";
@@ -18,7 +18,7 @@ import { TestAlert } from "./test-alert";
 
 export const channelsQuery = {
   queryKey: ["channels"],
-  queryFn: () => send<{ items: Channel[]; mail_ready: boolean }>("GET", "/notifications/channels"),
+  queryFn: () => must(api.GET("/api/v1/notifications/channels")),
 };
 
 /** The channels of the tenant: mailboxes and programs that are told what happens. */
@@ -94,7 +94,8 @@ function Card({ channel, onEdit }: { channel: Channel; onEdit: () => void }) {
   const { health } = channel;
   const Icon = channel.kind === "mail" ? Mail : Webhook;
   const test = async () => {
-    const delivery = await act(() => send<Delivery>("POST", `/notifications/channels/${channel.id}/test`));
+    const params = { path: { id: channel.id } };
+    const delivery = await act(() => must(api.POST("/api/v1/notifications/channels/{id}/test", { params })));
     await client.invalidateQueries({ queryKey: ["channels"] });
     await client.invalidateQueries({ queryKey: ["deliveries"] });
     if (!delivery) return;
@@ -114,14 +115,14 @@ function Card({ channel, onEdit }: { channel: Channel; onEdit: () => void }) {
             {!channel.enabled && <Badge>{t("off")}</Badge>}
           </span>
           <span className="mono block truncate text-text-3">
-            {channel.kind === "mail" ? (channel.to ?? []).join(", ") : channel.url}
+            {channel.kind === "mail" ? channel.to.join(", ") : channel.url}
           </span>
         </span>
         <IconButton label={t("edit", { name: channel.name })} icon={Pencil} onClick={onEdit} />
       </div>
       <div className="flex flex-wrap gap-1.5">
         {channel.events.map((event) => (
-          <Badge key={event}>{e(event)}</Badge>
+          <Badge key={event}>{eventName(event, e)}</Badge>
         ))}
       </div>
       <div className="mt-auto flex flex-wrap items-center gap-x-4 gap-y-1 text-xs text-text-3">

@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { RotateCw, Send } from "lucide-react";
 import { useState } from "react";
-import { send } from "@/api/client";
+import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import type { Delivery } from "@/notifications/data";
@@ -12,13 +12,10 @@ import { Segmented } from "@/ui/tabs";
 import { Ago } from "@/ui/time";
 import { text } from "./strings";
 
-type Shown = "all" | Delivery["state"];
-interface Page {
-  items: Delivery[];
-  next_cursor?: string | null;
-}
+type State = "waiting" | "delivered" | "failed";
+type Shown = "all" | State;
 
-const TONES: Record<Delivery["state"], Tone> = { waiting: "medium", delivered: "good", failed: "critical" };
+const TONES: Record<State, Tone> = { waiting: "medium", delivered: "good", failed: "critical" };
 /** Deliveries are not on the live stream. */
 const REFRESH_MS = 5_000;
 
@@ -26,14 +23,19 @@ function deliveriesQuery(state: Shown) {
   return {
     queryKey: ["deliveries", state],
     queryFn: ({ pageParam }: { pageParam: string | null }) => {
-      const query = new URLSearchParams(pageParam ? { cursor: pageParam } : state === "all" ? {} : { state });
-      query.set("limit", "50");
-      return send<Page>("GET", `/notifications/deliveries?${query}`);
+      const query = { limit: 50, ...(pageParam ? { cursor: pageParam } : state === "all" ? {} : { state }) };
+      return must(api.GET("/api/v1/notifications/deliveries", { params: { query } }));
     },
     initialPageParam: null as string | null,
-    getNextPageParam: (page: Page) => page.next_cursor ?? null,
+    getNextPageParam: (page: Schema<"DeliveryList">) => page.next_cursor ?? null,
     refetchInterval: REFRESH_MS,
   };
+}
+
+function StateBadge({ item }: { item: Delivery }) {
+  const t = useText(text);
+  const state = item.state as State;
+  return <Badge tone={TONES[state] ?? "neutral"}>{state in TONES ? t(state) : item.state}</Badge>;
 }
 
 /** A delivery where there is no room for columns. */
@@ -42,7 +44,7 @@ function Card({ item, onRetry }: { item: Delivery; onRetry: () => void }) {
   return (
     <li className="flex flex-col gap-1 px-4 py-3 text-sm">
       <div className="flex items-center gap-2">
-        <Badge tone={TONES[item.state]}>{t(item.state)}</Badge>
+        <StateBadge item={item} />
         {item.test && <Badge>{t("test")}</Badge>}
         <span className="ml-auto text-xs text-text-3">
           <Ago time={item.created} />
@@ -76,7 +78,7 @@ export function Deliveries() {
   const list = useInfiniteQuery(deliveriesQuery(state));
   const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   const retry = (id: string) =>
-    act(() => send("POST", `/notifications/deliveries/${id}/retry`)).then(() =>
+    act(() => must(api.POST("/api/v1/notifications/deliveries/{id}/retry", { params: { path: { id } } }))).then(() =>
       client.invalidateQueries({ queryKey: ["deliveries"] }),
     );
   const head = "px-3 py-2 text-left text-xs font-medium text-text-3";
@@ -132,7 +134,7 @@ export function Deliveries() {
                       <span className="mono block max-w-56 break-all text-text-2">{item.target}</span>
                     </td>
                     <td className={cell}>
-                      <Badge tone={TONES[item.state]}>{t(item.state)}</Badge>
+                      <StateBadge item={item} />
                       <span className="num mt-1 block whitespace-nowrap text-xs text-text-3">
                         {t("attempts")}: {item.attempts}
                       </span>

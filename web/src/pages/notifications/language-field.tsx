@@ -1,15 +1,15 @@
 import { useText } from "@/app/preferences";
-import { LANGUAGE_NAMES, LANGUAGES, type Language } from "@/i18n/text";
+import { LANGUAGE_NAMES, LANGUAGES } from "@/i18n/text";
 import { Field, Select } from "@/ui/form";
 import { text } from "./strings";
 
 /** The language that texts are sent in. */
-export function LanguageField({ value, onChange }: { value: Language; onChange: (language: Language) => void }) {
+export function LanguageField({ value, onChange }: { value: string; onChange: (language: string) => void }) {
   const t = useText(text);
   return (
     <Field label={t("language")}>
       {(ids) => (
-        <Select
+        <Select<string>
           {...ids}
           label={t("language")}
           value={value}

@@ -1,16 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useMemo, useState } from "react";
-import { Problem, send } from "@/api/client";
+import { api, must, Problem } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import {
-  EVENTS,
-  type EventChoice,
-  type EventName,
-  eventText,
-  type NotificationPreferences,
-} from "@/notifications/data";
-import { SEVERITIES, type Severity } from "@/ui/badge";
+import { EVENTS, type EventName, eventText, type NotificationPreferences, type Wish } from "@/notifications/data";
+import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Checkbox, Field, Input, Select, Switch } from "@/ui/form";
 import { Panel } from "@/ui/panel";
@@ -19,10 +13,9 @@ import { text as uiText } from "@/ui/strings";
 import { LanguageField } from "./language-field";
 import { text } from "./strings";
 
-const PATH = "/notifications/preferences";
 const preferencesQuery = {
   queryKey: ["notification-preferences"],
-  queryFn: () => send<NotificationPreferences>("GET", PATH),
+  queryFn: () => must(api.GET("/api/v1/notifications/preferences")),
 };
 
 export function Preferences() {
@@ -35,20 +28,26 @@ function zones(present: string): string[] {
   return [...new Set(["UTC", present, ...all])];
 }
 
+/** How an event is told; in the console alone unless something else was chosen. */
+function wish({ events }: NotificationPreferences, name: EventName): Wish {
+  return events[name] ?? { app: true, mail: "none" };
+}
+
 function Form({ stored }: { stored: NotificationPreferences }) {
   const t = useText(text);
   const client = useQueryClient();
   const { busy, act } = useAction();
   const [values, setValues] = useState(stored);
   const set = (part: Partial<NotificationPreferences>) => setValues((before) => ({ ...before, ...part }));
-  const setEvent = (name: EventName, part: Partial<EventChoice>) =>
-    set({ events: { ...values.events, [name]: { ...values.events[name], ...part } } });
+  const setEvent = (name: EventName, part: Partial<Wish>) =>
+    set({ events: { ...values.events, [name]: { ...wish(values, name), ...part } } });
   const save = async (event: FormEvent) => {
     event.preventDefault();
     const { mail_to: _, mail_ready: __, ...body } = values;
     await act(async () => {
       try {
-        client.setQueryData(preferencesQuery.queryKey, await send<NotificationPreferences>("PUT", PATH, body));
+        const saved = await must(api.PUT("/api/v1/notifications/preferences", { body }));
+        client.setQueryData(preferencesQuery.queryKey, saved);
       } catch (error) {
         if (!(error instanceof Problem) || error.kind !== "version-conflict") throw error;
         await client.invalidateQueries({ queryKey: preferencesQuery.queryKey });
@@ -59,7 +58,7 @@ function Form({ stored }: { stored: NotificationPreferences }) {
   };
   return (
     <form onSubmit={save} className="flex flex-col gap-4">
-      <Panel title={t("event")}>
+      <Panel title={t("told")}>
         <p className={stored.mail_ready ? "m-0 text-xs text-text-3" : "m-0 text-xs text-high"}>
           {stored.mail_ready ? t("mailTo", { address: stored.mail_to ?? "" }) : t("mailOff")}
         </p>
@@ -78,7 +77,7 @@ function EventTable({
   onChange,
 }: {
   values: NotificationPreferences;
-  onChange: (name: EventName, part: Partial<EventChoice>) => void;
+  onChange: (name: EventName, part: Partial<Wish>) => void;
 }) {
   const t = useText(text);
   const e = useText(eventText);
@@ -98,7 +97,7 @@ function EventTable({
       </thead>
       <tbody>
         {EVENTS.map((name) => {
-          const choice = values.events[name] ?? { app: true, mail: "none" };
+          const choice = wish(values, name);
           return (
             <tr key={name} className="border-t border-line">
               <th scope="row" className="py-1.5 pr-3 text-left font-normal">
@@ -114,7 +113,7 @@ function EventTable({
                 </span>
               </td>
               <td className="py-1.5 pl-3">
-                <Select
+                <Select<string>
                   label={`${e(name)}: ${t("byMail")}`}
                   value={choice.mail}
                   onChange={(mail) => onChange(name, { mail })}
@@ -161,10 +160,10 @@ function Details({
         <div className="flex flex-col gap-4">
           <Field label={t("alertsFrom")}>
             {(ids) => (
-              <Select<Severity>
+              <Select<string>
                 {...ids}
                 label={t("alertsFrom")}
-                value={values.alert_severity_min as Severity}
+                value={values.alert_severity_min}
                 onChange={(alert_severity_min) => set({ alert_severity_min })}
                 options={SEVERITIES.map((value) => ({ value, label: u(value) }))}
                 className="w-full"
@@ -192,13 +191,13 @@ function Details({
           </Field>
         </div>
       </Panel>
-      <Panel title={t("quiet")}>
+      <Panel title={t("mails")}>
         <div className="flex flex-col gap-4">
           <span className="flex items-center justify-between gap-3 text-sm">
             <span className="text-text-2">{t("quietHint")}</span>
             <Switch
               label={t("quiet")}
-              checked={quiet !== null}
+              checked={Boolean(quiet)}
               onChange={(on) => set({ quiet: on ? { from: "22:00", to: "07:00", except_critical: true } : null })}
             />
           </span>
@@ -221,7 +220,7 @@ function Details({
           <div className="flex items-end gap-4">
             <Field label={t("digest")}>
               {(ids) => (
-                <Select
+                <Select<string>
                   {...ids}
                   label={t("digest")}
                   value={digest.every}

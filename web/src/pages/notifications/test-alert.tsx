@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { CircleCheck, CircleDashed, FlaskConical } from "lucide-react";
 import { useState } from "react";
-import { send } from "@/api/client";
+import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
@@ -10,12 +10,8 @@ import { classes } from "@/ui/classes";
 import { Panel } from "@/ui/panel";
 import { text } from "./strings";
 
-interface Outcome {
-  name: string;
-  alert: string | null;
-  steps: { step: "sent" | "detected" | "alert" | "notified"; at: string | null }[];
-  deliveries: number;
-}
+type Outcome = Schema<"TestAlert">;
+type Step = "sent" | "detected" | "alert" | "notified";
 
 /** A harmless alert through everything, and how far it came. */
 export function TestAlert() {
@@ -26,15 +22,13 @@ export function TestAlert() {
   const [outcome, setOutcome] = useState<Outcome | null>(null);
   const run = async () => {
     setOutcome(null);
-    setOutcome(await act(() => send<Outcome>("POST", "/notifications/test-alert")));
+    setOutcome(await act(() => must(api.POST("/api/v1/notifications/test-alert"))));
     for (const name of ["deliveries", "channels", "alerts"]) void client.invalidateQueries({ queryKey: [name] });
   };
   const clear = async () => {
     if (!outcome) return;
-    const gone = await act(
-      () => send("DELETE", `/replays?name=${encodeURIComponent(outcome.name)}`).then(() => true),
-      t("cleared"),
-    );
+    const params = { query: { name: outcome.name } };
+    const gone = await act(() => must(api.DELETE("/api/v1/replays", { params })), t("cleared"));
     if (!gone) return;
     setOutcome(null);
     void client.invalidateQueries({ queryKey: ["alerts"] });
@@ -61,7 +55,7 @@ export function TestAlert() {
                   <CircleDashed aria-hidden size={16} className="mt-0.5 shrink-0 text-high" />
                 )}
                 <span>
-                  <span className="block font-medium">{t(step)}</span>
+                  <span className="block font-medium">{t(step as Step)}</span>
                   <span className={classes("num block text-xs", at ? "text-text-3" : "text-high")}>
                     {at ? format.clock(at) : t("notReached")}
                   </span>

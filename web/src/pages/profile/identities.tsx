@@ -1,12 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
-import { BadgeCheck, Link2, Plus } from "lucide-react";
-import { api, must, send } from "@/api/client";
+import { BadgeCheck, Link2, Plus, Trash2 } from "lucide-react";
+import { useState } from "react";
+import { api, must, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { offerQuery } from "@/factors/enrol";
 import { catalogue } from "@/i18n/text";
 import { Badge } from "@/ui/badge";
-import { Button } from "@/ui/button";
+import { Button, IconButton } from "@/ui/button";
+import { Confirm } from "@/ui/overlay";
 import { Panel } from "@/ui/panel";
 import { Ago, At } from "@/ui/time";
 
@@ -24,25 +26,19 @@ const text = catalogue({
   register: ["Register the one presented now", "Das jetzt vorgelegte eintragen"],
   registered: ["Certificate registered", "Zertifikat eingetragen"],
   presented: ["Presented by this browser", "Von diesem Browser vorgelegt"],
-  remove: ["Remove", "Entfernen"],
+  remove: ["Remove {name}", "{name} entfernen"],
+  removeTitle: ["Remove {name}?", "{name} entfernen?"],
+  removeHint: [
+    "It opens the account no longer, and other sessions of the account end.",
+    "Es öffnet das Konto nicht mehr, und andere Sitzungen des Kontos enden.",
+  ],
+  removeAction: ["Remove", "Entfernen"],
   removed: ["Certificate removed", "Zertifikat entfernt"],
   until: ["Valid until", "Gültig bis"],
 });
 
 /** A client certificate that opens an account. */
-export interface Certificate {
-  id: string;
-  name: string;
-  fingerprint: string;
-  subject: string;
-  not_after: string;
-  last_used: string | null;
-}
-
-interface Certificates {
-  items: Certificate[];
-  presented: { fingerprint: string; subject: string; not_after: string; registered: boolean } | null;
-}
+type Certificate = Schema<"CertificateView">;
 
 const identitiesQuery = {
   queryKey: ["identities"],
@@ -50,7 +46,7 @@ const identitiesQuery = {
 };
 const certificatesQuery = {
   queryKey: ["certificates"],
-  queryFn: () => send<Certificates>("GET", "/session/certificates"),
+  queryFn: () => must(api.GET("/api/v1/session/certificates")),
 };
 const ROW = "flex items-center gap-3 border-t border-line py-2.5 text-sm first:border-0";
 
@@ -106,12 +102,17 @@ export function Identities() {
   );
 }
 
+/** Whom a certificate is for, by its common name. */
+function holder(subject: string): string {
+  return /(?:^|, )CN=([^,]+)/.exec(subject)?.[1] ?? subject;
+}
+
 /** One's client certificates; only where one is registered or presented. */
 export function OwnCertificates() {
   const t = useText(text);
   const { act } = useAction();
-  const offer = useQuery(offerQuery);
-  const query = useQuery({ ...certificatesQuery, enabled: offer.data?.methods.includes("certificate") ?? false });
+  // Asked for on every connection: what was lost has to be removed by one that does not show it.
+  const query = useQuery(certificatesQuery);
   const { items = [], presented = null } = query.data ?? {};
   if (items.length === 0 && !presented) return null;
   const fresh = presented && !presented.registered;
@@ -123,7 +124,10 @@ export function OwnCertificates() {
           <Button
             icon={Plus}
             onClick={() =>
-              void act(() => send("POST", "/session/certificates", {}), t("registered")).then(() => query.refetch())
+              void act(
+                () => must(api.POST("/api/v1/session/certificates", { body: { name: holder(presented.subject) } })),
+                t("registered"),
+              ).then(() => query.refetch())
             }
           >
             {t("register")}
@@ -134,13 +138,16 @@ export function OwnCertificates() {
       <p className="m-0 pb-2 text-xs text-text-3">{t("certificatesHint")}</p>
       {fresh && (
         <p className="mb-2 mt-0 text-sm">
-          {t("presented")}: <span className="mono break-all">{presented.subject}</span>
+          {t("presented")}: <span className="mono break-words">{presented.subject}</span>
         </p>
       )}
       <CertificateRows
         items={items}
-        onRemove={(item) =>
-          void act(() => send("DELETE", `/session/certificates/${item.id}`), t("removed")).then(() => query.refetch())
+        onRemove={({ id }) =>
+          act(
+            () => must(api.DELETE("/api/v1/session/certificates/{id}", { params: { path: { id } } })).then(() => true),
+            t("removed"),
+          ).then(() => query.refetch())
         }
       />
     </Panel>
@@ -153,16 +160,18 @@ export function CertificateRows({
   onRemove,
 }: {
   items: readonly Certificate[];
-  onRemove?: (item: Certificate) => void;
+  onRemove?: (item: Certificate) => Promise<unknown>;
 }) {
   const t = useText(text);
+  const [removing, setRemoving] = useState<Certificate | null>(null);
+  const name = (item: Certificate | null) => item?.name || item?.subject || "";
   return (
     <ul className="m-0 flex list-none flex-col p-0">
       {items.map((item) => (
         <li key={item.id} className={ROW}>
           <BadgeCheck aria-hidden size={18} className="shrink-0 text-text-3" />
           <span className="min-w-0 flex-1">
-            <span className="block truncate font-medium">{item.name || item.subject}</span>
+            <span className="block truncate font-medium">{name(item)}</span>
             <span className="mono block truncate text-xs text-text-3" title={item.fingerprint}>
               {item.subject}
             </span>
@@ -171,12 +180,23 @@ export function CertificateRows({
             </span>
           </span>
           {onRemove && (
-            <Button look="quiet" onClick={() => onRemove(item)}>
-              {t("remove")}
-            </Button>
+            <IconButton icon={Trash2} label={t("remove", { name: name(item) })} onClick={() => setRemoving(item)} />
           )}
         </li>
       ))}
+      {onRemove && (
+        <Confirm
+          open={removing !== null}
+          onClose={() => setRemoving(null)}
+          title={t("removeTitle", { name: name(removing) })}
+          description={t("removeHint")}
+          action={t("removeAction")}
+          danger
+          onConfirm={async () => {
+            if (removing) await onRemove(removing);
+          }}
+        />
+      )}
     </ul>
   );
 }

@@ -130,6 +130,9 @@ function Form({
           single
           className="h-9 overflow-hidden rounded-m border border-line-strong focus-within:border-accent"
         />
+        <span className="text-xs text-text-3">
+          {t("exceptionExample")} <code className="mono">src_ip = 10.20.0.52 and dst_port = 443</code>
+        </span>
       </div>
       <Field label={t("exceptionReason")}>
         {(ids) => <Textarea {...ids} required value={reason} onChange={(event) => setReason(event.target.value)} />}

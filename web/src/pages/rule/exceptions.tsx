@@ -6,7 +6,6 @@ import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { useFormat } from "@/i18n/format";
 import { text } from "@/pages/rules/strings";
 import { Badge } from "@/ui/badge";
 import { Button, IconButton } from "@/ui/button";
@@ -103,7 +102,6 @@ function Line({
 }) {
   const t = useText(text);
   const u = useText(ui);
-  const format = useFormat();
   const write = useCan("rules:write");
   return (
     <li className="flex items-start gap-3 border-t border-line py-2.5 text-sm first:border-0">
@@ -118,10 +116,14 @@ function Line({
       <span className="min-w-0 flex-1">
         <code className="mono block break-all">{one.filter}</code>
         <span className="block text-text-2">{one.reason}</span>
-        <span className="num flex flex-wrap items-center gap-x-3 text-xs text-text-3">
-          <span>{t("exceptionHits", { n: format.number(one.hits) })}</span>
-          {one.last_hit && <Ago time={one.last_hit} />}
-          <span>{one.author}</span>
+        <span className="num mt-0.5 flex flex-wrap items-center gap-x-3 text-xs text-text-3">
+          <span>{t("exceptionHits", { n: one.hits })}</span>
+          {one.last_hit && (
+            <span>
+              {t("exceptionLast")} <Ago time={one.last_hit} />
+            </span>
+          )}
+          <span>{t("exceptionBy", { name: one.author })}</span>
           {one.expired ? (
             <Badge tone="medium">{t("exceptionEnded")}</Badge>
           ) : (

@@ -7,6 +7,7 @@ import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
 import { tablesQuery } from "@/pages/hunt/data";
+import { MatchedRows } from "@/pages/rules/columns";
 import { type Rule, useSwitchRule } from "@/pages/rules/data";
 import { text } from "@/pages/rules/strings";
 import { Badge, SeverityMark } from "@/ui/badge";
@@ -98,7 +99,7 @@ function Activity({ rule }: { rule: Rule }) {
     <Panel title={t("activity")}>
       <Facts
         items={[
-          [t("matched"), number(rule.matched)],
+          [t("matched"), <MatchedRows key="m" rule={rule} />],
           [t("fired"), number(rule.fired)],
           [t("version"), number(rule.version)],
           [

@@ -86,7 +86,7 @@ function List({ rule, versions }: { rule: string; versions: readonly Version[] }
       <Panel
         title={t("diff")}
         aside={
-          <>
+          <span className="flex gap-2">
             <Select
               label={t("diffFrom")}
               value={String(from)}
@@ -94,7 +94,7 @@ function List({ rule, versions }: { rule: string; versions: readonly Version[] }
               options={names}
             />
             <Select label={t("diffTo")} value={String(to)} onChange={(next) => setTo(Number(next))} options={names} />
-          </>
+          </span>
         }
         flush
       >

@@ -6,10 +6,10 @@ import { useFormat } from "@/i18n/format";
 import { Badge, SeverityMark } from "@/ui/badge";
 import { Switch } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
-import { type Rule, useSwitchRule } from "./data";
+import { ALERT_DAYS, type Rule, useSwitchRule } from "./data";
 import { text } from "./strings";
 
-export function useRuleColumns(): readonly Column<Rule>[] {
+export function useRuleColumns(alerts: ReadonlyMap<string, number> | undefined): readonly Column<Rule>[] {
   const t = useText(text);
   const format = useFormat();
   const write = useCan("rules:write");
@@ -85,19 +85,42 @@ export function useRuleColumns(): readonly Column<Rule>[] {
         value: (rule) => rule.issues.join("; "),
       },
       {
+        id: "alerts",
+        label: t("columnAlerts", { n: ALERT_DAYS }),
+        width: 128,
+        grow: 0,
+        end: true,
+        sort: "alerts",
+        cell: (rule) => {
+          const n = alerts?.get(rule.id);
+          if (!n) return <span className="text-text-3">{alerts ? "–" : ""}</span>;
+          return (
+            <Link
+              to="/alerts"
+              search={{ rule: rule.id, status: "all" }}
+              className="font-medium text-text hover:text-accent"
+            >
+              {format.count(n)}
+            </Link>
+          );
+        },
+        value: (rule) => alerts?.get(rule.id) ?? 0,
+      },
+      {
         id: "matched",
         label: t("columnMatched"),
         width: 112,
         grow: 0,
         end: true,
+        hidden: true,
         sort: "matched",
-        cell: (rule) => format.count(rule.matched),
+        cell: (rule) => <MatchedRows rule={rule} />,
         value: (rule) => rule.matched,
       },
       {
         id: "fired",
         label: t("columnFired"),
-        width: 96,
+        width: 128,
         grow: 0,
         end: true,
         sort: "fired",
@@ -133,11 +156,23 @@ export function useRuleColumns(): readonly Column<Rule>[] {
         value: (rule) => rule.id,
       },
     ],
-    [t, format, write, mutate],
+    [t, format, write, mutate, alerts],
   );
 }
 
-export function RuleCard({ rule }: { rule: Rule }) {
+/** Rows that a rule matched by itself. A rule that counts the rows of others fires without one of its own. */
+export function MatchedRows({ rule }: { rule: Rule }) {
+  const t = useText(text);
+  const format = useFormat();
+  if (rule.matched > 0 || rule.fired === 0) return <span className="num">{format.number(rule.matched)}</span>;
+  return (
+    <span className="text-text-3" title={t("countsOthers")}>
+      –
+    </span>
+  );
+}
+
+export function RuleCard({ rule, alerts }: { rule: Rule; alerts: number | undefined }) {
   const t = useText(text);
   const format = useFormat();
   const write = useCan("rules:write");
@@ -159,7 +194,7 @@ export function RuleCard({ rule }: { rule: Rule }) {
       <div className="num flex justify-between text-xs text-text-3">
         <span>{t(rule.origin === "custom" ? "custom" : "shipped")}</span>
         <span>
-          {t("columnFired")}: {format.count(rule.fired)}
+          {t("columnAlerts", { n: ALERT_DAYS })}: {alerts === undefined ? "–" : format.count(alerts)}
         </span>
       </div>
     </div>

@@ -10,6 +10,20 @@ export type Rule = Schema<"RuleView">;
 
 export const rulesQuery = { queryKey: ["rules", "list"], queryFn: () => must(api.GET("/api/v1/rules")) };
 
+/** Days that alerts of rules are counted over. */
+export const ALERT_DAYS = 30;
+
+/** Alerts by rule; the coverage counts them. */
+export const alertsByRuleQuery = {
+  queryKey: ["rules", "coverage", "alerts"],
+  queryFn: async () => {
+    const query = { replay: "include" };
+    const coverage = await must(api.GET("/api/v1/rules/coverage", { params: { query } }));
+    const rules = [...coverage.techniques.flatMap((technique) => technique.rules), ...coverage.without];
+    return new Map(rules.map((rule) => [rule.id, rule.alerts]));
+  },
+};
+
 /** Starts or stops a rule. */
 export function useSwitchRule() {
   const t = useText(text);
@@ -40,7 +54,7 @@ const ORDERS: Record<string, (a: Rule, b: Rule) => number> = {
 };
 
 /** The rules that the state in the URL asks for, in its order. Orders are largest first; `-` turns them round. */
-export function chosenRules(rules: readonly Rule[], state: RulesSearch): Rule[] {
+export function chosenRules(rules: readonly Rule[], state: RulesSearch, alerts: ReadonlyMap<string, number>): Rule[] {
   const query = state.q?.toLowerCase() ?? "";
   const found = rules.filter(
     (rule) =>
@@ -50,6 +64,8 @@ export function chosenRules(rules: readonly Rule[], state: RulesSearch): Rule[] 
         (state.state === "broken" ? rule.issues.length > 0 : rule.enabled === (state.state === "enabled"))),
   );
   const sort = state.sort ?? "-title";
-  const order = ORDERS[sort.replace(/^-/, "")] ?? ORDERS.title;
+  const by = sort.replace(/^-/, "");
+  const byAlerts = (a: Rule, b: Rule) => (alerts.get(a.id) ?? 0) - (alerts.get(b.id) ?? 0);
+  const order = by === "alerts" ? byAlerts : (ORDERS[by] ?? ORDERS.title);
   return found.sort((a, b) => (order?.(a, b) ?? 0) * (sort.startsWith("-") ? 1 : -1) || a.title.localeCompare(b.title));
 }

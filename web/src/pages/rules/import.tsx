@@ -103,7 +103,7 @@ function Import({ onClose }: { onClose: () => void }) {
         <Button icon={FolderUp} busy={busy} onClick={() => folder.current?.click()}>
           {t("importFolder")}
         </Button>
-        <span className="ml-auto flex items-center gap-3 text-sm">
+        <span className="flex items-center gap-3 text-sm sm:ml-auto">
           <Switch label={t("importEnabled")} checked={enabled} onChange={setEnabled} /> {t("importEnabled")}
         </span>
       </div>

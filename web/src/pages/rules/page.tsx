@@ -17,10 +17,12 @@ import { Menu, MenuItem } from "@/ui/menu";
 import { Empty, Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { RuleCard, useRuleColumns } from "./columns";
-import { chosenRules, rulesQuery } from "./data";
+import { alertsByRuleQuery, chosenRules, rulesQuery } from "./data";
 import { ImportRules } from "./import";
 import { type RulesSearch, rulesSearch } from "./search";
 import { text } from "./strings";
+
+const NONE: ReadonlyMap<string, number> = new Map();
 
 export default function RulesPage() {
   const t = useText(text);
@@ -31,7 +33,8 @@ export default function RulesPage() {
   const [importing, setImporting] = useState(false);
   const change = (part: Partial<RulesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const columns = useRuleColumns();
+  const alerts = useQuery({ ...alertsByRuleQuery, enabled: useCan("alerts:read") }).data;
+  const columns = useRuleColumns(alerts);
   const { shown, ids, choose } = useColumns("rules", columns);
   const openView = useCallback(
     (view: ViewState) => {
@@ -41,7 +44,7 @@ export default function RulesPage() {
     [navigate, choose],
   );
   const all = query.data?.items ?? [];
-  const rows = useMemo(() => chosenRules(query.data?.items ?? [], state), [query.data, state]);
+  const rows = useMemo(() => chosenRules(query.data?.items ?? [], state, alerts ?? NONE), [query.data, state, alerts]);
   return (
     <ListFrame
       title={t("title")}
@@ -100,7 +103,7 @@ export default function RulesPage() {
             sort={state.sort ?? "-title"}
             onSort={(sort) => change({ sort })}
             onOpen={(rule) => void navigate({ to: "/rules/$id", params: { id: rule.id } })}
-            card={(rule) => <RuleCard rule={rule} />}
+            card={(rule) => <RuleCard rule={rule} alerts={alerts && (alerts.get(rule.id) ?? 0)} />}
             empty={
               <Empty icon={Radar} title={t("none")}>
                 {t("noneHint")}

@@ -55,8 +55,8 @@ const text = catalogue({
   wayProviderHint: ["From the configuration file: identity.oidc.", "Aus der Konfigurationsdatei: identity.oidc."],
   wayCertificate: ["Client certificate", "Client-Zertifikat"],
   wayCertificateHint: [
-    "Offered to browsers that present one: server.tls.client_certificates.",
-    "Wird Browsern angeboten, die eines vorlegen: server.tls.client_certificates.",
+    "Offered to browsers that present one: server.tls.client_ca.",
+    "Wird Browsern angeboten, die eines vorlegen: server.tls.client_ca.",
   ],
   notifications: ["Notifications", "Benachrichtigungen"],
   notificationsHint: [
@@ -72,10 +72,12 @@ const policyQuery = { queryKey: ["settings", "security"], queryFn: () => must(ap
 
 /** Roles to tick. */
 function RoleBoxes({
+  label,
   chosen,
   disabled,
   onChange,
 }: {
+  label: string;
   chosen: readonly string[];
   disabled: boolean;
   onChange: (roles: string[]) => void;
@@ -83,7 +85,7 @@ function RoleBoxes({
   const roles = useQuery(rolesQuery);
   const names = roles.data?.items.map((role) => role.name) ?? [...chosen];
   return (
-    <span className="flex flex-col gap-2">
+    <fieldset aria-label={label} className="m-0 flex flex-col gap-2 border-0 p-0">
       {names.map((name) => (
         <span key={name} className="flex items-center gap-2.5 text-sm">
           <Checkbox
@@ -95,7 +97,7 @@ function RoleBoxes({
           {name}
         </span>
       ))}
-    </span>
+    </fieldset>
   );
 }
 
@@ -103,11 +105,14 @@ function RoleBoxes({
 function Ways() {
   const t = useText(text);
   const offer = useQuery(offerQuery);
+  const policy = useQuery(policyQuery);
   return (
     <Loaded query={offer} rows={3}>
       {(data) => {
-        const providers = (data as { providers?: { name: string; label: string }[] }).providers ?? [];
+        const { providers } = data;
         const has = (method: string) => data.methods.includes(method);
+        // The offer is about this connection, which need not show a certificate.
+        const certificates = has("certificate") || Boolean(policy.data?.certificate_roles);
         const ways: [name: string, on: boolean, hint: string][] = [
           [t("wayPassword"), has("password"), t("wayPasswordHint")],
           [t("wayPasskey"), has("passkey"), t("wayPasskeyHint")],
@@ -115,7 +120,7 @@ function Ways() {
           ...(providers.length === 0
             ? [[t("wayProvider"), false, t("wayProviderHint")] as [string, boolean, string]]
             : []),
-          [t("wayCertificate"), has("certificate"), t("wayCertificateHint")],
+          [t("wayCertificate"), certificates, t("wayCertificateHint")],
         ];
         return (
           <ul className="m-0 flex list-none flex-col p-0">
@@ -167,7 +172,12 @@ function Form({ policy }: { policy: Policy }) {
       </div>
       <div className={row}>
         <span className="text-sm font-medium">{t("mfaRoles")}</span>
-        <RoleBoxes chosen={required} disabled={!write} onChange={(mfa_roles) => set({ mfa_roles })} />
+        <RoleBoxes
+          label={t("mfaRoles")}
+          chosen={required}
+          disabled={!write}
+          onChange={(mfa_roles) => set({ mfa_roles })}
+        />
       </div>
       {values.certificate_roles && (
         <div className={row}>
@@ -176,6 +186,7 @@ function Form({ policy }: { policy: Policy }) {
             <span className="block text-xs text-text-3">{t("certificateRolesHint")}</span>
           </span>
           <RoleBoxes
+            label={t("certificateRoles")}
             chosen={values.certificate_roles}
             disabled={!write}
             onChange={(certificate_roles) => set({ certificate_roles })}

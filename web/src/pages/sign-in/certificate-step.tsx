@@ -5,6 +5,7 @@ import { useText } from "@/app/preferences";
 import type { Session } from "@/app/session";
 import { Button } from "@/ui/button";
 import { failed } from "@/ui/toast";
+import { Trouble } from "@/ui/trouble";
 import { Frame } from "./frame";
 import { text } from "./strings";
 
@@ -12,10 +13,14 @@ import { text } from "./strings";
 export function CertificateStep({ onDone, onLeave }: { onDone: (session: Session) => void; onLeave: () => void }) {
   const t = useText(text);
   const [busy, setBusy] = useState(false);
+  const [missing, setMissing] = useState(false);
   const again = async () => {
     setBusy(true);
+    setMissing(false);
     try {
-      onDone(await must(api.GET("/api/v1/session")));
+      const session = await must(api.GET("/api/v1/session"));
+      if (session.state === "certificate_required") setMissing(true);
+      onDone(session);
     } catch (error) {
       failed(error);
     }
@@ -23,6 +28,11 @@ export function CertificateStep({ onDone, onLeave }: { onDone: (session: Session
   };
   return (
     <Frame title={t("certificateTitle")} lead={t("certificateLead")}>
+      {missing && (
+        <div className="mb-4">
+          <Trouble>{t("certificateMissing")}</Trouble>
+        </div>
+      )}
       <Button look="primary" icon={RefreshCw} busy={busy} onClick={() => void again()} className="!h-10 w-full">
         {t("certificateAgain")}
       </Button>

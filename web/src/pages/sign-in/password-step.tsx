@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { BadgeCheck, Fingerprint, LogIn } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { api, must, Problem, type Schema, send } from "@/api/client";
+import { api, must, Problem, type Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useReturned } from "@/app/returned";
 import type { Session } from "@/app/session";
@@ -67,8 +67,11 @@ export function PasswordStep({
   const certificate = () =>
     void attempt(
       "certificate",
-      () => send<Session>("POST", "/session/certificate"),
-      (error) => (error as Error).message,
+      () => must(api.POST("/api/v1/session/certificate")),
+      (error) =>
+        error instanceof Problem && error.kind === "bad-credentials"
+          ? t("unknownCertificate")
+          : factorTrouble(error, f),
     );
   const methods = offer?.methods ?? ["password"];
   const providers = offer?.providers ?? [];

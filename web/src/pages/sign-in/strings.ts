@@ -37,6 +37,10 @@ export const text = catalogue({
   withCertificate: ["Sign in with your certificate", "Mit Ihrem Zertifikat anmelden"],
   withProvider: ["Sign in with {provider}", "Mit {provider} anmelden"],
   unknownPasskey: ["This passkey belongs to no account here.", "Dieser Passkey gehört hier zu keinem Konto."],
+  unknownCertificate: [
+    "This certificate belongs to no account here. Sign in another way and add it in your profile, or ask an administrator to.",
+    "Dieses Zertifikat gehört hier zu keinem Konto. Melden Sie sich anders an und tragen Sie es im Profil ein, oder bitten Sie einen Administrator darum.",
+  ],
   noAccount: ["No account?", "Kein Konto?"],
   register: ["Ask for one", "Eines beantragen"],
   factorTitle: ["One more step", "Noch ein Schritt"],
@@ -55,6 +59,10 @@ export const text = catalogue({
   certificateLead: [
     "This account opens only where the browser shows its client certificate. Insert your card or choose the certificate; if the browser does not ask, close all its windows and come back.",
     "Dieses Konto öffnet sich nur, wenn der Browser sein Client-Zertifikat zeigt. Stecken Sie Ihre Karte ein oder wählen Sie das Zertifikat; fragt der Browser nicht, schließen Sie alle seine Fenster und kommen Sie wieder.",
+  ],
+  certificateMissing: [
+    "This browser shows no certificate of this account yet.",
+    "Dieser Browser zeigt noch kein Zertifikat dieses Kontos.",
   ],
   certificateAgain: ["Try again", "Erneut versuchen"],
   enrolTitle: ["Protect your account", "Schützen Sie Ihr Konto"],

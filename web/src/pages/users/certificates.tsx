@@ -1,11 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { send } from "@/api/client";
+import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
-import { offerQuery } from "@/factors/enrol";
-import { type Certificate, CertificateRows } from "@/pages/profile/identities";
+import { CertificateRows } from "@/pages/profile/identities";
 import { Button } from "@/ui/button";
 import { Field, Input, Textarea } from "@/ui/form";
 import { Dialog } from "@/ui/overlay";
@@ -17,24 +16,26 @@ export function UserCertificates({ user, manage }: { user: string; manage: boole
   const { busy, act } = useAction();
   const [adding, setAdding] = useState(false);
   const [values, setValues] = useState({ name: "", pem: "" });
-  const path = `/users/${user}/certificates`;
-  const offer = useQuery(offerQuery);
+  const path = { id: user };
   const query = useQuery({
-    enabled: offer.data?.methods.includes("certificate") ?? false,
     queryKey: ["certificates", user],
-    queryFn: () => send<{ items: Certificate[]; taken: boolean }>("GET", path),
+    queryFn: () => must(api.GET("/api/v1/users/{id}/certificates", { params: { path } })),
   });
   const items = query.data?.items ?? [];
   if (!query.data || (items.length === 0 && !(manage && query.data.taken))) return null;
   const add = async (event: FormEvent) => {
     event.preventDefault();
-    if ((await act(() => send("POST", path, values), t("certificateAdded"))) === null) return;
+    const added = () => must(api.POST("/api/v1/users/{id}/certificates", { params: { path }, body: values }));
+    if ((await act(added, t("certificateAdded"))) === null) return;
     setAdding(false);
     setValues({ name: "", pem: "" });
     await query.refetch();
   };
-  const remove = (item: Certificate) =>
-    act(() => send("DELETE", `${path}/${item.id}`), t("certificateRemoved")).then(() => query.refetch());
+  const remove = (certificate: string) => {
+    const params = { path: { ...path, certificate } };
+    const removed = () => must(api.DELETE("/api/v1/users/{id}/certificates/{certificate}", { params }));
+    return act(() => removed().then(() => true), t("certificateRemoved")).then(() => query.refetch());
+  };
   return (
     <section>
       <div className="mb-2 flex items-center justify-between">
@@ -48,7 +49,7 @@ export function UserCertificates({ user, manage }: { user: string; manage: boole
       {items.length === 0 ? (
         <p className="m-0 text-sm text-text-3">{t("noCertificates")}</p>
       ) : (
-        <CertificateRows items={items} {...(manage ? { onRemove: (item) => void remove(item) } : {})} />
+        <CertificateRows items={items} {...(manage ? { onRemove: ({ id }) => remove(id) } : {})} />
       )}
       <Dialog open={adding} onClose={() => setAdding(false)} title={t("addCertificate")}>
         <form onSubmit={add} className="flex flex-col gap-4">

@@ -41,11 +41,13 @@ export interface GridProps<T> {
 }
 
 function useNarrow(): [(element: HTMLElement | null) => void, boolean] {
-  const [narrow, setNarrow] = useState(false);
+  const [narrow, setNarrow] = useState(() => innerWidth < NARROW_PX);
   const observer = useRef<ResizeObserver | null>(null);
   const watch = useRef((element: HTMLElement | null) => {
     observer.current?.disconnect();
     if (!element || typeof ResizeObserver === "undefined") return;
+    // Before anything is painted: rows must not be seen in the wrong form first.
+    setNarrow(element.clientWidth < NARROW_PX);
     observer.current = new ResizeObserver(([entry]) => setNarrow((entry?.contentRect.width ?? NARROW_PX) < NARROW_PX));
     observer.current.observe(element);
   });
@@ -150,7 +152,7 @@ function DrawnRow<T>({ row, id, index, height, columns, tracks, selects, chosen,
       }}
       onFocus={() => hold.activate(index)}
       className={classes(
-        "group absolute inset-x-0 top-0 border-b border-line text-sm",
+        "group absolute inset-x-0 top-0 border-b border-line text-sm [contain:strict]",
         card ? "px-4 py-2.5" : "grid items-center px-3",
         chosen ? "bg-accent-soft" : "hover:bg-hover",
         look.opens && "cursor-pointer",
