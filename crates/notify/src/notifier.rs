@@ -166,6 +166,7 @@ impl Notifier {
             time: now,
             tenant: tenant.to_owned(),
             data: Value::Null,
+            masked: !channel.draft.personal,
         };
         NewDelivery {
             key: format!("{}/test/{}", channel.id, Uuid::now_v7()),

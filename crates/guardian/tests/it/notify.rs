@@ -47,12 +47,16 @@ impl Desk {
     async fn new(app: &App, api: &Api, name: &str) -> (Self, String) {
         let user = json!({"name": name, "role": "admin", "password": PASSWORD, "email": format!("{name}@example.org")});
         let made = api.post("/users", user).await;
+        (Self::sign_in(app, name).await, made["id"].as_str().unwrap().to_owned())
+    }
+
+    async fn sign_in(app: &App, name: &str) -> Self {
         let (http, base) = (client(app), format!("{}/api/v1", app.url()));
         let body = json!({"name": name, "password": PASSWORD});
         let signed = http.post(format!("{base}/session")).json(&body).send().await.unwrap();
         assert_eq!(signed.status(), StatusCode::OK);
         let cookie = signed.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-        (Self { http, base, cookie }, made["id"].as_str().unwrap().to_owned())
+        Self { http, base, cookie }
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
@@ -135,6 +139,91 @@ fn a_test_alert_comes_through_everything() {
         let replay = format!("/replays?name={}", tested["name"].as_str().unwrap());
         assert!(api.call(Method::DELETE, &replay, Value::Null).await.0.is_success());
         assert_eq!(api.call(Method::GET, &format!("/alerts/{id}"), Value::Null).await.0, StatusCode::NOT_FOUND);
+    });
+}
+
+fn hook(receiver: &Receiver, name: &str, personal: Value) -> Value {
+    json!({"name": name, "kind": "webhook", "url": receiver.url(), "events": ["alert"], "personal": personal})
+}
+
+#[test]
+fn nobody_learns_through_a_channel_what_they_may_not_see() {
+    let receiver = Receiver::start(&[]);
+    let app = start(&[EGRESS.to_owned()]);
+    let api = Api::of(&app);
+    block_on(async {
+        let role = json!({"name": "postmaster", "permissions": ["notifications:manage", "status:read"]});
+        api.post("/roles", role).await;
+        let pia = json!({"name": "pia", "role": "postmaster", "password": PASSWORD});
+        api.post("/users", pia).await;
+        let pia = Desk::sign_in(&app, "pia").await;
+        let (status, made) =
+            pia.call(Method::POST, "/notifications/channels", hook(&receiver, "own", Value::Null)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let path = format!("/notifications/channels/{}", made["channel"]["id"].as_str().unwrap());
+        let picks = json!({"entity": "10.0.0.5"});
+        for (name, value) in [("personal", json!(true)), ("filter", picks)] {
+            let mut body = hook(&receiver, "own", Value::Null);
+            body[name] = value;
+            let (status, answer) = pia.call(Method::POST, "/notifications/channels", body.clone()).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {answer}");
+            body["version"] = made["channel"]["version"].clone();
+            let (status, answer) = pia.call(Method::PATCH, &path, body.clone()).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {answer}");
+        }
+        assert_eq!(pia.call(Method::DELETE, &path, Value::Null).await.0, StatusCode::NO_CONTENT);
+    });
+}
+
+#[test]
+fn mails_and_webhooks_tell_pseudonyms_to_whoever_may_not_know_more() {
+    let (mail, receiver) = (MailServer::start(&[]), Receiver::start(&[]));
+    let app = start(&mail_settings(&mail));
+    let api = Api::of(&app);
+    // As the mail server got it, without the line breaks of its encoding.
+    let written = |mail: &Value| mail["text"].as_str().unwrap().replace("=\r\n", "").replace("=\n", "");
+    block_on(async {
+        let (ann, _) = Desk::new(&app, &api, "ann").await;
+        for (name, role) in [("olga", "operator"), ("vera", "viewer")] {
+            let email = format!("{name}@example.org");
+            let user = json!({"name": name, "role": role, "password": PASSWORD, "email": email});
+            api.post("/users", user).await;
+        }
+        let closed = api.post("/notifications/channels", hook(&receiver, "closed", Value::Null)).await;
+        api.post("/notifications/channels", hook(&receiver, "open", json!(true))).await;
+        let desk = json!({"name": "desk", "kind": "mail", "to": ["soc@example.org"], "events": ["alert"]});
+        let desk = api.post("/notifications/channels", desk).await;
+        assert_eq!((&closed["channel"]["personal"], &desk["channel"]["personal"]), (&json!(false), &json!(false)));
+
+        let (_, tested) = ann.call(Method::POST, "/notifications/test-alert", Value::Null).await;
+        let id = tested["alert"].as_str().expect("it became an alert");
+        let alert = api.get(&format!("/alerts/{id}")).await;
+        let known = alert["entity"].as_str().unwrap().to_owned();
+        let hooks = || receiver.hooks.all().into_iter().filter(|hook| hook.body["subject"]["id"] == id);
+        receiver.hooks.wait("the open webhook", |hook| hook.body["masked"] == false);
+        receiver.hooks.wait("the masked webhook", |hook| hook.body["masked"] == true);
+        let seen: Vec<(bool, bool)> =
+            hooks().map(|hook| (hook.body["masked"] == true, hook.body.to_string().contains(&known))).collect();
+        assert_eq!(seen.len(), 2);
+        assert!(seen.iter().all(|(masked, known)| masked != known), "{seen:?}");
+        let to = |address: &'static str| move |mail: &Value| mail["to"] == json!([address]);
+        let ours = mail.mails.wait("the mail of the channel", to("soc@example.org"));
+        let own = mail.mails.wait("the mail of whoever tests", to("ann@example.org"));
+        assert!(!written(&ours).contains(&known) && written(&ours).contains("pseudonyms"), "{}", written(&ours));
+        assert!(written(&own).contains(&known) && !written(&own).contains("pseudonyms"), "{}", written(&own));
+
+        // People are told by what their role may see.
+        let incident = api.post("/incidents", json!({"title": "About 203.0.113.77", "severity": "high"})).await;
+        let comment = json!({"text": "@olga @vera please look at 203.0.113.77"});
+        api.post(&format!("/incidents/{}/comments", incident["id"].as_str().unwrap()), comment).await;
+        let mention = |address: &'static str| {
+            move |mail: &Value| mail["to"] == json!([address]) && mail["text"].as_str().unwrap().contains("mentioned")
+        };
+        let operators = written(&mail.mails.wait("the mail of the operator", mention("olga@example.org")));
+        let viewers = written(&mail.mails.wait("the mail of the viewer", mention("vera@example.org")));
+        assert!(operators.contains("About 203.0.113.77") && operators.contains("look at 203.0.113.77"), "{operators}");
+        assert!(!viewers.contains("203.0.113.77") && viewers.contains("please look at"), "{viewers}");
+        assert!(viewers.contains("pseudonyms"), "{viewers}");
     });
 }
 
