@@ -9,7 +9,7 @@ use guardian_notify::webhook;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, text};
 use crate::http::{Live, block_on, client};
 use crate::receivers::{Hook, MailServer, Receiver};
 use crate::triage::Api;
@@ -225,6 +225,59 @@ fn mails_and_webhooks_tell_pseudonyms_to_whoever_may_not_know_more() {
         assert!(!viewers.contains("203.0.113.77") && viewers.contains("please look at"), "{viewers}");
         assert!(viewers.contains("pseudonyms"), "{viewers}");
     });
+}
+
+#[test]
+fn channels_and_the_delivery_log_are_managed_on_the_command_line() {
+    let receiver = Receiver::start(&[500]);
+    // What failed is not tried again by itself while the test looks.
+    let app = App::start_with(&["--set", EGRESS, "--set", "notify.retry_first=10m"]);
+    let run = |args: &[&str]| {
+        let output = app.cli(&[&["notifications"], args].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let json = |args: &[&str]| app.json(&[&["notifications"], args].concat());
+    let (code, _, said) = run(&["create", "bot", "--event", "alert"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--to") && said.contains("--url"), "it says what is missing: {said}");
+    let url = receiver.url();
+    let made = json(&["create", "bot", "--url", &url, "--event", "alert", "--event", "health", "--severity", "high"]);
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let id = made["channel"]["id"].as_str().unwrap();
+    let (code, listed, _) = run(&["list"]);
+    assert_eq!(code, Some(0));
+    assert!(listed.contains("bot") && listed.contains(&url) && listed.contains("alert, health"), "{listed}");
+
+    // The first test meets a receiver that fails; the log says so, and the next attempt arrives.
+    let (code, told, _) = run(&["test", "bot"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("waiting") && told.contains("500"), "{told}");
+    let log = json(&["deliveries", "--channel", "bot", "--event", "test"]);
+    let delivery = log[0]["id"].as_str().unwrap();
+    let again = json(&["retry", delivery]);
+    assert_eq!((&again[0]["state"], &again[0]["attempts"]), (&json!("delivered"), &json!(2)), "{again}");
+    assert_eq!(json(&["delivery", delivery])["state"], "delivered");
+    let hook = receiver.hooks.wait("the second attempt", |hook| hook.headers["webhook-id"] == delivery);
+    assert_signed(&hook, &secret);
+    assert_eq!(json(&["retry", "--failed", "--channel", "bot"]), json!([]), "nothing has failed for good");
+
+    // Changes keep what they do not name.
+    let changed = json(&["set", "bot", "--severity", "any", "--personal", "--name", "robot"]);
+    assert_eq!((&changed["name"], &changed["personal"]), (&json!("robot"), &json!(true)), "{changed}");
+    assert_eq!((&changed["filter"]["severity_min"], &changed["url"]), (&Value::Null, &json!(url)), "{changed}");
+    assert_eq!(changed["events"], json!(["alert", "health"]));
+    assert_eq!(json(&["set", id, "--enabled", "false"])["enabled"], false);
+    assert_eq!(json(&["set", "robot", "--enabled"])["enabled"], true);
+    assert_ne!(json(&["secret", "robot"])["secret"], secret);
+
+    let tested = json(&["test-alert"]);
+    let alert = tested["alert"].as_str().expect("it became an alert");
+    receiver.hooks.wait("the webhook of the test alert", |hook| hook.body["subject"]["id"] == alert);
+    app.wait("the log", |_| (json(&["deliveries", "--about", alert])[0]["state"] == "delivered").then_some(()));
+    assert_eq!(run(&["remove", "robot"]).0, Some(0));
+    let (code, _, said) = run(&["show", "robot"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no channel"), "{said}");
 }
 
 #[test]
