@@ -118,7 +118,7 @@ pub struct Kpis {
 pub struct RuleWork {
     /// Sigma id.
     pub rule_id: String,
-    /// Rows that matched.
+    /// Rows that matched; of a correlation, rows that it counts.
     pub matched: u64,
     /// Times it fired.
     pub fired: u64,

@@ -185,7 +185,7 @@ impl Engine {
     /// Counts the matches of every rule and copies rows that correlations may point to.
     fn note_matches(&mut self, work: &Work<'_>, matches: &Matches) {
         for (at, &number) in self.numbers.iter().enumerate() {
-            let Some(mask) = matches.rows(at) else { continue };
+            let Some(mask) = self.rules.matched_rows(at, matches) else { continue };
             let rows: Vec<u32> = mask.set_indices_u32().collect();
             let last = rows.iter().map(|&r| work.times[r as usize]).max().unwrap_or(i64::MIN);
             self.register.matched(number, rows.len(), last);

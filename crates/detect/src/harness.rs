@@ -22,7 +22,7 @@ pub struct RuleOutcome {
     pub title: String,
     /// What sort of rule it is.
     pub kind: RuleKind,
-    /// Rows that matched a plain rule.
+    /// Rows that matched; for a correlation, rows that it counts.
     pub matched: u64,
     /// Rows after which the condition held.
     pub firings: u64,

@@ -16,7 +16,7 @@ pub struct RuleStats {
     pub title: String,
     /// What sort of rule it is.
     pub kind: RuleKind,
-    /// Rows that matched; for a correlation, rows of the rules it counts are counted there.
+    /// Rows that matched; for a correlation, rows that it counts, of all rules that it builds on together.
     pub matched: u64,
     /// Rows after which the condition held.
     pub firings: u64,

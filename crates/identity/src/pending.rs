@@ -12,9 +12,9 @@ use crate::{IdentityError, secret};
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 /// Most that wait at once; whoever comes then is asked to come back.
 const WAITING_MAX: usize = 10_000;
-/// Most that wait for one address; beyond it the oldest of that address is forgotten, so that one client cannot keep
-/// the others out.
-const PER_ADDRESS_MAX: usize = 32;
+/// Most that wait for one address, behind which may be a whole company; beyond it the oldest of that address is
+/// forgotten, so that one client cannot keep the others out.
+const PER_ADDRESS_MAX: usize = 256;
 
 /// Things that wait, each found by a name of 256 random bits. Times are those of a monotonic clock.
 #[derive(Debug)]
@@ -83,10 +83,10 @@ mod tests {
         assert_eq!(pending.take(&name, PATIENCE), None, "too late");
 
         let other = pending.put("theirs", there, Duration::ZERO).unwrap();
-        let names: Vec<_> = (0..100).map(|n| pending.put("c", here, Duration::from_millis(n)).unwrap()).collect();
+        let names: Vec<_> = (0..300).map(|n| pending.put("c", here, Duration::from_millis(n)).unwrap()).collect();
         assert_eq!(pending.waiting.lock().len(), PER_ADDRESS_MAX + 1);
         assert_eq!(pending.take(&names[0], Duration::from_secs(1)), None, "the oldest of the address went");
-        assert_eq!(pending.take(&names[99], Duration::from_secs(1)), Some("c"));
+        assert_eq!(pending.take(&names[299], Duration::from_secs(1)), Some("c"));
         assert_eq!(pending.take(&other, Duration::from_secs(1)), Some("theirs"), "others are spared");
     }
 

@@ -7,13 +7,16 @@ use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::limiter::{ACCOUNT, ADDRESS, PAIR};
+use crate::limiter::{ACCOUNT, ADDRESS, PAIR, Policy, UnderWay, Wait};
 use crate::roles::{permissions, role_names};
 use crate::service::address;
 use crate::{Identity, IdentityError, Origin, Principal, PrincipalKind, SessionState, secret};
 
 /// How often a session's last use is written down, in microseconds.
 pub(crate) const TOUCH_EVERY: i64 = Micros::MINUTE;
+
+/// What an attempt counts against.
+type Attempt<'a> = (&'a Policy, &'a [&'a [u8]]);
 
 /// A fresh session.
 pub struct SignedIn {
@@ -56,13 +59,17 @@ impl Identity {
         let ip = address(origin.ip);
         let (pair, by_address, by_account): (&[&[u8]], &[&[u8]], &[&[u8]]) =
             (&[account.as_bytes(), &ip], &[&ip], &[account.as_bytes()]);
-        let attempts = [(&PAIR, pair), (&ADDRESS, by_address), (&ACCOUNT, by_account)];
-        if let Err(retry_after) = self.inner.limiter.attempt(&attempts, self.inner.clock.monotonic()) {
-            if self.may_note(origin) {
-                self.note_failure("session.locked", &account, origin).await?;
+        let attempts = [(&PAIR, pair), (&ACCOUNT, by_account)];
+        let under_way = match self.begin_attempt(&attempts, by_address) {
+            Ok(under_way) => under_way,
+            Err(Wait::Busy) => return Err(IdentityError::Busy),
+            Err(Wait::Locked(retry_after)) => {
+                if self.may_note(origin) {
+                    self.note_failure("session.locked", &account, origin).await?;
+                }
+                return Err(IdentityError::Locked { retry_after });
             }
-            return Err(IdentityError::Locked { retry_after });
-        }
+        };
         let known = self.inner.catalog.system().credentials_by_name(&account).await?;
         let verified = if self.directory_decides(known.as_ref()).await? {
             let found = self.directory_account(&account, password, known.as_ref()).await;
@@ -75,13 +82,30 @@ impl Identity {
         // What is no answer to the password is no failure of whoever typed it.
         if matches!(verified, Err(IdentityError::Busy | IdentityError::External(_))) {
             self.forgive(&attempts, false);
+            under_way.forgive();
+            return Err(verified.err().unwrap_or(IdentityError::Busy));
         }
         if let Some(found) = verified?.filter(|(credentials, _)| may_sign_in(credentials)) {
             self.forgive(&attempts, true);
+            under_way.forgive();
             return Ok(found);
         }
+        drop(under_way);
         self.note_failure("session.failed", &account, origin).await?;
         Err(IdentityError::BadCredentials)
+    }
+
+    /// Counts an attempt to sign in, unless something keeps it from beginning; then nothing is counted.
+    fn begin_attempt(&self, attempts: &[Attempt<'_>], by_address: &[&[u8]]) -> Result<UnderWay<'_>, Wait> {
+        let (limiter, clock) = (&self.inner.limiter, self.inner.clock.as_ref());
+        let under_way = limiter.enter(&ADDRESS, by_address, clock)?;
+        match limiter.attempt(attempts, clock.monotonic()) {
+            Ok(()) => Ok(under_way),
+            Err(locked) => {
+                under_way.forgive();
+                Err(Wait::Locked(locked))
+            }
+        }
     }
 
     /// As [`Identity::session_from`], on a connection that shows no client certificate.
@@ -253,11 +277,11 @@ impl Identity {
         Ok(if held { SessionState::CertificateRequired } else { SessionState::EnrolmentRequired })
     }
 
-    /// Takes attempts back; `proved` lets the account start anew, never the address.
-    fn forgive(&self, attempts: &[(&crate::limiter::Policy, &[&[u8]])], proved: bool) {
+    /// Takes attempts back; `proved` lets the account start anew.
+    fn forgive(&self, attempts: &[Attempt<'_>], proved: bool) {
         let now = self.inner.clock.monotonic();
         for (policy, parts) in attempts {
-            self.inner.limiter.forgive(policy, parts, proved && policy.name != ADDRESS.name, now);
+            self.inner.limiter.forgive(policy, parts, proved, now);
         }
     }
 

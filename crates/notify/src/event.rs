@@ -6,7 +6,7 @@ use guardian_catalog::{
     Action, Alert, AlertStatus, Assigned, ChangeEntry, EntryKind, Exporter, ExporterState, Incident, IncidentEntry,
     NotifyEvent, SlaClock, SlaMark, Subject,
 };
-use guardian_model::{IncidentId, Micros, Severity, UserId};
+use guardian_model::{IncidentId, Micros, Pseudonyms, Severity, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -74,6 +74,19 @@ pub struct Happening {
     pub test: bool,
     /// The thing itself, for programs.
     pub data: Value,
+}
+
+impl Happening {
+    /// The same as it is told to whoever may not see personal data. Filters look at the alert, which is told to nobody.
+    pub(crate) fn masked(&self, masks: &Pseudonyms) -> Self {
+        let mut masked = self.clone();
+        masked.phrase.mask(masks);
+        // Exporters belong to nobody.
+        if masked.subject != "exporter" {
+            masks.value(&mut masked.data);
+        }
+        masked
+    }
 }
 
 /// The incidents that some entries tell of, to be looked up.

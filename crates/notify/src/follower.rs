@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use guardian_catalog::{Announcement, CatalogError, ChangeEntry, Changes};
-use guardian_model::{Scope, TenantId};
+use guardian_identity::IdentityError;
+use guardian_model::{Pseudonyms, Scope, TenantId};
 
 use crate::event::{Happening, happenings, incidents_of};
 use crate::notifier::Notifier;
@@ -131,6 +132,14 @@ async fn tell(
     Ok(true)
 }
 
+/// The pseudonyms of a tenant. Without them nothing is told to anybody.
+async fn masks(notifier: &Notifier, tenant: TenantId) -> Result<Pseudonyms, CatalogError> {
+    notifier.inner.identity.pseudonyms(tenant).await.map_err(|error| match error {
+        IdentityError::Catalog(error) => error,
+        other => CatalogError::Invalid(other.to_string()),
+    })
+}
+
 /// Keeps what is to be told of some happenings, and wakes the sender.
 pub(crate) async fn announce(
     notifier: &Notifier,
@@ -146,6 +155,7 @@ pub(crate) async fn announce(
         channels: inner.catalog.scoped(&scope).channels().await?,
         tenant: name.unwrap_or_default(),
         mail: notifier.mail_ready(),
+        masks: masks(notifier, tenant).await?,
         now: inner.clock.now(),
     };
     let planned = Announcement { position, ..plan(happenings, &audience) };

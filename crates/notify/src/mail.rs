@@ -54,6 +54,15 @@ pub struct Letter<'a> {
     pub now: Micros,
 }
 
+impl Letter<'_> {
+    /// Why it came, and why addresses in it look strange.
+    fn foot(&self, words: &Frame, separator: &str) -> String {
+        let why = if self.personal { words.why_person } else { words.why_channel };
+        let masked = self.messages.iter().any(|message| message.masked).then_some(words.masked);
+        std::iter::once(why).chain(masked).collect::<Vec<_>>().join(separator)
+    }
+}
+
 /// Sends mail. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailer {
@@ -156,7 +165,7 @@ impl Mailer {
             out.push_str(&format!("{}: {}\n\n", words.open, self.url(message)));
         }
         out.push_str("-- \n");
-        out.push_str(if letter.personal { words.why_person } else { words.why_channel });
+        out.push_str(&letter.foot(words, "\n"));
         out.push('\n');
         out
     }
@@ -179,7 +188,7 @@ impl Mailer {
                 words.open,
             ));
         }
-        let why = if letter.personal { words.why_person } else { words.why_channel };
+        let foot = letter.foot(words, " ");
         format!(
             "<!doctype html><html><head><meta charset=\"utf-8\"></head>\
              <body style=\"margin:0;padding:24px;background:#ffffff;color:#1a1f27;\
@@ -187,7 +196,7 @@ impl Mailer {
              <div style=\"max-width:640px;margin:0 auto\">{parts}\
              <p style=\"border-top:1px solid #d9dee5;padding-top:10px;color:#5b6470;font-size:12px\">{}</p>\
              </div></body></html>",
-            escape(why),
+            escape(&foot),
         )
     }
 }
@@ -291,6 +300,7 @@ mod tests {
             time: Micros::from_secs(1_767_225_600),
             tenant: "Main".into(),
             data: Value::Null,
+            masked: false,
         }
     }
 

@@ -28,4 +28,7 @@ pub struct Message {
     pub tenant: String,
     /// The thing itself, for programs.
     pub data: Value,
+    /// Whether pseudonyms stand in the place of personal data.
+    #[serde(default)]
+    pub masked: bool,
 }

@@ -1,7 +1,7 @@
 //! The service: what the program starts, and what the API asks for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use guardian_catalog::{
     Catalog, Channel, ChannelKind, Delivery, DeliveryState, NewDelivery, NotifyEvent, Tx, webhook_secret,
@@ -166,6 +166,7 @@ impl Notifier {
             time: now,
             tenant: tenant.to_owned(),
             data: Value::Null,
+            masked: !channel.draft.personal,
         };
         NewDelivery {
             key: format!("{}/test/{}", channel.id, Uuid::now_v7()),
@@ -200,6 +201,10 @@ impl Notifier {
         attempts: u32,
     ) -> Result<Delivery, guardian_catalog::CatalogError> {
         let scope = Scope::of(tenant);
+        // Somebody asks for it now: a receiver that just failed is not left alone any longer.
+        if let Some(channel) = self.inner.catalog.scoped(&scope).delivery(id).await?.what.channel {
+            self.inner.cooling.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+        }
         self.wake();
         let begun = self.inner.clock.monotonic();
         loop {

@@ -32,6 +32,11 @@ impl Person {
         })
     }
 
+    /// Whether they may know whom it is about; they are told pseudonyms otherwise.
+    pub(crate) fn sees_personal(&self) -> bool {
+        self.permissions.contains(Permission::PersonalRead)
+    }
+
     /// Whether they are one of those who work on incidents.
     pub(crate) fn works(&self) -> bool {
         self.permissions.contains(Permission::IncidentsWrite)

@@ -1,7 +1,7 @@
 //! Who is told of what, how: happenings in, notifications and messages out. Pure.
 
 use guardian_catalog::{Announcement, Channel, ChannelKind, Language, NewDelivery, NewNotification, NotifyEvent};
-use guardian_model::{Micros, Severity};
+use guardian_model::{Micros, Pseudonyms, Severity};
 use serde_json::{Value, json};
 
 use crate::event::{Happening, Told};
@@ -24,6 +24,8 @@ pub struct Audience {
     pub tenant: String,
     /// Whether there is a mail server.
     pub mail: bool,
+    /// What those are told who may not see personal data, and channels that are not meant to.
+    pub masks: Pseudonyms,
     /// Now.
     pub now: Micros,
 }
@@ -31,8 +33,10 @@ pub struct Audience {
 /// What is to be told of some happenings.
 pub fn plan(happenings: &[Happening], audience: &Audience) -> Announcement {
     let mut planned = Announcement::default();
+    let masked: Vec<Happening> = happenings.iter().map(|h| h.masked(&audience.masks)).collect();
+    let told = |personal: bool| if personal { happenings } else { &masked };
     for person in &audience.people {
-        let mine: Vec<&Happening> = happenings.iter().filter(|h| concerns(h, person)).collect();
+        let mine: Vec<&Happening> = told(person.sees_personal()).iter().filter(|h| concerns(h, person)).collect();
         for happening in together(mine) {
             to_person(&happening, person, audience, &mut planned);
         }
@@ -41,7 +45,7 @@ pub fn plan(happenings: &[Happening], audience: &Audience) -> Announcement {
         if channel.draft.kind == ChannelKind::Mail && !audience.mail {
             continue;
         }
-        let taken: Vec<&Happening> = happenings.iter().filter(|h| takes(channel, h)).collect();
+        let taken: Vec<&Happening> = told(channel.draft.personal).iter().filter(|h| takes(channel, h)).collect();
         for happening in together(taken) {
             planned.deliveries.push(to_channel(&happening, channel, audience));
         }
@@ -105,7 +109,7 @@ fn together(happenings: Vec<&Happening>) -> Vec<Happening> {
     rest
 }
 
-fn message(happening: &Happening, language: Language, audience: &Audience) -> Message {
+fn message(happening: &Happening, language: Language, personal: bool, audience: &Audience) -> Message {
     Message {
         language,
         title: happening.phrase.title(language),
@@ -117,11 +121,12 @@ fn message(happening: &Happening, language: Language, audience: &Audience) -> Me
         time: happening.time,
         tenant: audience.tenant.clone(),
         data: happening.data.clone(),
+        masked: !personal,
     }
 }
 
 fn to_person(happening: &Happening, person: &Person, audience: &Audience, planned: &mut Announcement) {
-    let said = message(happening, person.wants.language, audience);
+    let said = message(happening, person.wants.language, person.sees_personal(), audience);
     if happening.test || person.hears(happening.event) {
         planned.notifications.push(NewNotification {
             user: person.id,
@@ -162,7 +167,7 @@ fn to_person(happening: &Happening, person: &Person, audience: &Audience, planne
 }
 
 fn to_channel(happening: &Happening, channel: &Channel, audience: &Audience) -> NewDelivery {
-    let said = message(happening, channel.draft.language, audience);
+    let said = message(happening, channel.draft.language, channel.draft.personal, audience);
     NewDelivery {
         key: format!("{}/{}", channel.id, happening.key),
         channel: Some(channel.id),
@@ -241,6 +246,7 @@ mod tests {
                 language: Language::En,
                 events: events.to_vec(),
                 filter: ChannelFilter { severity_min, ..ChannelFilter::default() },
+                personal: false,
             },
             secret: None,
             author: "ann".into(),
@@ -250,7 +256,14 @@ mod tests {
     }
 
     fn audience(people: Vec<Person>, channels: Vec<Channel>) -> Audience {
-        Audience { people, channels, tenant: "Main".into(), mail: true, now: Micros(5) }
+        Audience {
+            people,
+            channels,
+            tenant: "Main".into(),
+            mail: true,
+            masks: Pseudonyms::new([7; 32]),
+            now: Micros(5),
+        }
     }
 
     #[test]
@@ -299,6 +312,40 @@ mod tests {
         let mut off = channels;
         off[0].draft.enabled = false;
         assert_eq!(plan(&happenings, &audience(vec![], off)).deliveries, []);
+    }
+
+    #[test]
+    fn whoever_may_not_see_personal_data_is_told_pseudonyms() {
+        let mut open = channel(&[NotifyEvent::Alert], None);
+        open.draft.personal = true;
+        let channels = vec![channel(&[NotifyEvent::Alert], None), open];
+        let mut people = vec![person(2, Role::Operator), person(3, Role::Viewer)];
+        for person in &mut people {
+            person.wants.alert_severity_min = Severity::Low;
+            person.wants.events.insert(NotifyEvent::Alert, Wish { app: true, mail: MailWish::Immediate });
+        }
+        let flood: Vec<Happening> = (0..7)
+            .map(|n| Happening {
+                phrase: Phrase::Alert {
+                    title: "Scan".into(),
+                    entity: "ann".into(),
+                    severity: Severity::High,
+                    summary: "ports of 203.0.113.9".into(),
+                },
+                data: json!({ "entity": { "kind": "user", "value": "ann" }, "group": "src_ip=203.0.113.9" }),
+                ..happening(NotifyEvent::Alert, n, Severity::High)
+            })
+            .collect();
+        for some in [&flood[..1], &flood[..]] {
+            let told = plan(some, &audience(people.clone(), channels.clone()));
+            let sees = |body: &Value| body.to_string().contains("ann") || body.to_string().contains("203.0.113.9");
+            let seen: Vec<(bool, bool)> =
+                told.deliveries.iter().map(|d| (sees(&d.body), d.body["masked"] == json!(true))).collect();
+            assert_eq!(seen, [(true, false), (false, true), (false, true), (true, false)], "{:?}", told.deliveries);
+            let titles: Vec<bool> = told.notifications.iter().map(|n| n.text.contains("203.0.113.9")).collect();
+            assert_eq!(titles.first(), Some(&(some.len() == 1)), "a flood names titles alone");
+            assert_eq!(titles.last(), Some(&false));
+        }
     }
 
     #[test]

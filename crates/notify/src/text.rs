@@ -2,7 +2,7 @@
 //! is the business of whatever shows it.
 
 use guardian_catalog::{Language, SlaClock};
-use guardian_model::{Micros, Severity};
+use guardian_model::{Micros, Pseudonyms, Severity};
 
 /// Characters of what people wrote that a message repeats.
 const QUOTE_MAX: usize = 600;
@@ -77,6 +77,34 @@ fn line(text: &str) -> String {
 }
 
 impl Phrase {
+    /// Puts pseudonyms in the place of personal data: before anything is cut short, so that no part of an address is
+    /// left.
+    pub(crate) fn mask(&mut self, masks: &Pseudonyms) {
+        let texts: Vec<&mut String> = match self {
+            Self::Mention { title, text, .. } => vec![title, text],
+            Self::AssignedIncident { title, .. }
+            | Self::AssignedAlerts { title, .. }
+            | Self::Deadline { title, .. }
+            | Self::Incident { title, .. } => vec![title],
+            Self::AssignedTask { task, title, .. } => vec![task, title],
+            Self::Changed { title, what, .. } => {
+                let changes = what.iter_mut().filter_map(What::words);
+                std::iter::once(title).chain(changes).collect()
+            }
+            Self::Alert { title, entity, summary, .. } => {
+                *entity = masks.name(entity).into_owned();
+                vec![title, summary]
+            }
+            Self::Alerts { lines, .. } => lines.iter_mut().collect(),
+            Self::Health { reason, .. } => vec![reason],
+            // Exporters belong to nobody, and a test is about a channel.
+            Self::ExporterSilent { .. } | Self::Channel { .. } => Vec::new(),
+        };
+        for text in texts {
+            *text = masks.text(text).into_owned();
+        }
+    }
+
     /// In a line.
     pub fn title(&self, language: Language) -> String {
         let text = match language {
@@ -179,6 +207,19 @@ impl Phrase {
 }
 
 impl What {
+    /// What people wrote.
+    fn words(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Comment(text)
+            | Self::Note(text)
+            | Self::Action(text)
+            | Self::Evidence(text)
+            | Self::Task(text)
+            | Self::Merge(text) => Some(text),
+            Self::Alerts(_) | Self::Edit(_) | Self::Status(..) => None,
+        }
+    }
+
     fn text(&self, language: Language) -> String {
         use Language::{De, En};
         let quote = |text: &str| short(text, QUOTE_MAX / 2);
@@ -264,6 +305,8 @@ pub struct Frame {
     pub why_person: &'static str,
     /// Why a channel gets this.
     pub why_channel: &'static str,
+    /// Why addresses look strange.
+    pub masked: &'static str,
     /// The subject of a digest, before the number.
     pub digest: &'static str,
 }
@@ -276,6 +319,7 @@ pub const fn frame(language: Language) -> Frame {
             open: "Open in Guardian",
             why_person: "You get this because of your notification preferences; change them in your profile.",
             why_channel: "You get this because your address belongs to a notification channel of this tenant.",
+            masked: "Addresses and names of people and machines are replaced by pseudonyms.",
             digest: "Guardian, what happened: ",
         },
         Language::De => Frame {
@@ -283,6 +327,7 @@ pub const fn frame(language: Language) -> Frame {
             open: "In Guardian \u{f6}ffnen",
             why_person: "Du bekommst dies nach deinen Einstellungen f\u{fc}r Benachrichtigungen im Profil.",
             why_channel: "Du bekommst dies, weil deine Adresse zu einem Benachrichtigungskanal geh\u{f6}rt.",
+            masked: "Adressen und Namen von Personen und Rechnern sind durch Pseudonyme ersetzt.",
             digest: "Guardian, was geschah: ",
         },
     }
@@ -318,6 +363,26 @@ mod tests {
                 assert!(title.chars().count() <= TITLE_MAX && !title.contains(['\n', '\r']), "{title}");
             }
             assert!(phrase.text(Language::De).chars().count() <= QUOTE_MAX);
+        }
+    }
+
+    #[test]
+    fn nothing_personal_is_left_where_a_text_is_cut() {
+        let masks = Pseudonyms::new([7; 32]);
+        let mut alert = Phrase::Alert {
+            title: format!("{} 203.0.113.77", "x".repeat(TITLE_MAX - 8)),
+            entity: "ann".into(),
+            severity: Severity::High,
+            summary: format!("{} 203.0.113.77", "x".repeat(QUOTE_MAX - 5)),
+        };
+        alert.mask(&masks);
+        let what = vec![What::Comment("seen 203.0.113.77".into()), What::Status("new".into(), "triaged".into())];
+        let mut changed = Phrase::Changed { by: "bob".into(), number: 1, title: "About 203.0.113.77".into(), what };
+        changed.mask(&masks);
+        let known = masks.text("203.0.113.77").into_owned();
+        assert_eq!(changed.title(Language::En), format!("bob changed incident 1: About {known}"));
+        for text in [alert.title(Language::En), alert.text(Language::En), changed.text(Language::De)] {
+            assert!(!text.contains("203") && !text.contains("ann"), "{text}");
         }
     }
 

@@ -57,6 +57,7 @@ pub fn body(delivery: &Delivery, message: &Message, public_url: &str) -> Value {
         "severity": message.severity,
         "url": format!("{}{}", public_url.trim_end_matches('/'), message.link),
         "subject": { "type": delivery.what.subject, "id": delivery.what.subject_id },
+        "masked": message.masked,
         "data": message.data,
     })
 }

@@ -115,6 +115,12 @@ impl RuleSet {
         }
     }
 
+    /// The rows that matched a plain rule, or that a correlation counts: those of the rules that it builds on, without
+    /// what exceptions hide from it.
+    pub fn matched_rows(&self, rule: usize, matches: &Matches) -> Option<BooleanBuffer> {
+        self.base_rows(rule, matches).and_then(|rows| matches.seen(rule, rows))
+    }
+
     /// The rows that a correlation builds on, through the correlations that it refers to.
     fn base_rows(&self, rule: usize, matches: &Matches) -> Option<BooleanBuffer> {
         match &self.rules[rule].plan {

@@ -130,12 +130,12 @@ pub(crate) struct TalkerView {
     pub(crate) flows: u64,
 }
 
-/// Traffic between two countries.
+/// Traffic between two countries, or between one and addresses that belong to none.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ArcView {
-    /// ISO 3166 country of the source.
+    /// ISO 3166 country of the source; `local` for addresses without one, such as those of one's own network.
     pub(crate) from: String,
-    /// ISO 3166 country of the destination.
+    /// ISO 3166 country of the destination, or `local`.
     pub(crate) to: String,
     /// Octets, both directions.
     pub(crate) bytes: u64,

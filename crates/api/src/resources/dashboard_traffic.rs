@@ -17,6 +17,8 @@ use crate::state::ApiState;
 
 /// Talkers named.
 const TALKERS: usize = 10;
+/// Stands for the end of a flow that belongs to no country.
+const NO_COUNTRY: &str = "local";
 /// Pairs of countries named.
 const ARCS: usize = 100;
 /// Rows of one answer.
@@ -166,9 +168,10 @@ async fn rankings(state: &ApiState, scope: &Scope, span: Span, replays: bool) ->
         "SELECT src_ip, {BOTH} AS b, {PACKETS} AS p, count(*) AS n FROM flows WHERE {now} \
          GROUP BY src_ip ORDER BY b DESC LIMIT {TALKERS}"
     );
+    // Addresses of one's own network belong to no country, and most flows have one of them at an end.
     let arcs = format!(
         "SELECT src_country, dst_country, {BOTH} AS b, count(*) AS n FROM flows \
-         WHERE {now} AND src_country IS NOT NULL AND dst_country IS NOT NULL AND src_country <> dst_country \
+         WHERE {now} AND (src_country <> dst_country OR (src_country IS NULL) <> (dst_country IS NULL)) \
          GROUP BY src_country, dst_country ORDER BY b DESC LIMIT {ARCS}"
     );
     // One after the other: each takes all the cores there are.
@@ -182,9 +185,10 @@ async fn rankings(state: &ApiState, scope: &Scope, span: Span, replays: bool) ->
         packets: whole(row, "p"),
         flows: whole(row, "n"),
     };
+    let country = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or(NO_COUNTRY).to_owned();
     let arc = |row: &Value| ArcView {
-        from: text(row, "src_country"),
-        to: text(row, "dst_country"),
+        from: country(row, "src_country"),
+        to: country(row, "dst_country"),
         bytes: whole(row, "b"),
         flows: whole(row, "n"),
     };

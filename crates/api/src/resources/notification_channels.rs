@@ -80,6 +80,8 @@ pub(crate) struct ChannelView {
     pub(crate) events: Vec<String>,
     /// Which alerts and incidents it takes.
     pub(crate) filter: FilterView,
+    /// Whether its messages show personal data; otherwise pseudonyms stand in its place.
+    pub(crate) personal: bool,
     /// How well it works.
     pub(crate) health: ChannelHealth,
     /// Who made it.
@@ -109,6 +111,7 @@ impl ChannelView {
                 entity: draft.filter.entity,
                 attack: draft.filter.attack,
             },
+            personal: draft.personal,
             health: ChannelHealth {
                 last_delivered: recent.delivered.map(|t| t.to_string()),
                 last_failed: recent.failed.map(|t| t.to_string()),
@@ -151,10 +154,14 @@ pub(crate) struct ChannelBody {
     /// Which alerts and incidents it takes.
     #[serde(default)]
     pub(crate) filter: FilterView,
+    /// Whether its messages show personal data; otherwise pseudonyms stand in its place, as at first. Left out, it stays.
+    #[serde(default)]
+    pub(crate) personal: Option<bool>,
 }
 
 impl ChannelBody {
-    fn draft(self, state: &ApiState) -> ApiResult<ChannelDraft> {
+    /// What is said of a channel, which was `old` before.
+    fn draft(self, state: &ApiState, old: Option<&ChannelDraft>) -> ApiResult<ChannelDraft> {
         let kind: ChannelKind = self.kind.parse().map_err(ApiError::invalid)?;
         if let Some(problem) = state.notifier.problem(kind, &self.to) {
             return Err(ApiError::invalid(problem));
@@ -176,6 +183,7 @@ impl ChannelBody {
                 entity: self.filter.entity,
                 attack: self.filter.attack,
             },
+            personal: self.personal.unwrap_or_else(|| old.is_some_and(|old| old.personal)),
         })
     }
 }
@@ -203,6 +211,15 @@ pub(crate) struct MadeChannel {
 pub(crate) struct NewSecret {
     /// Shown this once.
     pub(crate) secret: String,
+}
+
+/// Refuses what would tell personal data to somebody who may not see it: a channel of their making that shows it, or one
+/// that picks alerts by whom they are about.
+async fn guard(caller: &Caller, drafts: &[&ChannelDraft]) -> ApiResult<()> {
+    if drafts.iter().any(|draft| draft.personal || draft.filter.entity.is_some()) {
+        caller.tenant(Permission::PersonalRead).await?;
+    }
+    Ok(())
 }
 
 fn parse_id(text: &str) -> ApiResult<Uuid> {
@@ -246,7 +263,8 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<Strin
 
 /// Make a channel
 ///
-/// Webhooks are signed as the Standard Webhooks specification says, with the secret of the answer.
+/// Webhooks are signed as the Standard Webhooks specification says, with the secret of the answer. A channel with
+/// `personal`, or with an entity in its filter, needs the permission `personal:read` as well.
 #[utoipa::path(post, path = "/notifications/channels", tag = "notifications", request_body = ChannelBody,
     extensions(("x-permission" = json!("notifications:manage"))),
     responses((status = 201, body = MadeChannel), (status = 403, body = Problem), (status = 409, body = Problem),
@@ -257,7 +275,8 @@ async fn create(
     Json(body): Json<ChannelBody>,
 ) -> ApiResult<(StatusCode, Json<MadeChannel>)> {
     let tenant = caller.tenant(Permission::NotificationsManage).await?;
-    let draft = body.draft(&state)?;
+    let draft = body.draft(&state, None)?;
+    guard(&caller, &[&draft]).await?;
     let mut tx = state.catalog.scoped(&Scope::of(tenant)).begin(tenant, caller.actor()).await?;
     let id = tx.channel_id();
     let (secret, sealed) = match draft.kind {
@@ -273,6 +292,8 @@ async fn create(
 }
 
 /// Change a channel
+///
+/// One that has `personal` or an entity in its filter, before or after, needs the permission `personal:read` as well.
 #[utoipa::path(patch, path = "/notifications/channels/{id}", tag = "notifications", request_body = ChannelBody,
     extensions(("x-permission" = json!("notifications:manage"))),
     params(("id" = String, Path, description = "Channel id")),
@@ -287,9 +308,11 @@ async fn update(
     let tenant = caller.tenant(Permission::NotificationsManage).await?;
     let id = parse_id(&id)?;
     let version = body.version.ok_or_else(|| ApiError::invalid("`version`: give the version that you saw"))?;
-    let draft = body.draft(&state)?;
     let scope = Scope::of(tenant);
     let scoped = state.catalog.scoped(&scope);
+    let old = scoped.channel(id).await?.draft;
+    let draft = body.draft(&state, Some(&old))?;
+    guard(&caller, &[&old, &draft]).await?;
     let mut tx = scoped.begin(tenant, caller.actor()).await?;
     match tx.update_channel(id, version, &draft).await {
         Ok(changed) => {

@@ -45,7 +45,7 @@ pub(crate) struct RuleView {
     pub(crate) version: i32,
     /// Content hash of the current version.
     pub(crate) hash: String,
-    /// Rows that matched since the start.
+    /// Rows that matched since the start; of a correlation, rows that it counts.
     pub(crate) matched: u64,
     /// Times it fired since the start.
     pub(crate) fired: u64,

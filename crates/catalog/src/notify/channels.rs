@@ -56,6 +56,9 @@ pub struct ChannelDraft {
     pub events: Vec<NotifyEvent>,
     /// Which alerts and incidents it takes.
     pub filter: ChannelFilter,
+    /// Whether its messages show personal data; otherwise pseudonyms stand in its place.
+    #[serde(default)]
+    pub personal: bool,
 }
 
 /// A channel.
@@ -284,6 +287,7 @@ mod tests {
             language: Language::En,
             events: vec![NotifyEvent::Incident, NotifyEvent::Alert, NotifyEvent::Alert],
             filter: ChannelFilter { attack: Some("T1046".into()), ..ChannelFilter::default() },
+            personal: false,
         };
         let tidy = good.tidy().unwrap();
         assert_eq!((tidy.name.as_str(), tidy.url.as_deref()), ("desk", Some("https://example.org/in")));

@@ -146,6 +146,7 @@ pub(crate) async fn channels_have_versions_and_keep_their_secret(db: &Db) {
         language: Language::En,
         events: vec![NotifyEvent::Incident],
         filter: ChannelFilter::default(),
+        personal: false,
     };
     let mut tx = db.begin(HOME).await;
     let id = tx.channel_id();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use guardian_detect::fixture::{self, Shape};
-use guardian_detect::{DetectConfig, Engine, SnapshotError, harness, shipped};
+use guardian_detect::{DetectConfig, Engine, RuleKind, SnapshotError, harness, shipped};
 use guardian_expr::Expr;
 use guardian_model::{Batch, FLOW, Finding, Micros, TenantId};
 use guardian_rules::{Exception, RuleSet};
@@ -231,6 +231,17 @@ fn an_alert_reads_well_and_carries_what_led_to_it() {
     assert!(alert.evidence.windows(2).all(|w| w[0].0 < w[1].0));
     let steps: Vec<_> = outcome.findings.iter().map(|f| f.alert.count).collect();
     assert_eq!(steps, [1, 10]);
+}
+
+#[test]
+fn a_correlation_tells_how_many_rows_it_counted() {
+    let outcome = harness::run(DetectConfig::default(), rules(), batches(MIXED, 100));
+    let correlations = outcome.rules.iter().filter(|r| r.kind == RuleKind::Correlation && r.firings > 0);
+    let counted: Vec<_> = correlations.map(|r| (r.title.as_str(), r.matched, r.firings)).collect();
+    assert!(!counted.is_empty());
+    for (title, matched, firings) in counted {
+        assert!(matched >= firings && matched <= outcome.rows, "{title}: {matched} rows, {firings} firings");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod docs;
 mod exporters;
 mod incidents;
 mod keys;
+mod notifications;
 mod query;
 mod replay;
 mod rule_server;
@@ -32,7 +33,7 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check); 4 the server cannot be reached; 5 not allowed.
+config check, notifications test); 4 the server cannot be reached; 5 not allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
@@ -90,6 +91,7 @@ enum Command {
     Query(query::Query),
     Alerts(alerts::Alerts),
     Incidents(incidents::Incidents),
+    Notifications(notifications::Notifications),
     Exporters(exporters::Exporters),
     Rules(rules::Rules),
     User(user::User),
@@ -121,6 +123,7 @@ impl Cli {
             Command::Query(c) => c.run(global),
             Command::Alerts(c) => c.run(global),
             Command::Incidents(c) => c.run(global),
+            Command::Notifications(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),

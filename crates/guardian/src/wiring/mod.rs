@@ -99,6 +99,7 @@ impl Program {
         let (app, replays, setup) = app;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
+        server_tls.certificates.follow(rustls.clone(), &shutdown);
         let authorities = server_tls.authorities.inspect(|authorities| authorities.follow(&shutdown));
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
             .map(|accepting| Acceptor::new(accepting, authorities))

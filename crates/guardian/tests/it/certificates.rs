@@ -379,6 +379,28 @@ fn the_command_line_is_the_way_back_in() {
 }
 
 #[test]
+fn the_local_certificate_is_renewed_while_the_server_runs() {
+    let app = App::start();
+    let served = || {
+        // A client of its own each time: a new connection.
+        let http = builder(&app).tls_info(true).build().unwrap();
+        let url = format!("{}/api/v1/session", app.url());
+        let answer = block_on(async { http.get(url).send().await }).unwrap();
+        let info = answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
+        info.peer_certificate().unwrap().to_vec()
+    };
+    let (first, file) = (served(), app.data.join("tls/server.json"));
+    assert_eq!(first, served());
+    // It was issued long ago, as far as anybody knows.
+    let mut issued: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    issued["at"] = json!(0);
+    std::fs::write(&file, issued.to_string()).unwrap();
+    let renewed = app.wait("the new certificate", |_| Some(served()).filter(|now| *now != first));
+    assert_eq!(renewed, served());
+    assert!(app.cli(&["alerts"]).status.success(), "commands on this machine go on");
+}
+
+#[test]
 fn what_is_no_authority_and_no_list_is_said_at_the_start() {
     let ours = Authority::new("Ours");
     let (ca, crl) = (ours.path("ca.pem"), ours.path("crl.pem"));

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::http::{block_on, client};
+use crate::triage::Api;
 use crate::wire::{netflow9_data, netflow9_template};
 
 #[test]
@@ -31,6 +32,15 @@ fn flows_tell_where_they_went_and_which_list_knows_it() {
         "indicator": "bad-hosts", "indicator_ip": "192.0.2.1",
     }]);
     assert_eq!(told, expected);
+    // Nobody's own network is in a country; the map shows where it speaks with all the same.
+    let api = Api::of(&app);
+    let board = app.wait("the rankings", |_| {
+        let board = block_on(api.get("/dashboard?range=1h"));
+        board["generated"].is_string().then_some(board)
+    });
+    let arcs = board["countries"].as_array().unwrap();
+    assert_eq!(arcs.len(), 1, "{board}");
+    assert_eq!((&arcs[0]["from"], &arcs[0]["to"], &arcs[0]["flows"]), (&json!("local"), &json!("NL"), &json!(3)));
     let alert = app.wait("the alert about the listed address", |app| {
         app.alerts().into_iter().find(|a| a["title"].as_str().unwrap().to_lowercase().contains("indicator"))
     });

@@ -9,7 +9,7 @@ use guardian_notify::webhook;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, text};
 use crate::http::{Live, block_on, client};
 use crate::receivers::{Hook, MailServer, Receiver};
 use crate::triage::Api;
@@ -47,12 +47,16 @@ impl Desk {
     async fn new(app: &App, api: &Api, name: &str) -> (Self, String) {
         let user = json!({"name": name, "role": "admin", "password": PASSWORD, "email": format!("{name}@example.org")});
         let made = api.post("/users", user).await;
+        (Self::sign_in(app, name).await, made["id"].as_str().unwrap().to_owned())
+    }
+
+    async fn sign_in(app: &App, name: &str) -> Self {
         let (http, base) = (client(app), format!("{}/api/v1", app.url()));
         let body = json!({"name": name, "password": PASSWORD});
         let signed = http.post(format!("{base}/session")).json(&body).send().await.unwrap();
         assert_eq!(signed.status(), StatusCode::OK);
         let cookie = signed.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-        (Self { http, base, cookie }, made["id"].as_str().unwrap().to_owned())
+        Self { http, base, cookie }
     }
 
     async fn call(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
@@ -136,6 +140,144 @@ fn a_test_alert_comes_through_everything() {
         assert!(api.call(Method::DELETE, &replay, Value::Null).await.0.is_success());
         assert_eq!(api.call(Method::GET, &format!("/alerts/{id}"), Value::Null).await.0, StatusCode::NOT_FOUND);
     });
+}
+
+fn hook(receiver: &Receiver, name: &str, personal: Value) -> Value {
+    json!({"name": name, "kind": "webhook", "url": receiver.url(), "events": ["alert"], "personal": personal})
+}
+
+#[test]
+fn nobody_learns_through_a_channel_what_they_may_not_see() {
+    let receiver = Receiver::start(&[]);
+    let app = start(&[EGRESS.to_owned()]);
+    let api = Api::of(&app);
+    block_on(async {
+        let role = json!({"name": "postmaster", "permissions": ["notifications:manage", "status:read"]});
+        api.post("/roles", role).await;
+        let pia = json!({"name": "pia", "role": "postmaster", "password": PASSWORD});
+        api.post("/users", pia).await;
+        let pia = Desk::sign_in(&app, "pia").await;
+        let (status, made) =
+            pia.call(Method::POST, "/notifications/channels", hook(&receiver, "own", Value::Null)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let path = format!("/notifications/channels/{}", made["channel"]["id"].as_str().unwrap());
+        let picks = json!({"entity": "10.0.0.5"});
+        for (name, value) in [("personal", json!(true)), ("filter", picks)] {
+            let mut body = hook(&receiver, "own", Value::Null);
+            body[name] = value;
+            let (status, answer) = pia.call(Method::POST, "/notifications/channels", body.clone()).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {answer}");
+            body["version"] = made["channel"]["version"].clone();
+            let (status, answer) = pia.call(Method::PATCH, &path, body.clone()).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{name}: {answer}");
+        }
+        assert_eq!(pia.call(Method::DELETE, &path, Value::Null).await.0, StatusCode::NO_CONTENT);
+    });
+}
+
+#[test]
+fn mails_and_webhooks_tell_pseudonyms_to_whoever_may_not_know_more() {
+    let (mail, receiver) = (MailServer::start(&[]), Receiver::start(&[]));
+    let app = start(&mail_settings(&mail));
+    let api = Api::of(&app);
+    // As the mail server got it, without the line breaks of its encoding.
+    let written = |mail: &Value| mail["text"].as_str().unwrap().replace("=\r\n", "").replace("=\n", "");
+    block_on(async {
+        let (ann, _) = Desk::new(&app, &api, "ann").await;
+        for (name, role) in [("olga", "operator"), ("vera", "viewer")] {
+            let email = format!("{name}@example.org");
+            let user = json!({"name": name, "role": role, "password": PASSWORD, "email": email});
+            api.post("/users", user).await;
+        }
+        let closed = api.post("/notifications/channels", hook(&receiver, "closed", Value::Null)).await;
+        api.post("/notifications/channels", hook(&receiver, "open", json!(true))).await;
+        let desk = json!({"name": "desk", "kind": "mail", "to": ["soc@example.org"], "events": ["alert"]});
+        let desk = api.post("/notifications/channels", desk).await;
+        assert_eq!((&closed["channel"]["personal"], &desk["channel"]["personal"]), (&json!(false), &json!(false)));
+
+        let (_, tested) = ann.call(Method::POST, "/notifications/test-alert", Value::Null).await;
+        let id = tested["alert"].as_str().expect("it became an alert");
+        let alert = api.get(&format!("/alerts/{id}")).await;
+        let known = alert["entity"].as_str().unwrap().to_owned();
+        let hooks = || receiver.hooks.all().into_iter().filter(|hook| hook.body["subject"]["id"] == id);
+        receiver.hooks.wait("the open webhook", |hook| hook.body["masked"] == false);
+        receiver.hooks.wait("the masked webhook", |hook| hook.body["masked"] == true);
+        let seen: Vec<(bool, bool)> =
+            hooks().map(|hook| (hook.body["masked"] == true, hook.body.to_string().contains(&known))).collect();
+        assert_eq!(seen.len(), 2);
+        assert!(seen.iter().all(|(masked, known)| masked != known), "{seen:?}");
+        let to = |address: &'static str| move |mail: &Value| mail["to"] == json!([address]);
+        let ours = mail.mails.wait("the mail of the channel", to("soc@example.org"));
+        let own = mail.mails.wait("the mail of whoever tests", to("ann@example.org"));
+        assert!(!written(&ours).contains(&known) && written(&ours).contains("pseudonyms"), "{}", written(&ours));
+        assert!(written(&own).contains(&known) && !written(&own).contains("pseudonyms"), "{}", written(&own));
+
+        // People are told by what their role may see.
+        let incident = api.post("/incidents", json!({"title": "About 203.0.113.77", "severity": "high"})).await;
+        let comment = json!({"text": "@olga @vera please look at 203.0.113.77"});
+        api.post(&format!("/incidents/{}/comments", incident["id"].as_str().unwrap()), comment).await;
+        let mention = |address: &'static str| {
+            move |mail: &Value| mail["to"] == json!([address]) && mail["text"].as_str().unwrap().contains("mentioned")
+        };
+        let operators = written(&mail.mails.wait("the mail of the operator", mention("olga@example.org")));
+        let viewers = written(&mail.mails.wait("the mail of the viewer", mention("vera@example.org")));
+        assert!(operators.contains("About 203.0.113.77") && operators.contains("look at 203.0.113.77"), "{operators}");
+        assert!(!viewers.contains("203.0.113.77") && viewers.contains("please look at"), "{viewers}");
+        assert!(viewers.contains("pseudonyms"), "{viewers}");
+    });
+}
+
+#[test]
+fn channels_and_the_delivery_log_are_managed_on_the_command_line() {
+    let receiver = Receiver::start(&[500]);
+    // What failed is not tried again by itself while the test looks.
+    let app = App::start_with(&["--set", EGRESS, "--set", "notify.retry_first=10m"]);
+    let run = |args: &[&str]| {
+        let output = app.cli(&[&["notifications"], args].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let json = |args: &[&str]| app.json(&[&["notifications"], args].concat());
+    let (code, _, said) = run(&["create", "bot", "--event", "alert"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--to") && said.contains("--url"), "it says what is missing: {said}");
+    let url = receiver.url();
+    let made = json(&["create", "bot", "--url", &url, "--event", "alert", "--event", "health", "--severity", "high"]);
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let id = made["channel"]["id"].as_str().unwrap();
+    let (code, listed, _) = run(&["list"]);
+    assert_eq!(code, Some(0));
+    assert!(listed.contains("bot") && listed.contains(&url) && listed.contains("alert, health"), "{listed}");
+
+    // The first test meets a receiver that fails; the log says so, and the next attempt arrives.
+    let (code, told, _) = run(&["test", "bot"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("waiting") && told.contains("500"), "{told}");
+    let log = json(&["deliveries", "--channel", "bot", "--event", "test"]);
+    let delivery = log[0]["id"].as_str().unwrap();
+    let again = json(&["retry", delivery]);
+    assert_eq!((&again[0]["state"], &again[0]["attempts"]), (&json!("delivered"), &json!(2)), "{again}");
+    assert_eq!(json(&["delivery", delivery])["state"], "delivered");
+    let hook = receiver.hooks.wait("the second attempt", |hook| hook.headers["webhook-id"] == delivery);
+    assert_signed(&hook, &secret);
+    assert_eq!(json(&["retry", "--failed", "--channel", "bot"]), json!([]), "nothing has failed for good");
+
+    // Changes keep what they do not name.
+    let changed = json(&["set", "bot", "--severity", "any", "--personal", "--name", "robot"]);
+    assert_eq!((&changed["name"], &changed["personal"]), (&json!("robot"), &json!(true)), "{changed}");
+    assert_eq!((&changed["filter"]["severity_min"], &changed["url"]), (&Value::Null, &json!(url)), "{changed}");
+    assert_eq!(changed["events"], json!(["alert", "health"]));
+    assert_eq!(json(&["set", id, "--enabled", "false"])["enabled"], false);
+    assert_eq!(json(&["set", "robot", "--enabled"])["enabled"], true);
+    assert_ne!(json(&["secret", "robot"])["secret"], secret);
+
+    let tested = json(&["test-alert"]);
+    let alert = tested["alert"].as_str().expect("it became an alert");
+    receiver.hooks.wait("the webhook of the test alert", |hook| hook.body["subject"]["id"] == alert);
+    app.wait("the log", |_| (json(&["deliveries", "--about", alert])[0]["state"] == "delivered").then_some(()));
+    assert_eq!(run(&["remove", "robot"]).0, Some(0));
+    let (code, _, said) = run(&["show", "robot"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no channel"), "{said}");
 }
 
 #[test]

@@ -188,6 +188,30 @@ async fn spraying_over_accounts_locks_the_address() {
 }
 
 #[tokio::test]
+async fn a_company_behind_one_address_signs_in_at_once() {
+    let house = House::new().await;
+    let names: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
+    for name in &names {
+        house.add(name, Role::Viewer).await;
+    }
+    let sign_in = |name: String, password: &'static str| {
+        let identity = house.identity.clone();
+        async move { identity.sign_in(&name, password, &from("192.0.2.1")).await.map(drop) }
+    };
+    for round in 0..2 {
+        let all: tokio::task::JoinSet<_> = names.iter().map(|name| sign_in(name.clone(), GOOD)).collect();
+        for answer in all.join_all().await {
+            assert!(answer.is_ok(), "round {round}: {answer:?}");
+        }
+    }
+    // Guessing one password for all of them at once locks the address, and nobody but that address.
+    let all: tokio::task::JoinSet<_> = names.iter().map(|name| sign_in(name.clone(), "Winter 2026!!")).collect();
+    assert!(all.join_all().await.iter().all(Result::is_err));
+    assert!(locked(house.identity.sign_in("user0", GOOD, &from("192.0.2.1")).await) > 60);
+    house.identity.sign_in("user0", GOOD, &from("192.0.2.2")).await.unwrap();
+}
+
+#[tokio::test]
 async fn passwords_change_and_end_sessions() {
     let house = House::new().await;
     let ann = house.add("ann", Role::Viewer).await;
