@@ -174,9 +174,10 @@ impl Write for Summing {
     }
 }
 
-/// How the columns of a class are written, by measurement. Dictionaries are built only for labels and text: for
-/// everything else building them was most of the cost. Numbers are split into byte streams, which compress better than
-/// delta packing (bytes 2.7 against 2.9 a row, ports 1.0 against 2.2) and cost less.
+/// How the columns of a class are written, by measurement. Dictionaries are built only for labels, text and addresses:
+/// for everything else building them was most of the cost. Searching ten million rows for an address takes 120 ms of CPU
+/// time with them, and 230 ms with compressed addresses; writing costs a tenth more. Numbers are split into byte streams,
+/// which compress better than delta packing (bytes 2.7 against 2.9 a row, ports 1.0 against 2.2) and cost less.
 ///
 /// Encrypted files have no bloom filters: the Parquet library writes them in the clear, and anybody could ask them for
 /// every address there is.
@@ -229,6 +230,7 @@ pub(crate) fn base_properties(sealing: Sealing) -> WriterPropertiesBuilder {
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        // Whoever wants few rows reads their pages whole: half of the time with pages a quarter as long.
         .set_data_page_row_count_limit(4 * 1024)
         .set_write_batch_size(4096)
         .set_dictionary_enabled(false)
