@@ -18,6 +18,7 @@ import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
 import { auditSearch } from "@/pages/audit/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
+import { exporterSearch } from "@/pages/exporters/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
@@ -153,6 +154,7 @@ const coverage = createRoute({
 const exporters = createRoute({
   getParentRoute: () => inside,
   path: "/exporters",
+  validateSearch: exporterSearch,
   component: lazyRouteComponent(() => import("@/pages/exporters/page")),
 });
 const helpSearch = search({ q: "text" });

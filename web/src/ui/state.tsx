@@ -1,9 +1,10 @@
 import { CloudOff, type LucideIcon, ShieldX } from "lucide-react";
 import type { ReactNode } from "react";
 import { Problem } from "@/api/client";
-import { useText } from "@/app/preferences";
+import { usePreferences, useText } from "@/app/preferences";
 import { Button } from "./button";
 import { classes } from "./classes";
+import { text as problems, whyNot } from "./problem";
 import { text } from "./strings";
 
 /** Grey bars where content will be. */
@@ -49,7 +50,9 @@ export function Empty({
 export function Failure({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const t = useText(text);
   const forbidden = error instanceof Problem && error.status === 403;
-  const detail = error instanceof Problem ? error.message : t("offline");
+  const { language } = usePreferences().preferences;
+  const p = useText(problems);
+  const detail = error instanceof Problem ? whyNot(error, p, language) : t("offline");
   return (
     <div role="alert">
       <Empty

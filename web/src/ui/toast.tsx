@@ -1,14 +1,15 @@
 import { CircleAlert, CircleCheck, X } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import { Problem } from "@/api/client";
-import { useText } from "@/app/preferences";
+import { usePreferences, useText } from "@/app/preferences";
 import { IconButton } from "./button";
 import { classes } from "./classes";
+import { text as problems, whyNot } from "./problem";
 import { text } from "./strings";
 
 interface Toast {
   id: number;
-  message: string;
+  /** What was done, or why something was not. */
+  message: string | Error;
   tone: "good" | "bad";
   action?: { label: string; run: () => void } | undefined;
 }
@@ -42,12 +43,13 @@ export function done(message: string, action?: Toast["action"]): void {
 
 /** Says why something was not done. */
 export function failed(error: unknown): void {
-  const message = error instanceof Problem || error instanceof Error ? error.message : String(error);
-  push({ message, tone: "bad" });
+  push({ message: error instanceof Error ? error : String(error), tone: "bad" });
 }
 
 export function Toasts() {
   const t = useText(text);
+  const p = useText(problems);
+  const { language } = usePreferences().preferences;
   const shown = useSyncExternalStore(
     (wake) => {
       waiting.add(wake);
@@ -69,7 +71,9 @@ export function Toasts() {
           <span className={classes("mt-1.5", toast.tone === "good" ? "text-good" : "text-critical")}>
             {toast.tone === "good" ? <CircleCheck aria-hidden size={16} /> : <CircleAlert aria-hidden size={16} />}
           </span>
-          <span className="min-w-0 flex-1 whitespace-pre-wrap break-words py-1">{toast.message}</span>
+          <span className="min-w-0 flex-1 whitespace-pre-wrap break-words py-1">
+            {whyNot(toast.message, p, language)}
+          </span>
           {toast.action && (
             <button
               type="button"

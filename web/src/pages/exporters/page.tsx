@@ -1,32 +1,25 @@
 import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Router as RouterIcon } from "lucide-react";
-import { useMemo, useState } from "react";
-import { api, must } from "@/api/client";
+import { useCallback, useMemo } from "react";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { useKpis } from "@/live/live";
+import { type ViewState, Views } from "@/saved/views";
 import { LinkButton } from "@/ui/button";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { ListFrame, ListSearch } from "@/ui/list";
 import { Dialog } from "@/ui/overlay";
-import { PageHeader } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
+import { Segmented } from "@/ui/tabs";
 import { Ago } from "@/ui/time";
-import { type Exporter, ExporterSheet, protocolName, State } from "./sheet";
+import { chosenExporters, counter, type Exporter, exporterId, exportersQuery, ORDER, protocolName } from "./data";
+import { type ExporterSearch, exporterSearch } from "./search";
+import { ExporterSheet, State } from "./sheet";
 import { text } from "./strings";
-
-const exportersQuery = {
-  queryKey: ["exporters"],
-  queryFn: () => must(api.GET("/api/v1/exporters")),
-  refetchInterval: 10_000,
-};
-
-function counter(exporter: Exporter, ...names: string[]): number {
-  const counters = exporter.counters as Record<string, unknown>;
-  return names.reduce((sum, name) => sum + (typeof counters[name] === "number" ? counters[name] : 0), 0);
-}
 
 function Figures() {
   const t = useText(text);
@@ -55,8 +48,10 @@ export default function ExportersPage() {
   const t = useText(text);
   const format = useFormat();
   const query = useQuery(exportersQuery);
-  const [shownId, setShownId] = useState<string | null>(null);
-  const id = (e: Exporter) => `${e.tenant}/${e.exporter}/${e.domain}/${protocolName(e.protocol)}`;
+  const state = useSearch({ from: "/inside/exporters" });
+  const navigate = useNavigate({ from: "/exporters" });
+  const change = (part: Partial<ExporterSearch>) =>
+    void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const columns = useMemo<readonly Column<Exporter>[]>(
     () => [
       {
@@ -65,6 +60,7 @@ export default function ExportersPage() {
         width: 160,
         grow: 2,
         fixed: true,
+        sort: "exporter",
         cell: (e) => <span className="mono font-medium">{e.exporter}</span>,
         value: (e) => e.exporter,
       },
@@ -73,6 +69,7 @@ export default function ExportersPage() {
         label: t("protocol"),
         width: 100,
         grow: 0,
+        sort: "protocol",
         cell: (e) => protocolName(e.protocol),
         value: (e) => e.protocol,
       },
@@ -90,6 +87,7 @@ export default function ExportersPage() {
         label: t("state"),
         width: 168,
         grow: 0,
+        sort: "state",
         cell: (e) => <State exporter={e} />,
         value: (e) => e.state,
       },
@@ -99,8 +97,9 @@ export default function ExportersPage() {
         width: 100,
         grow: 0,
         end: true,
-        cell: (e) => format.count(counter(e, "records", "flows")),
-        value: (e) => counter(e, "records", "flows"),
+        sort: "flows",
+        cell: (e) => format.count(counter(e, "flows")),
+        value: (e) => counter(e, "flows"),
       },
       {
         id: "missing",
@@ -108,8 +107,9 @@ export default function ExportersPage() {
         width: 148,
         grow: 0,
         end: true,
-        cell: (e) => format.number(counter(e, "missing", "lost")),
-        value: (e) => counter(e, "missing", "lost"),
+        sort: "missing",
+        cell: (e) => format.number(counter(e, "lost")),
+        value: (e) => counter(e, "lost"),
       },
       {
         id: "first_seen",
@@ -118,6 +118,7 @@ export default function ExportersPage() {
         grow: 0,
         end: true,
         hidden: true,
+        sort: "first_seen",
         cell: (e) => <Ago time={e.first_seen} />,
         value: (e) => e.first_seen,
       },
@@ -127,6 +128,7 @@ export default function ExportersPage() {
         width: 132,
         grow: 0,
         end: true,
+        sort: "last_seen",
         cell: (e) => <Ago time={e.last_seen} />,
         value: (e) => e.last_seen,
       },
@@ -134,44 +136,75 @@ export default function ExportersPage() {
     [t, format],
   );
   const { shown, ids, choose } = useColumns("exporters", columns);
-  const items = query.data?.items ?? [];
-  const chosen = items.find((e) => id(e) === shownId);
+  const openView = useCallback(
+    (view: ViewState) => {
+      if (view.columns.length > 0) choose([...view.columns]);
+      void navigate({ search: exporterSearch(view.search), replace: true });
+    },
+    [navigate, choose],
+  );
+  const rows = useMemo(() => chosenExporters(query.data?.items ?? [], state), [query.data, state]);
+  const chosen = query.data?.items.find((e) => exporterId(e) === state.show);
+  const { show: _, ...kept } = state;
   return (
-    <div className="flex h-full flex-col">
-      <PageHeader title={t("title")} detail={t("lead")}>
-        <ExportMenu
-          name="exporters"
-          columns={columns}
-          pages={async function* () {
-            yield items;
-          }}
-        />
-        <ColumnsMenu all={columns} ids={ids} choose={choose} />
-      </PageHeader>
-      <Figures />
-      <div className="panel mx-3 mb-3 flex min-h-64 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
-        <Loaded query={query}>
-          {(data) => (
-            <Grid
-              label={t("title")}
-              columns={shown}
-              rows={data.items}
-              rowId={id}
-              onOpen={(e) => setShownId(id(e))}
-              cardHeight={72}
-              card={(e) => (
-                <div className="flex h-full flex-col justify-between">
-                  <div className="flex justify-between">
-                    <span className="mono font-medium">{e.exporter}</span>
-                    <State exporter={e} />
-                  </div>
-                  <div className="flex justify-between text-xs text-text-3">
-                    <span>{protocolName(e.protocol)}</span>
-                    <Ago time={e.last_seen} />
-                  </div>
+    <ListFrame
+      title={t("title")}
+      detail={t("lead")}
+      tools={
+        <>
+          <Views page="exporters" state={{ search: kept, columns: [...ids] }} onOpen={openView} />
+          <ExportMenu
+            name="exporters"
+            columns={columns}
+            pages={async function* () {
+              yield rows;
+            }}
+          />
+          <ColumnsMenu all={columns} ids={ids} choose={choose} />
+        </>
+      }
+      filters={
+        <>
+          <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
+          <Segmented
+            label={t("state")}
+            value={state.state ?? "all"}
+            onChange={(next) => change({ state: next === "all" ? undefined : next })}
+            tabs={(["all", "receiving", "waiting", "silent"] as const).map((value) => ({ value, label: t(value) }))}
+          />
+        </>
+      }
+      above={<Figures />}
+    >
+      <Loaded query={query}>
+        {(data) => (
+          <Grid
+            label={t("title")}
+            columns={shown}
+            rows={rows}
+            rowId={exporterId}
+            sort={state.sort ?? ORDER}
+            onSort={(sort) => change({ sort })}
+            onOpen={(e) => change({ show: exporterId(e) })}
+            cardHeight={72}
+            card={(e) => (
+              <div className="flex h-full flex-col justify-between">
+                <div className="flex justify-between">
+                  <span className="mono font-medium">{e.exporter}</span>
+                  <State exporter={e} />
                 </div>
-              )}
-              empty={
+                <div className="flex justify-between text-xs text-text-3">
+                  <span>{protocolName(e.protocol)}</span>
+                  <Ago time={e.last_seen} />
+                </div>
+              </div>
+            )}
+            empty={
+              data.items.length > 0 ? (
+                <Empty icon={RouterIcon} title={t("noneFound")}>
+                  {t("noneFoundHint")}
+                </Empty>
+              ) : (
                 <Empty
                   icon={RouterIcon}
                   title={t("none")}
@@ -183,14 +216,19 @@ export default function ExportersPage() {
                 >
                   {t("noneHint")}
                 </Empty>
-              }
-            />
-          )}
-        </Loaded>
-      </div>
-      <Dialog open={chosen !== undefined} onClose={() => setShownId(null)} title={chosen?.exporter ?? ""} sheet>
+              )
+            }
+          />
+        )}
+      </Loaded>
+      <Dialog
+        open={chosen !== undefined}
+        onClose={() => change({ show: undefined })}
+        title={chosen?.exporter ?? ""}
+        sheet
+      >
         {chosen && <ExporterSheet exporter={chosen} />}
       </Dialog>
-    </div>
+    </ListFrame>
   );
 }

@@ -1,33 +1,19 @@
 import type { ReactNode } from "react";
-import type { Schema } from "@/api/client";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { Badge } from "@/ui/badge";
 import { LinkButton } from "@/ui/button";
 import { Facts } from "@/ui/panel";
 import { Ago, At } from "@/ui/time";
+import { type Exporter, protocolName, stateOf } from "./data";
 import { counters as counterText, text } from "./strings";
 
-export type Exporter = Schema<"ExporterView">;
-
-const PROTOCOLS: Record<string, string> = {
-  netflow5: "NetFlow v5",
-  netflow7: "NetFlow v7",
-  netflow9: "NetFlow v9",
-  ipfix: "IPFIX",
-  sflow: "sFlow v5",
-};
-
-/** A protocol as its standard calls it. */
-export function protocolName(protocol: string): string {
-  return PROTOCOLS[protocol] ?? protocol;
-}
+const TONES = { receiving: "good", waiting: "medium", silent: "neutral" } as const;
 
 export function State({ exporter }: { exporter: Exporter }) {
   const t = useText(text);
-  const waiting = exporter.state.startsWith("waiting");
-  const tone = exporter.state === "receiving" ? "good" : waiting ? "medium" : "neutral";
-  return <Badge tone={tone}>{t(exporter.state === "receiving" ? "receiving" : waiting ? "waiting" : "silent")}</Badge>;
+  const state = stateOf(exporter);
+  return <Badge tone={TONES[state]}>{t(state)}</Badge>;
 }
 
 const RECEIVED = ["packets", "bytes", "flows", "templates", "sampling_rate", "options_records"];

@@ -20,6 +20,10 @@ export const text = catalogue({
   lostHere: ["Lost here", "Hier verloren"],
   lostThere: ["Never arrived", "Nie angekommen"],
   perSecond: ["{value}/s", "{value}/s"],
+  search: ["Search exporters", "Exporter suchen"],
+  all: ["All", "Alle"],
+  noneFound: ["No exporter matches", "Kein Exporter passt"],
+  noneFoundHint: ["Change the search or the filter.", "Ändern Sie Suche oder Filter."],
   none: ["Nobody sends flows yet", "Noch sendet niemand Flows"],
   noneHint: [
     "Point NetFlow, IPFIX or sFlow of a router or firewall at this server. It appears here within seconds.",

@@ -9,6 +9,7 @@ import { useCan } from "@/app/session";
 import { type ViewState, Views } from "@/saved/views";
 import { IconButton, LinkButton } from "@/ui/button";
 import { Select } from "@/ui/form";
+import { NOTHING, type Selection } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
@@ -16,6 +17,7 @@ import { ListFrame, ListSearch } from "@/ui/list";
 import { Menu, MenuItem } from "@/ui/menu";
 import { Empty, Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
+import { RuleBulk } from "./bulk";
 import { RuleCard, useRuleColumns } from "./columns";
 import { alertsByRuleQuery, chosenRules, rulesQuery } from "./data";
 import { ImportRules } from "./import";
@@ -31,6 +33,7 @@ export default function RulesPage() {
   const write = useCan("rules:write");
   const query = useQuery(rulesQuery);
   const [importing, setImporting] = useState(false);
+  const [selection, setSelection] = useState<Selection>(NOTHING);
   const change = (part: Partial<RulesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const alerts = useQuery({ ...alertsByRuleQuery, enabled: useCan("alerts:read") }).data;
@@ -92,6 +95,7 @@ export default function RulesPage() {
           />
         </>
       }
+      above={<RuleBulk selection={selection} rows={rows} onSelect={setSelection} />}
     >
       <Loaded query={query} rows={12}>
         {() => (
@@ -102,6 +106,8 @@ export default function RulesPage() {
             rowId={(rule) => rule.id}
             sort={state.sort ?? "-title"}
             onSort={(sort) => change({ sort })}
+            selection={selection}
+            onSelect={setSelection}
             onOpen={(rule) => void navigate({ to: "/rules/$id", params: { id: rule.id } })}
             card={(rule) => <RuleCard rule={rule} alerts={alerts && (alerts.get(rule.id) ?? 0)} />}
             empty={

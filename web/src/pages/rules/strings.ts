@@ -94,6 +94,7 @@ export const text = catalogue({
   result_refused: ["refused", "abgelehnt"],
   result_exceptions: ["exceptions", "Ausnahmen"],
   exportZip: ["Rules as Sigma files (zip)", "Regeln als Sigma-Dateien (Zip)"],
+  exportChosen: ["Export", "Exportieren"],
   exportOwn: ["Own rules as Sigma files (zip)", "Eigene Regeln als Sigma-Dateien (Zip)"],
   files: ["Import and export of files", "Import und Export von Dateien"],
   coverage: ["ATT&CK coverage", "ATT&CK-Abdeckung"],
