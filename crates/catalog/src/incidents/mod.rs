@@ -25,7 +25,7 @@ use crate::{CatalogError, text_enum};
 
 pub use change::{IncidentChange, IncidentPatch, NewIncident, SlaDue, SlaMark};
 pub use entities::{EntityPatch, IncidentEntity, NewObservable, ObservableKind, alert_entities};
-pub use entries::{EntryKind, EntryPatch, IncidentEntry, NewEntry};
+pub use entries::{EntryKind, EntryPatch, EntryWhat, IncidentEntry, NewEntry};
 pub use evidence::{Custody, CustodyAction, Evidence, EvidenceDetail, NewEvidence};
 pub use members::{IncidentAlert, Joining, Why};
 pub use merge::{IncidentMerge, Moved};
