@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::alerts::{parse_time, words};
-use super::incidents::{Lookup, PersonRef, Place, locate};
+use super::incident_view::{Lookup, PersonRef, Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};

@@ -13,6 +13,7 @@ mod evidence;
 mod members;
 mod merge;
 mod query;
+mod row;
 mod tasks;
 mod templates;
 
