@@ -1,6 +1,5 @@
 //! Extractors whose refusals are problem documents.
 
-use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -10,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::ApiError;
-use crate::strict;
+use crate::strict::Named;
 
 /// JSON in and out.
 #[derive(Clone, Copy, Debug)]
@@ -20,14 +19,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let body = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
-        let body = body.map_err(JsonRejection::from)?;
-        let request = Request::from_parts(parts, body.clone().into());
-        let axum::Json(value) = axum::Json::from_request(request, state).await?;
-        if strict::has_unnamed_members::<T>(&body) {
-            return Err(ApiError::invalid("there is an array where an object belongs"));
-        }
+        let axum::Json(Named(value)) = axum::Json::from_request(request, state).await?;
         Ok(Self(value))
     }
 }

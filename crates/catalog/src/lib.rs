@@ -67,13 +67,13 @@ pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use incidents::{
-    Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, Evidence, EvidenceDetail, INCIDENT_ALERTS_MAX,
-    INCIDENT_ENTITIES_MAX, INCIDENT_EVIDENCE_MAX, INCIDENT_PAGE_MAX, INCIDENT_TASKS_MAX, Incident, IncidentAlert,
-    IncidentChange, IncidentCounts, IncidentCursor, IncidentEntity, IncidentEntry, IncidentFacets, IncidentFilter,
-    IncidentKind, IncidentMerge, IncidentOrder, IncidentOrigin, IncidentPage, IncidentPatch, IncidentSort,
-    IncidentStatus, IncidentTask, IncidentTemplate, Joining, MARKDOWN_MAX, Moved, NewEntry, NewEvidence, NewIncident,
-    NewObservable, NewTask, ObservableKind, SlaClock, SlaDue, SlaFilter, SlaMark, TAGS_MAX, TaskPatch, TaskStatus,
-    TemplateDraft, TemplateTask, WATCHERS_MAX, Why, alert_entities,
+    Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,
+    INCIDENT_ALERTS_MAX, INCIDENT_ENTITIES_MAX, INCIDENT_EVIDENCE_MAX, INCIDENT_PAGE_MAX, INCIDENT_TASKS_MAX, Incident,
+    IncidentAlert, IncidentChange, IncidentCounts, IncidentCursor, IncidentEntity, IncidentEntry, IncidentFacets,
+    IncidentFilter, IncidentKind, IncidentMerge, IncidentOrder, IncidentOrigin, IncidentPage, IncidentPatch,
+    IncidentSort, IncidentStatus, IncidentTask, IncidentTemplate, Joining, MARKDOWN_MAX, Moved, NewEntry, NewEvidence,
+    NewIncident, NewObservable, NewTask, ObservableKind, SlaClock, SlaDue, SlaFilter, SlaMark, TAGS_MAX, TaskPatch,
+    TaskStatus, TemplateDraft, TemplateTask, WATCHERS_MAX, Why, alert_entities,
 };
 pub use links::{AccessLink, LINKS_PER_TENANT_MAX, LinkKind, NewLink};
 pub use notify::{

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::alerts::words;
-use super::incidents::{Lookup, PersonRef};
+use super::incident_view::{Lookup, PersonRef};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::{AlertView, parse_time};
-use super::incidents::{IncidentView, Lookup};
+use super::incident_view::{IncidentView, Lookup};
 use super::query::{objects, run};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};

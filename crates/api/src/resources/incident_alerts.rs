@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::alert_bulk::{BulkAnswer, IDS_MAX, UndoAnswer, UndoRequest};
 use super::alerts::{AlertView, alert_id, user_id};
-use super::incidents::{IncidentQuery, IncidentView, Place, locate};
+use super::incident_view::{IncidentView, Place, locate};
+use super::incidents::IncidentQuery;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path};

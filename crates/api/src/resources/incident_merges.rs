@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::incidents::{IncidentView, Place, locate};
+use super::incident_view::{IncidentView, Place, locate};
 use super::reports::{Press, language};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};

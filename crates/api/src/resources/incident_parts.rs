@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::alerts::{parse_time, user_id};
-use super::incidents::{Lookup, PersonRef, locate, nullable};
+use super::incident_view::{Lookup, PersonRef, locate, nullable};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path};

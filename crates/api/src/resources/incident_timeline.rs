@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::alerts::{parse_time, words};
-use super::incidents::{Lookup, PersonRef, Place, locate};
+use super::incident_view::{Lookup, PersonRef, Place, locate};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -41,8 +41,17 @@ pub(crate) struct EntryView {
     pub(crate) author: String,
     /// The author's account or key.
     pub(crate) author_id: Option<String>,
-    /// What happened; Markdown where people wrote it.
+    /// What happened, in English; Markdown where people wrote it.
     pub(crate) text: String,
+    /// Which sentence that is, so that it can be said in another language: opened, status_changed, edited, alert_joined,
+    /// alert_removed, evidence_added, evidence_removed, task_over, entity_added, merged, merged_into, merge_undone,
+    /// separated, split, deadline_near or deadline_passed. What it names is in `data`: `opened` has `origin` and
+    /// `severity`, `status_changed` has `from`, `to` and `verdict`, `edited` a member with `from` and `to` for each field,
+    /// `alert_…` have `title` (and `severity`, `entity`), `evidence_added` has `name`, `size` and `sha256`,
+    /// `evidence_removed` has `name` and `reason`, `task_over` has `title` and `status`, `entity_added` has `kind` and
+    /// `value`, `merged`, `merged_into`, `merge_undone`, `separated` and `split` have the `number` of the other incident,
+    /// `deadline_…` have `clock`. Null for what people wrote, and where an older version did not write down enough.
+    pub(crate) what: Option<String>,
     /// Whom it mentions.
     pub(crate) mentions: Vec<PersonRef>,
     /// Details, by kind; null where there are none.
@@ -57,6 +66,7 @@ pub(crate) struct EntryView {
 impl EntryView {
     pub(crate) fn new(entry: IncidentEntry, lookup: &Lookup) -> Self {
         Self {
+            what: entry.what().map(|what| what.to_string()),
             id: entry.id.to_string(),
             version: entry.version,
             kind: entry.kind.to_string(),

@@ -20,6 +20,7 @@ mod incident_merges;
 mod incident_parts;
 mod incident_templates;
 mod incident_timeline;
+mod incident_view;
 mod incidents;
 mod invitations;
 mod kept;

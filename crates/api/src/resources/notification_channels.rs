@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::deliveries::DeliveryView;
-use super::incidents::Lookup;
+use super::incident_view::Lookup;
 use super::suppressions::yes;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};

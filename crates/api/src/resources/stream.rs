@@ -25,7 +25,7 @@ use super::audit::AuditView;
 use super::incident_evidence::EvidenceFileView;
 use super::incident_parts::{EntityView, TaskView};
 use super::incident_timeline::EntryView;
-use super::incidents::{IncidentView, Lookup};
+use super::incident_view::{IncidentView, Lookup};
 use super::notifications::NotificationView;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};

@@ -47,6 +47,68 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// Which sentence an automatic entry says; what it names is in the entry's data.
+    EntryWhat {
+        /// The incident was made: `origin`, `severity`.
+        Opened = "opened",
+        /// It moved on: `from`, `to`, `verdict`.
+        StatusChanged = "status_changed",
+        /// What is known changed: a member for each field, with `from` and `to`.
+        Edited = "edited",
+        /// An alert joined: `alert`, `title`, `severity`, `entity`, `entity_kind`, `why`.
+        AlertJoined = "alert_joined",
+        /// An alert was taken out: `alert`, `title`.
+        AlertRemoved = "alert_removed",
+        /// A file came: `name`, `size`, `sha256`.
+        EvidenceAdded = "evidence_added",
+        /// A file went: `name`, `reason`.
+        EvidenceRemoved = "evidence_removed",
+        /// A task is over: `title`, `status`.
+        TaskOver = "task_over",
+        /// Something was recognised as part of it: `kind`, `value`.
+        EntityAdded = "entity_added",
+        /// Another incident became part of it: `incident`, `number`, `title`.
+        Merged = "merged",
+        /// It became part of another: `incident`, `number`, `title`.
+        MergedInto = "merged_into",
+        /// The other is an incident of its own again: `incident`, `number`.
+        MergeUndone = "merge_undone",
+        /// It is an incident of its own again: `incident`, `number` of the other.
+        Separated = "separated",
+        /// Alerts of it became another incident: `incident`, `number`, `alerts`.
+        Split = "split",
+        /// A deadline is near: `clock`.
+        DeadlineNear = "deadline_near",
+        /// A deadline has passed: `clock`.
+        DeadlinePassed = "deadline_passed",
+    }
+}
+
+impl EntryWhat {
+    /// Of an automatic entry; none where older versions did not write down enough.
+    fn of(kind: EntryKind, data: &Value) -> Option<Self> {
+        let has = |key: &str| data.get(key).is_some();
+        let word = |key: &str| data.get(key).and_then(Value::as_str);
+        Some(match kind {
+            EntryKind::Status if has("from") => Self::StatusChanged,
+            EntryKind::Status => Self::Opened,
+            EntryKind::Edit if has("alert") => Self::AlertRemoved,
+            EntryKind::Edit => Self::Edited,
+            EntryKind::Alert => Self::AlertJoined,
+            EntryKind::Evidence if has("sha256") => Self::EvidenceAdded,
+            EntryKind::Evidence => Self::EvidenceRemoved,
+            EntryKind::Task => Self::TaskOver,
+            EntryKind::Entity => Self::EntityAdded,
+            EntryKind::Merge if has("alerts") => Self::Split,
+            EntryKind::Merge => word("what")?.parse().ok()?,
+            EntryKind::Sla if word("mark")? == "breached" => Self::DeadlinePassed,
+            EntryKind::Sla => Self::DeadlineNear,
+            EntryKind::Note | EntryKind::Action | EntryKind::Comment => return None,
+        })
+    }
+}
+
 /// One entry of a timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentEntry {
@@ -336,6 +398,11 @@ impl IncidentEntry {
     pub fn is_written(&self) -> bool {
         !self.automatic
     }
+
+    /// Which sentence it says, so that it can be said in another language; none of what people wrote.
+    pub fn what(&self) -> Option<EntryWhat> {
+        EntryWhat::of(self.kind, &self.data).filter(|_| self.automatic)
+    }
 }
 
 impl Incident {
@@ -345,5 +412,35 @@ impl Incident {
         audience.sort_unstable();
         audience.dedup();
         audience
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_known_of_old_entries_too() {
+        use EntryKind::{Alert, Comment, Edit, Entity, Evidence, Merge, Sla, Status, Task};
+        let id = "0192f0c1-1c1a-7aaa-8bbb-0123456789ab";
+        for (kind, data, what) in [
+            (Status, json!({"origin": "manual", "severity": "high"}), Some("opened")),
+            (Status, json!({"from": "new", "to": "closed", "verdict": "benign"}), Some("status_changed")),
+            (Edit, json!({"title": {"from": "a", "to": "b"}}), Some("edited")),
+            (Edit, json!({"alert": id, "title": "Scan"}), Some("alert_removed")),
+            (Alert, json!({"alert": id, "title": "Scan", "why": []}), Some("alert_joined")),
+            (Evidence, json!({"name": "a.pcap", "sha256": "00", "size": 1}), Some("evidence_added")),
+            (Evidence, json!({"name": "a.pcap", "reason": "twice"}), Some("evidence_removed")),
+            (Task, json!({"task": id, "status": "done"}), Some("task_over")),
+            (Entity, json!({"kind": "domain", "value": "example.org"}), Some("entity_added")),
+            (Merge, json!({"incident": id, "number": 2, "alerts": [id]}), Some("split")),
+            (Merge, json!({"what": "merged_into", "incident": id, "number": 2}), Some("merged_into")),
+            (Merge, json!({"incident": id, "number": 2}), None),
+            (Sla, json!({"clock": "resolve", "mark": "warned"}), Some("deadline_near")),
+            (Sla, json!({"clock": "resolve", "mark": "breached"}), Some("deadline_passed")),
+            (Comment, Value::Null, None),
+        ] {
+            assert_eq!(EntryWhat::of(kind, &data).map(EntryWhat::as_str), what, "{kind} {data}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::entries::EntryKind;
+use super::entries::{EntryKind, EntryWhat};
 use super::{INCIDENT_ALERTS_MAX, Incident, IncidentStatus, list, tags_text};
 use crate::entity::{
     incident, incident_alert, incident_entity, incident_entry, incident_evidence, incident_merge, incident_task,
@@ -157,9 +157,11 @@ impl Tx {
         self.relocate(&moved, target).await?;
         let grown = taken_over(&into, &from)?;
         moved.target = (Shared::of(&into), Shared::of(&grown));
-        let data = json!({ "incident": from.id, "number": from.number, "title": from.title });
+        let what = EntryWhat::Merged;
+        let data = json!({ "what": what, "incident": from.id, "number": from.number, "title": from.title });
         self.tell(target.0, EntryKind::Merge, &format!("merged: incident {}", from.number), data).await?;
-        let data = json!({ "incident": into.id, "number": into.number, "title": into.title });
+        let what = EntryWhat::MergedInto;
+        let data = json!({ "what": what, "incident": into.id, "number": into.number, "title": into.title });
         self.tell(source.0, EntryKind::Merge, &format!("merged into incident {}", into.number), data).await?;
         self.store_incident(Some(into.clone()), grown, "incident.merge").await?;
         let now = Some(self.now().0);
@@ -218,9 +220,9 @@ impl Tx {
             version: from.version + 1,
             ..from.clone()
         };
-        let data = json!({ "incident": from.id, "number": from.number });
+        let data = json!({ "what": EntryWhat::MergeUndone, "incident": from.id, "number": from.number });
         self.tell(target.0, EntryKind::Merge, &format!("merge undone: incident {}", from.number), data).await?;
-        let data = json!({ "incident": into.id, "number": into.number });
+        let data = json!({ "what": EntryWhat::Separated, "incident": into.id, "number": into.number });
         self.tell(from.id, EntryKind::Merge, "merge undone", data).await?;
         self.refresh_with(source, "incident.unmerge").await?;
         let (before, after) = &merge.moved.target;

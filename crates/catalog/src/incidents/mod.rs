@@ -13,6 +13,7 @@ mod evidence;
 mod members;
 mod merge;
 mod query;
+mod row;
 mod tasks;
 mod templates;
 
@@ -25,7 +26,7 @@ use crate::{CatalogError, text_enum};
 
 pub use change::{IncidentChange, IncidentPatch, NewIncident, SlaDue, SlaMark};
 pub use entities::{EntityPatch, IncidentEntity, NewObservable, ObservableKind, alert_entities};
-pub use entries::{EntryKind, EntryPatch, IncidentEntry, NewEntry};
+pub use entries::{EntryKind, EntryPatch, EntryWhat, IncidentEntry, NewEntry};
 pub use evidence::{Custody, CustodyAction, Evidence, EvidenceDetail, NewEvidence};
 pub use members::{IncidentAlert, Joining, Why};
 pub use merge::{IncidentMerge, Moved};

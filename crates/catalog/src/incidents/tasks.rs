@@ -259,7 +259,7 @@ impl Tx {
             row.completed = Some(self.now().0);
             row.completed_by = Some(self.actor().name.clone());
             let text = format!("task {status}: {}", row.title);
-            let data = json!({ "task": row.id, "status": status });
+            let data = json!({ "task": row.id, "title": row.title, "status": status });
             self.tell(row.incident_id, EntryKind::Task, &text, data).await?;
         } else {
             row.completed = None;

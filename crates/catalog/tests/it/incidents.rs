@@ -1,11 +1,11 @@
 //! Incidents: workflow, alerts, timeline, tasks, evidence, merging.
 
 use guardian_catalog::{
-    AlertFilter, AlertGrouping, CatalogError, CustodyAction, EntityPatch, EntryKind, EntryPatch, Incident,
-    IncidentChange, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin, IncidentPatch, IncidentSort,
-    IncidentStatus, Joining, NewEntry, NewEvidence, NewIncident, NewObservable, NewTask, NewUser, ObservableKind,
-    SlaClock, SlaDue, SlaFilter, SlaMark, Subject, TaskPatch, TaskStatus, TemplateDraft, TemplateTask, User, Verdict,
-    Why,
+    AlertFilter, AlertGrouping, CatalogError, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Incident,
+    IncidentChange, IncidentEntry, IncidentFilter, IncidentKind, IncidentOrder, IncidentOrigin, IncidentPatch,
+    IncidentSort, IncidentStatus, Joining, NewEntry, NewEvidence, NewIncident, NewObservable, NewTask, NewUser,
+    ObservableKind, SlaClock, SlaDue, SlaFilter, SlaMark, Subject, TaskPatch, TaskStatus, TemplateDraft, TemplateTask,
+    User, Verdict, Why,
 };
 use guardian_model::{AlertId, IncidentId, Micros, Severity};
 use uuid::Uuid;
@@ -91,6 +91,9 @@ pub(crate) async fn the_workflow_is_kept_and_edits_never_overwrite(db: &Db) {
     let scoped = db.catalog.scoped(&home());
     let kinds = [EntryKind::Status];
     let (told, _) = scoped.incident_entries(made.id, &kinds, true, None, 10).await.unwrap();
+    let whats: Vec<_> = told.iter().filter_map(IncidentEntry::what).collect();
+    assert_eq!(whats, [&[EntryWhat::Opened][..], &[EntryWhat::StatusChanged; 3]].concat());
+    assert_eq!((&told[1].data["from"], &told[1].data["to"]), (&"new".into(), &"triaged".into()));
     let told: Vec<_> = told.iter().map(|e| e.text.as_str()).collect();
     assert_eq!(told, ["opened", "new \u{2192} triaged", "triaged \u{2192} closed", "closed \u{2192} reopened"]);
     assert_eq!(scoped.incident_by_number(HOME, 1).await.unwrap().id, made.id);
@@ -345,6 +348,13 @@ pub(crate) async fn a_merge_loses_nothing_and_can_be_undone(db: &Db) {
     let restored = now(db, b.id).await;
     assert_eq!((restored.status, restored.merged_into, restored.verdict), (IncidentStatus::New, None, None));
     assert_eq!((holdings(db, a.id).await, holdings(db, b.id).await), before);
+    let both =
+        [(a.id, [EntryWhat::Merged, EntryWhat::MergeUndone]), (b.id, [EntryWhat::MergedInto, EntryWhat::Separated])];
+    for (id, expected) in both {
+        let (told, _) = scoped.incident_entries(id, &[EntryKind::Merge], true, None, 9).await.unwrap();
+        assert_eq!(told.iter().filter_map(IncidentEntry::what).collect::<Vec<_>>(), expected);
+        assert!(told.iter().all(|e| e.data["number"].is_number()), "{told:?}");
+    }
     let mut tx = db.begin(HOME).await;
     assert!(matches!(tx.undo_merge(a.id, merge.id).await, Err(CatalogError::Conflict(_))), "once");
 }
