@@ -36,6 +36,22 @@ test("a rule is written, tested against history, saved, and stopped again", asyn
   await expect(page.getByRole("link", { name: "Somebody reaches for SSH" })).toBeVisible();
 });
 
+test("several rules are stopped at once, and run again by the way back", async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${url()}/rules?q=port+scan`);
+  const grid = page.getByRole("table", { name: "Detection rules" });
+  const running = grid.getByRole("switch", { checked: true });
+  await expect(running.first()).toBeVisible();
+  const before = await running.count();
+  expect(before).toBeGreaterThan(1);
+  await grid.getByRole("checkbox", { name: "Select row" }).nth(0).click();
+  await grid.getByRole("checkbox", { name: "Select row" }).nth(1).click();
+  await page.getByRole("button", { name: "Stop it" }).click();
+  await expect(running).toHaveCount(before - 2);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(running).toHaveCount(before);
+});
+
 test("a list is exported as CSV and JSON, with everything that its filter finds", async ({ page }) => {
   await signIn(page);
   await page.goto(`${url()}/alerts?status=all`);
