@@ -12,6 +12,10 @@ pub struct ShippedRule {
     pub path: &'static str,
     /// Text of its `rule.yml`.
     pub text: &'static str,
+    /// Flows that it finds.
+    pub positive: &'static str,
+    /// Flows that it leaves alone.
+    pub negative: &'static str,
 }
 
 macro_rules! shipped {
@@ -20,6 +24,8 @@ macro_rules! shipped {
         pub const ALL: &[ShippedRule] = &[$(ShippedRule {
             path: $path,
             text: include_str!(concat!("../../../rules/", $path, "/rule.yml")),
+            positive: include_str!(concat!("../../../rules/", $path, "/fixtures/positive.yml")),
+            negative: include_str!(concat!("../../../rules/", $path, "/fixtures/negative.yml")),
         }),*];
     };
 }
@@ -44,4 +50,9 @@ shipped![
 /// The documents of all rules that ship, ready to be compiled. They parse without issues; a test makes sure.
 pub fn shipped() -> Vec<Arc<Document>> {
     ALL.iter().flat_map(|rule| parse(rule.text).documents).collect()
+}
+
+/// The one whose last document has this id.
+pub fn find(id: &str) -> Option<&'static ShippedRule> {
+    ALL.iter().find(|rule| parse(rule.text).documents.last().is_some_and(|document| document.id == id))
 }

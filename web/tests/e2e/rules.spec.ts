@@ -25,6 +25,14 @@ test("a rule is written, tested against history, saved, and stopped again", asyn
   await signIn(page);
   await page.goto(`${url()}/rules/new?source=${encodeURIComponent(RULE)}`);
   await expect(page.getByText("The text is in order and can run.")).toBeVisible();
+  await page
+    .getByRole("textbox", { name: "Flows", exact: true })
+    .fill("- {src: 10.0.0.5, dst: 10.0.0.9, dport: 22, repeat: 4}");
+  await page.getByRole("button", { name: "Try it" }).click();
+  await expect(page.getByText("As expected")).toBeVisible();
+  await page.getByRole("textbox", { name: "Flows", exact: true }).fill("- {src: 10.0.0.5, dst: 10.0.0.9, dport: 23}");
+  await page.getByRole("button", { name: "Try it" }).click();
+  await expect(page.getByText("An alert was expected, and there was none.")).toBeVisible();
   await page.getByRole("button", { name: "Test", exact: true }).click();
   await expect(page.getByText(/\d+ alerts? over [\d,]+ flows/)).toBeVisible();
   await page.getByRole("button", { name: "Save", exact: true }).click();

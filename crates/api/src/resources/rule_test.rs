@@ -10,6 +10,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 use axum::extract::State;
 use futures::TryStreamExt as _;
+use guardian_detect::fixture::{self, Shape};
 use guardian_detect::{DetectConfig, Engine, Output};
 use guardian_identity::Permission;
 use guardian_lake::QueryLimits;
@@ -45,12 +46,14 @@ const ALERTS_MAX: usize = 1_000;
 const MATCHES_MAX: usize = 200;
 /// Steps of the histogram.
 const STEPS: usize = 60;
+/// Flows of a fixture that the engine takes at once.
+const FIXTURE_BATCH: usize = 500;
 /// Slices that may wait for the engine.
 const WAITING_MAX: usize = 2;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(test))
+    OpenApiRouter::new().routes(routes!(test)).routes(routes!(test_fixture))
 }
 
 /// What to test.
@@ -69,6 +72,22 @@ pub(crate) struct TestRequest {
     /// A filter to try out as one more exception.
     #[serde(default)]
     pub(crate) except: Option<String>,
+}
+
+/// What to test with flows that somebody made up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FixtureRequest {
+    /// Sigma YAML.
+    pub(crate) source: String,
+    /// Patterns of flows, YAML; the manual's page on rules has the keys.
+    pub(crate) fixture: String,
+    /// Whether each direction comes as a flow of its own, as NetFlow v5 and v9 exporters tell it; false by default.
+    #[serde(default)]
+    pub(crate) one_way: bool,
+    /// Whether the exceptions to the rule hold; false by default.
+    #[serde(default)]
+    pub(crate) exceptions: bool,
 }
 
 /// What happened in one step of time.
@@ -131,11 +150,7 @@ async fn test(
     if from >= to {
         return Err(ApiError::invalid("the time range is empty"));
     }
-    let exceptions = exceptions(&state, tenant, &set, &body).await?;
-    let (set, wrong) = set.with_exceptions(exceptions);
-    if let Some((_, problem)) = wrong.into_iter().next() {
-        return Err(ApiError::invalid(problem));
-    }
+    let set = with_exceptions(&state, tenant, set, body.exceptions, body.except.as_deref()).await?;
     let scope = Scope::of(tenant);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let mut work = Backtest::new(tenant, set, from, to);
@@ -147,26 +162,62 @@ async fn test(
     Ok(Json(answer))
 }
 
-/// The exceptions that hold in the test.
-async fn exceptions(
+/// Test a rule against a fixture: made-up flows that it should find, or leave alone
+///
+/// The same engine as live; nothing is stored or alerted.
+#[utoipa::path(post, path = "/rules/test/fixture", tag = "rules", extensions(("x-permission" = json!("rules:test"))), request_body = FixtureRequest,
+    responses((status = 200, body = TestAnswer), (status = 422, body = Problem), (status = 403, body = Problem)))]
+async fn test_fixture(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(body): Json<FixtureRequest>,
+) -> ApiResult<Json<TestAnswer>> {
+    let tenant = caller.tenant(Permission::RulesTest).await?;
+    let began = state.clock.monotonic();
+    let (validation, set) = check(&body.source);
+    if !validation.valid {
+        return Err(refused("the rule text has errors", &validation));
+    }
+    let set = with_exceptions(&state, tenant, set, body.exceptions, None).await?;
+    let (text, shape) = (body.fixture, if body.one_way { Shape::OneWay } else { Shape::Biflow });
+    let working = tokio::task::spawn_blocking(move || {
+        let fixture = fixture::parse(&text).map_err(|error| ApiError::invalid(error.to_string()))?;
+        let batches = fixture.batches(tenant, shape, FIXTURE_BATCH);
+        let to = batches.iter().map(|b| b.received).max().unwrap_or(fixture::BEGINNING) + 1;
+        let mut work = Backtest::new(tenant, set, fixture::BEGINNING, to);
+        batches.iter().for_each(|batch| work.take(batch));
+        Ok::<_, ApiError>(work.end())
+    });
+    let mut answer = working.await.map_err(ApiError::internal)??;
+    answer.took_ms = (state.clock.monotonic().saturating_sub(began)).as_secs_f64() * 1e3;
+    Ok(Json(answer))
+}
+
+/// The rules with the exceptions that hold in the test: the stored ones, and one to try out.
+async fn with_exceptions(
     state: &ApiState,
     tenant: TenantId,
-    set: &RuleSet,
-    body: &TestRequest,
-) -> ApiResult<Vec<Exception>> {
-    let Some(main) = set.rules().last().map(|r| r.document.id.clone()) else { return Ok(Vec::new()) };
+    set: RuleSet,
+    stored: bool,
+    except: Option<&str>,
+) -> ApiResult<RuleSet> {
+    let Some(main) = set.rules().last().map(|r| r.document.id.clone()) else { return Ok(set) };
     let mut all = Vec::new();
-    if body.exceptions {
+    if stored {
         let scope = Scope::of(tenant);
         let kept = state.catalog.scoped(&scope).rule_exceptions(tenant, Some(&main)).await?;
         // One that cannot work holds nothing back live either.
         all.extend(kept.iter().filter(|e| e.draft.enabled).filter_map(|e| exception(e).ok()));
     }
-    if let Some(filter) = body.except.as_deref().filter(|f| !f.trim().is_empty()) {
+    if let Some(filter) = except.filter(|f| !f.trim().is_empty()) {
         let filter = checked(filter, state.clock.now()).map_err(ApiError::invalid)?;
         all.push(Exception { id: 0, rule_id: main, filter, expires: None });
     }
-    Ok(all)
+    let (set, wrong) = set.with_exceptions(all);
+    match wrong.into_iter().next() {
+        Some((_, problem)) => Err(ApiError::invalid(problem)),
+        None => Ok(set),
+    }
 }
 
 /// Reads the rows in slices of batch numbers, each in order, and hands them to the engine. Tells whether a limit cut it
@@ -254,6 +305,11 @@ impl Backtest {
         while let Some(rows) = rows.blocking_recv() {
             self.take(&conform(self.tenant, &rows)?);
         }
+        Ok(self.end())
+    }
+
+    /// What was found once there are no more rows.
+    fn end(&mut self) -> TestAnswer {
         let output = self.engine.flush();
         self.keep(output);
         let mut alerts: Vec<_> = std::mem::take(&mut self.found).into_values().collect();
@@ -262,7 +318,7 @@ impl Backtest {
         let mut answer = std::mem::replace(&mut self.answer, empty);
         answer.alerts_total = alerts.len() + self.dropped;
         answer.alerts = alerts.into_iter().map(told).collect();
-        Ok(answer)
+        answer
     }
 
     fn take(&mut self, batch: &Batch) {

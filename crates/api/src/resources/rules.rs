@@ -58,6 +58,18 @@ pub(crate) struct RuleView {
     /// The YAML text; only when one rule is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
+    /// Flows to test it with; only when one shipped rule is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fixtures: Option<Vec<FixtureView>>,
+}
+
+/// Flows that a rule is tested with.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FixtureView {
+    /// Whether the rule finds something in them.
+    pub(crate) found: bool,
+    /// Patterns of flows, YAML.
+    pub(crate) text: &'static str,
 }
 
 /// Rules.
@@ -90,6 +102,7 @@ pub(crate) fn view(rule: Rule, source: &str, work: &HashMap<String, (u64, u64)>)
         updated: rule.updated.to_string(),
         issues: issues_of(source),
         source: None,
+        fixtures: None,
     }
 }
 
@@ -134,8 +147,12 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<Strin
     let scope = guardian_model::Scope::of(tenant);
     let found = state.catalog.scoped(&scope).rule(tenant, &id).await?;
     let exceptions = excepted(&state, tenant).await?.remove(&id).unwrap_or_default();
+    let fixtures = guardian_detect::shipped::find(&id).map(|rule| {
+        let fixture = |found, text| FixtureView { found, text };
+        vec![fixture(true, rule.positive), fixture(false, rule.negative)]
+    });
     let shown = view(found.rule, &found.source, &work(&state, tenant));
-    Ok(Json(RuleView { source: Some(found.source), exceptions, ..shown }))
+    Ok(Json(RuleView { source: Some(found.source), fixtures, exceptions, ..shown }))
 }
 
 /// Rule text.

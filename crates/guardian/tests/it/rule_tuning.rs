@@ -201,3 +201,38 @@ fn events_are_taken_out_of_an_alert_and_put_back() {
         assert_eq!(api.call(Method::POST, &back, Value::Null).await.0, StatusCode::NOT_FOUND);
     });
 }
+
+#[test]
+fn a_rule_is_tested_with_the_flows_that_it_ships_with_and_with_others() {
+    let app = App::start();
+    let api = Api::of(&app);
+    block_on(async {
+        let rules = api.get("/rules").await;
+        let shipped: Vec<_> = rules["items"].as_array().unwrap().iter().filter(|r| r["origin"] == "shipped").collect();
+        assert!(shipped.len() > 10 && shipped.iter().all(|r| r["fixtures"].is_null()), "{rules}");
+        for rule in shipped {
+            let rule = api.get(&format!("/rules/{}", rule["id"].as_str().unwrap())).await;
+            for fixture in rule["fixtures"].as_array().unwrap() {
+                for one_way in [false, true] {
+                    let body = json!({"source": rule["source"], "fixture": fixture["text"], "one_way": one_way});
+                    let answer = api.post("/rules/test/fixture", body).await;
+                    let found = answer["alerts_total"].as_u64().unwrap() > 0;
+                    assert_eq!(json!(found), fixture["found"], "{} {one_way} {answer}", rule["title"]);
+                }
+            }
+        }
+        assert_eq!(api.get("/alerts").await["items"], json!([]), "nothing is kept of a test");
+        let with = |fixture: &str| json!({"source": RULE, "fixture": fixture});
+        let one = "- {src: 10.0.0.9, dst: 192.0.2.53, dport: 53, proto: udp, repeat: 7, every: 1}\n";
+        let asked = api.post("/rules/test/fixture", with(one)).await;
+        assert_eq!((&asked["rows"], &asked["matched"]), (&json!(7), &json!(7)), "{asked}");
+        assert_eq!(asked["matches"][0]["src_ip"], "10.0.0.9");
+        let steps = asked["histogram"].as_array().unwrap();
+        assert_eq!(steps.iter().map(|s| s["rows"].as_u64().unwrap()).sum::<u64>(), 7);
+        let wrong = api.call(Method::POST, "/rules/test/fixture", with("- {src: 10.0.0.x, dst: 10.0.0.1}")).await;
+        assert_eq!(wrong.0, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(wrong.1["detail"].as_str().unwrap().starts_with("pattern 1"), "{}", wrong.1);
+        let empty = api.post("/rules/test/fixture", with("[]")).await;
+        assert_eq!(empty["rows"], 0);
+    });
+}

@@ -12,7 +12,7 @@ import { text } from "./strings";
 
 const World = lazy(() => import("@/charts/world"));
 /** What the API calls one's own networks, whose private addresses have no country. */
-const HOME = "";
+const HOME = "local";
 const ROWS = 8;
 /** More bows than this cover each other. */
 const ARCS = 40;

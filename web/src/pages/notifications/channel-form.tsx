@@ -3,6 +3,7 @@ import { type FormEvent, useState } from "react";
 import { api, must, Problem, type Schema } from "@/api/client";
 import { useAction } from "@/app/action";
 import { usePreferences, useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
 import { type Channel, eventName, eventText } from "@/notifications/data";
 import { SEVERITIES } from "@/ui/badge";
 import { Button } from "@/ui/button";
@@ -28,6 +29,7 @@ interface Values {
   rules: readonly string[];
   entity: string;
   attack: string;
+  personal: boolean;
 }
 
 function start(channel: Channel | null, language: string): Values {
@@ -43,12 +45,13 @@ function start(channel: Channel | null, language: string): Values {
     rules: channel?.filter?.rules ?? [],
     entity: channel?.filter?.entity ?? "",
     attack: channel?.filter?.attack ?? "",
+    personal: channel?.personal ?? false,
   };
 }
 
 /** The body of a request: what belongs to the other kind is left out. */
 function channelBody(values: Values): Schema<"ChannelBody"> {
-  const { name, kind, enabled, events } = values;
+  const { name, kind, enabled, events, personal } = values;
   const own =
     kind === "mail"
       ? { to: values.to.split(/[\s,;]+/).filter(Boolean), language: values.language }
@@ -59,7 +62,7 @@ function channelBody(values: Values): Schema<"ChannelBody"> {
     entity: values.entity.trim() || null,
     attack: values.attack.trim() || null,
   };
-  return { name: name.trim(), kind, enabled, events: [...events], filter, ...own };
+  return { name: name.trim(), kind, enabled, events: [...events], filter, personal, ...own };
 }
 
 export function ChannelForm({
@@ -77,6 +80,8 @@ export function ChannelForm({
   const client = useQueryClient();
   const { busy, act } = useAction();
   const { language } = usePreferences().preferences;
+  // Whoever sees pseudonyms cannot have others told more.
+  const open = useCan("personal:read");
   const [values, setValues] = useState(() => start(channel, language));
   const set = (part: Partial<Values>) => setValues((before) => ({ ...before, ...part }));
   const submit = async (event: FormEvent) => {
@@ -130,10 +135,15 @@ export function ChannelForm({
         <Events values={values} set={set} />
       </fieldset>
       <Filter values={values} set={set} />
-      <span className="flex items-center gap-3 text-sm">
-        <Switch label={t("enabled")} checked={values.enabled} onChange={(enabled) => set({ enabled })} />
-        {t("enabled")}
-      </span>
+      <Turn label={t("enabled")} on={values.enabled} onTurn={(enabled) => set({ enabled })} />
+      {open && (
+        <Turn
+          label={t("personal")}
+          hint={t("personalHint")}
+          on={values.personal}
+          onTurn={(personal) => set({ personal })}
+        />
+      )}
       <div className="flex flex-wrap items-center justify-end gap-2">
         {channel && <Ends channel={channel} onClose={onClose} onSecret={onSecret} />}
         <Button type="submit" look="primary" busy={busy} disabled={values.events.length === 0}>
@@ -141,6 +151,18 @@ export function ChannelForm({
         </Button>
       </div>
     </form>
+  );
+}
+
+function Turn(props: { label: string; hint?: string; on: boolean; onTurn: (on: boolean) => void }) {
+  return (
+    <span className="flex items-start gap-3 text-sm">
+      <Switch label={props.label} checked={props.on} onChange={props.onTurn} />
+      <span>
+        {props.label}
+        {props.hint && <span className="block text-text-2">{props.hint}</span>}
+      </span>
+    </span>
   );
 }
 

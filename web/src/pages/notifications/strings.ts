@@ -63,6 +63,11 @@ export const text = catalogue({
   any: ["Any", "Jeder"],
   entity: ["Only about this host or address", "Nur zu diesem Host oder dieser Adresse"],
   attack: ["Only this ATT&CK technique", "Nur diese ATT&CK-Technik"],
+  personal: ["Tell personal data", "Personenbezogenes nennen"],
+  personalHint: [
+    "Addresses and names as they are. Otherwise pseudonyms stand in their place.",
+    "Adressen und Namen, wie sie sind. Sonst stehen Pseudonyme an ihrer Stelle.",
+  ],
   enabled: ["Switched on", "Eingeschaltet"],
   off: ["Off", "Aus"],
   noMail: [

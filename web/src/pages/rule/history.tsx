@@ -64,7 +64,8 @@ export function History({ source, valid }: { source: string; valid: boolean }) {
   );
 }
 
-function Result({ answer, from, to }: { answer: Answer; from: string; to: string }) {
+/** What a test found. */
+export function Result({ answer, from, to }: { answer: Answer; from: string; to: string }) {
   const t = useText(text);
   const alerts = answer.alerts as unknown as Found[];
   return (

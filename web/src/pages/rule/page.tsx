@@ -22,6 +22,7 @@ import { Tabs } from "@/ui/tabs";
 import { done, failed } from "@/ui/toast";
 import { sigmaCompletion } from "./complete";
 import { Exceptions } from "./exceptions";
+import { Fixture } from "./fixture";
 import { History } from "./history";
 import { diagnostics, useValidation, type Validation } from "./validation";
 import { Versions } from "./versions";
@@ -254,6 +255,7 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
                 {(ids) => <Input {...ids} value={comment} onChange={(event) => setComment(event.target.value)} />}
               </Field>
             )}
+            {mayTest && <Fixture source={source} valid={validation?.valid === true} shipped={rule?.fixtures ?? []} />}
             {mayTest && <History source={source} valid={validation?.valid === true} />}
           </div>
           <div className="flex min-w-0 flex-col gap-4">
