@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("kit", &["model"]),
     ("sys", &[]),
+    ("protocol", &[]),
     ("flow", &["model"]),
     ("expr", &["model"]),
     ("rules", &["model", "expr"]),
