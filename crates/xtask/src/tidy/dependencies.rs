@@ -14,6 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kit", &["model"]),
     ("sys", &[]),
     ("protocol", &[]),
+    ("inventory", &[]),
     ("flow", &["model"]),
     ("expr", &["model"]),
     ("rules", &["model", "expr"]),
