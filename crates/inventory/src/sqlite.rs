@@ -52,7 +52,6 @@ pub struct Database<'a> {
     file: &'a [u8],
     page_bytes: usize,
     usable_bytes: usize,
-    pages: u32,
     /// Pages of the write-ahead log that take the place of those of the file.
     log: HashMap<u32, &'a [u8]>,
 }
@@ -100,8 +99,7 @@ impl<'a> Database<'a> {
         if !matches!(be32(head, 56), Some(0 | 1)) {
             return Err(malformed("its texts are not UTF-8"));
         }
-        let pages = (file.len() / page_bytes) as u32;
-        let mut database = Self { file, page_bytes, usable_bytes, pages, log: HashMap::new() };
+        let mut database = Self { file, page_bytes, usable_bytes, log: HashMap::new() };
         if let Some(wal) = wal {
             database.apply(wal);
         }
@@ -135,7 +133,6 @@ impl<'a> Database<'a> {
             open.push((number, page));
             if size != 0 {
                 self.log.extend(open.drain(..));
-                self.pages = size;
             }
         }
     }
@@ -167,7 +164,8 @@ impl<'a> Database<'a> {
 
     fn walk_from(&self, root: u32, row: &mut dyn FnMut(i64, &[Value<'_>]) -> bool) -> Result<(), Malformed> {
         // Every page is in one tree at one place, so that a walk that sees more pages than there are goes in circles.
-        let pages = self.pages.max((self.file.len() / self.page_bytes) as u32).saturating_add(self.log.len() as u32);
+        // What the file and the log hold counts, not what they say.
+        let pages = (self.file.len() / self.page_bytes + self.log.len()) as u32;
         match self.walk(root, DEPTH_MAX, &mut Walk { pages, bytes: ROWS_BYTES_MAX }, row) {
             Err(Stop::Malformed(malformed)) => Err(malformed),
             Ok(()) | Err(Stop::Enough) => Ok(()),
