@@ -33,6 +33,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "notify",
         ],
     ),
+    ("agent", &["sys", "inventory", "protocol"]),
     ("testkit", &["*"]),
     ("guardian", &["*"]),
     ("xtask", &[]),
