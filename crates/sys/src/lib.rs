@@ -1,11 +1,14 @@
-//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, file allocation and disk
-//! space, and what the process knows about itself.
+//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, disk
+//! space and file allocation, and what the process knows about itself.
 //!
 //! Every `unsafe` block carries a comment that says why it is sound. This crate must never parse a telemetry protocol,
 //! know a domain type, log, or start a thread: it hands bytes and numbers to its callers.
 
 pub mod capture;
 pub mod disk;
+pub mod fanotify;
+pub mod inotify;
+pub mod inspect;
 pub mod process;
 mod ring;
 mod sockopt;

@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: every decoder of untrusted input against inputs that nobody wrote, starting from what the
-//! recorded captures and the shipped rules hold. Needs a nightly toolchain; cargo-fuzz is installed when missing.
+//! recorded captures, the shipped rules and the fixtures of the agent's crates hold. Needs a nightly toolchain;
+//! cargo-fuzz is installed when missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use clap::Args;
 use crate::{cargo, say};
 
 /// The targets, in the order in which they are run.
-const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma"];
+const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "inventory"];
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
@@ -104,13 +105,28 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             write("sigma", &name, format!("{filter}\n{rule}").as_bytes())?;
         }
     }
+    for target in ["protocol", "inventory"] {
+        for file in files_of(&root.join("crates").join(target).join("fixtures"))? {
+            let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            // What is longer would be cut, and what is compressed is not what a decoder reads.
+            let compressed = file.extension().is_some_and(|e| e == "zst");
+            if bytes.len() <= INPUT_BYTES_MAX as usize && !compressed {
+                write(target, &file.file_name().unwrap_or_default().to_string_lossy(), &bytes)?;
+            }
+        }
+    }
     Ok(count)
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = files_of(folder)?;
+    found.retain(|path| path.extension().is_some_and(|e| e == extension));
+    Ok(found)
+}
+
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    found.retain(|path| path.extension().is_some_and(|e| e == extension));
     found.sort();
     Ok(found)
 }

@@ -1,0 +1,216 @@
+//! A baseline on the disk: one compressed block a folder, in any order, and an index by path behind them. It is written
+//! while a scan runs and read folder by folder, so that neither holds a machine's files in memory.
+//!
+//! The root is one hash over all folders in the order of their paths. It names the baseline: the server keeps and signs it,
+//! and a baseline whose blocks do not come to it was changed.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Folder, Record};
+
+const MAGIC: &[u8; 8] = b"GRDNFIM1";
+/// Offset and lengths of the index, the root, and the magic number again.
+const FOOT_BYTES: usize = 8 + 8 + 8 + 32 + 8;
+/// A block or index before compression; a folder of a million files takes about 150 MB.
+const RAW_BYTES_MAX: usize = 512 << 20;
+const LEVEL: i32 = 1;
+
+/// Why a baseline cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// The disk says no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is not a baseline, or it is cut off.
+    #[error("not a baseline: {0}")]
+    Malformed(&'static str),
+    /// It does not come to the root that it should.
+    #[error("the baseline was changed: {0}")]
+    Changed(String),
+}
+
+#[derive(Serialize)]
+struct BlockOut<'a> {
+    path: &'a [u8],
+    entries: &'a [Record],
+    error: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct BlockIn {
+    path: Vec<u8>,
+    entries: Vec<Record>,
+    error: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    path: Vec<u8>,
+    offset: u64,
+    length: u64,
+    raw_length: u64,
+    hash: [u8; 32],
+}
+
+fn root_of(index: &[Entry]) -> [u8; 32] {
+    let mut root = blake3::Hasher::new();
+    for entry in index {
+        root.update(&(entry.path.len() as u64).to_le_bytes());
+        root.update(&entry.path);
+        root.update(&entry.hash);
+    }
+    *root.finalize().as_bytes()
+}
+
+fn pack(raw: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::bulk::compress(raw, LEVEL)
+}
+
+/// Writes a baseline.
+#[derive(Debug)]
+pub struct Writer {
+    file: BufWriter<File>,
+    at: u64,
+    index: Vec<Entry>,
+}
+
+impl Writer {
+    /// Begins in an empty file.
+    pub fn new(file: File) -> io::Result<Self> {
+        let mut file = BufWriter::new(file);
+        file.write_all(MAGIC)?;
+        Ok(Self { file, at: MAGIC.len() as u64, index: Vec::new() })
+    }
+
+    /// Adds a folder. Each path may be added once.
+    pub fn add(&mut self, folder: &Folder) -> io::Result<()> {
+        let path = folder.path.as_os_str().as_bytes();
+        let block = BlockOut { path, entries: &folder.entries, error: folder.error.as_deref() };
+        let raw = postcard::to_allocvec(&block).map_err(io::Error::other)?;
+        let packed = pack(&raw)?;
+        self.file.write_all(&packed)?;
+        self.index.push(Entry {
+            path: path.to_vec(),
+            offset: self.at,
+            length: packed.len() as u64,
+            raw_length: raw.len() as u64,
+            hash: *blake3::hash(&raw).as_bytes(),
+        });
+        self.at += packed.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the index, syncs, and returns the root.
+    pub fn finish(mut self) -> io::Result<[u8; 32]> {
+        self.index.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let root = root_of(&self.index);
+        let raw = postcard::to_allocvec(&self.index).map_err(io::Error::other)?;
+        let packed = pack(&raw)?;
+        self.file.write_all(&packed)?;
+        for number in [self.at, packed.len() as u64, raw.len() as u64] {
+            self.file.write_all(&number.to_le_bytes())?;
+        }
+        self.file.write_all(&root)?;
+        self.file.write_all(MAGIC)?;
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok(root)
+    }
+}
+
+/// A baseline that is open for reading.
+#[derive(Debug)]
+pub struct Baseline {
+    file: File,
+    index: Vec<Entry>,
+    root: [u8; 32],
+}
+
+impl Baseline {
+    /// Opens a baseline. What it says is believed only as far as its root is.
+    pub fn open(path: &Path) -> Result<Self, BaselineError> {
+        let cut_off = BaselineError::Malformed("it is cut off");
+        let file = File::open(path)?;
+        let Some(foot_at) = file.metadata()?.len().checked_sub(FOOT_BYTES as u64) else { return Err(cut_off) };
+        let mut foot = [0; FOOT_BYTES];
+        file.read_exact_at(&mut foot, foot_at)?;
+        let number = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| foot[8 * i + b]));
+        let root: [u8; 32] = std::array::from_fn(|i| foot[24 + i]);
+        if &foot[56..] != MAGIC || number(0).checked_add(number(1)) != Some(foot_at) {
+            return Err(cut_off);
+        }
+        let raw = read(&file, number(0), number(1), number(2))?;
+        let index: Vec<Entry> =
+            postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("its index is damaged"))?;
+        if !index.windows(2).all(|two| two[0].path < two[1].path) {
+            return Err(BaselineError::Malformed("its index is not in order"));
+        }
+        if root_of(&index) != root {
+            return Err(BaselineError::Changed("its index".to_owned()));
+        }
+        Ok(Self { file, index, root })
+    }
+
+    /// The hash over all folders.
+    pub const fn root(&self) -> &[u8; 32] {
+        &self.root
+    }
+
+    /// Number of folders.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it has no folder.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Position of a folder in the order of paths.
+    pub(crate) fn position(&self, path: &Path) -> Option<usize> {
+        self.index.binary_search_by(|entry| entry.path.as_slice().cmp(path.as_os_str().as_bytes())).ok()
+    }
+
+    /// The folder at a position.
+    pub(crate) fn at(&self, position: usize) -> Result<Folder, BaselineError> {
+        let entry = self.index.get(position).ok_or(BaselineError::Malformed("it has no such folder"))?;
+        let raw = read(&self.file, entry.offset, entry.length, entry.raw_length)?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(&entry.path));
+        if blake3::hash(&raw).as_bytes() != &entry.hash {
+            return Err(BaselineError::Changed(path.display().to_string()));
+        }
+        let block: BlockIn = postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("a folder is damaged"))?;
+        if block.path != entry.path {
+            return Err(BaselineError::Changed(path.display().to_string()));
+        }
+        Ok(Folder { path, entries: block.entries, error: block.error })
+    }
+
+    /// A folder by its path.
+    pub fn folder(&self, path: &Path) -> Result<Option<Folder>, BaselineError> {
+        self.position(path).map(|position| self.at(position)).transpose()
+    }
+
+    /// Every folder, in the order of paths.
+    pub fn folders(&self) -> impl Iterator<Item = Result<Folder, BaselineError>> + '_ {
+        (0..self.index.len()).map(|position| self.at(position))
+    }
+}
+
+fn read(file: &File, offset: u64, length: u64, raw_length: u64) -> Result<Vec<u8>, BaselineError> {
+    let too_long = BaselineError::Malformed("a part of it is too long");
+    let (Ok(length), Ok(raw_length)) = (usize::try_from(length), usize::try_from(raw_length)) else {
+        return Err(too_long);
+    };
+    if raw_length > RAW_BYTES_MAX || length as u64 > file.metadata()?.len() {
+        return Err(too_long);
+    }
+    let mut packed = vec![0; length];
+    file.read_exact_at(&mut packed, offset)?;
+    zstd::bulk::decompress(&packed, raw_length).map_err(|_| BaselineError::Malformed("a part of it is damaged"))
+}

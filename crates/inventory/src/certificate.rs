@@ -1,0 +1,136 @@
+//! Certificates on the disk (RFC 5280, PEM by RFC 7468): whose, until when, with which key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
+
+use crate::Found;
+use crate::limits::LIST_MAX;
+use crate::text::{clip, lines};
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// Serial number, in hex.
+    pub serial: String,
+    /// Names and addresses that it is good for.
+    pub names: Vec<String>,
+    /// Not before, in seconds since the epoch.
+    pub from_s: i64,
+    /// Not after, in seconds since the epoch.
+    pub until_s: i64,
+    /// Whether it may sign others.
+    pub authority: bool,
+    /// Kind of key: `rsa`, `ec`, `dsa`, or the object identifier.
+    pub key: String,
+    /// Length of the key in bits, where it has one.
+    pub key_bits: Option<u32>,
+    /// SHA-256 of the whole, in hex.
+    pub sha256: String,
+}
+
+impl Certificate {
+    /// Whether it ends before `now_s + within_s`; what has ended counts.
+    pub const fn ends_within(&self, now_s: i64, within_s: i64) -> bool {
+        self.until_s < now_s.saturating_add(within_s)
+    }
+}
+
+/// Bytes of one certificate in PEM form.
+const PEM_BYTES_MAX: usize = 256 << 10;
+
+/// The certificates of a file, PEM (one or many, among whatever else) or DER.
+pub fn parse(file: &[u8]) -> Found<Certificate> {
+    let mut found = Found::default();
+    // DER is a sequence with a long length; PEM is text.
+    if file.starts_with(&[0x30, 0x82]) {
+        add(&mut found, 0, file);
+        return found;
+    }
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in lines(file) {
+        let line = line.trim();
+        match line {
+            "-----BEGIN CERTIFICATE-----"
+            | "-----BEGIN TRUSTED CERTIFICATE-----"
+            | "-----BEGIN X509 CERTIFICATE-----" => {
+                open = Some((number, String::new()));
+            }
+            _ if line.starts_with("-----END ") => {
+                if let Some((begun, text)) = open.take() {
+                    match STANDARD.decode(text) {
+                        Ok(der) => add(&mut found, begun, &der),
+                        Err(_) => found.issue(begun, "a certificate that is not Base64"),
+                    }
+                }
+            }
+            _ => {
+                if let Some((_, text)) = open.as_mut().filter(|(_, text)| text.len() < PEM_BYTES_MAX) {
+                    text.push_str(line);
+                }
+            }
+        }
+    }
+    if let Some((begun, _)) = open {
+        found.issue(begun, "a certificate without an end");
+    }
+    found
+}
+
+fn add(found: &mut Found<Certificate>, at: usize, der: &[u8]) {
+    // What OpenSSL calls trusted has its own data behind the certificate.
+    match X509Certificate::from_der(der) {
+        Ok((rest, certificate)) => found.push(read(&certificate, &der[..der.len() - rest.len()])),
+        Err(_) => found.issue(at, "a certificate that is malformed"),
+    }
+}
+
+fn read(certificate: &X509Certificate<'_>, der: &[u8]) -> Certificate {
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let names = alternative.iter().flat_map(|names| &names.value.general_names).filter_map(name).take(LIST_MAX);
+    let public_key = certificate.public_key();
+    let (key, key_bits) = match public_key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => ("rsa".to_owned(), Some(rsa.key_size() as u32)),
+        Ok(PublicKey::EC(point)) => ("ec".to_owned(), Some(point.key_size() as u32)),
+        Ok(PublicKey::DSA(_)) => ("dsa".to_owned(), None),
+        _ => (public_key.algorithm.algorithm.to_id_string(), None),
+    };
+    Certificate {
+        subject: clip(&certificate.subject().to_string()),
+        issuer: clip(&certificate.issuer().to_string()),
+        serial: hex(&certificate.raw_serial()[..certificate.raw_serial().len().min(64)]),
+        names: names.collect(),
+        from_s: certificate.validity().not_before.timestamp(),
+        until_s: certificate.validity().not_after.timestamp(),
+        authority: certificate.is_ca(),
+        key: clip(&key),
+        key_bits,
+        sha256: hex(&Sha256::digest(der)),
+    }
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some(clip(name)),
+        GeneralName::IPAddress(bytes) => {
+            let four = <[u8; 4]>::try_from(*bytes).map(std::net::IpAddr::from);
+            let address = four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(std::net::IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, b| {
+        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+        text + &String::from_iter([digit(b >> 4), digit(b & 15)])
+    })
+}

@@ -1,0 +1,446 @@
+//! The messages. A field's tag is never reused; a new field is absent for older peers, so that its default must mean
+//! "not said". Times are UTC microseconds. Who speaks is known from the certificate and is in no message.
+
+use crate::wire::{Blob, choice, code, message};
+
+code! {
+    /// The operating system of an agent.
+    Platform {
+        /// One that this version does not know.
+        Other,
+        /// Linux.
+        1 Linux,
+        /// Windows.
+        2 Windows,
+    }
+    /// Why the server does not talk to the agent now.
+    Refusal {
+        /// A reason that this version does not know.
+        Other,
+        /// No version in common.
+        1 Version,
+        /// The certificate was revoked; the agent must be enrolled again.
+        2 Revoked,
+        /// Too many connect at once; come back later.
+        3 Busy,
+        /// Another connection with the same certificate took its place.
+        4 Replaced,
+        /// The server goes down; come back soon.
+        5 Stopping,
+        /// The agent said something that is not in the protocol.
+        6 Malformed,
+    }
+    /// How far a command has come.
+    Progress {
+        /// A state that this version does not know.
+        Other,
+        /// It was read and will run.
+        1 Accepted,
+        /// It runs.
+        2 Running,
+        /// It is done; its effect holds.
+        3 Done,
+        /// It could not be done; the text says why.
+        4 Failed,
+        /// It is not done: not permitted here, not signed, expired, unknown.
+        5 Refused,
+        /// It was stopped by its deadline.
+        6 TimedOut,
+    }
+}
+
+message! {
+    /// The first message of an agent.
+    Hello {
+        /// Oldest version of the messages that it speaks.
+        1 version_min: u32,
+        /// Newest version of the messages that it speaks.
+        2 version_max: u32,
+        /// Version of its program.
+        3 program: String,
+        /// Its operating system.
+        4 platform: Platform,
+        /// Distribution and release, as the system says.
+        5 system: String,
+        /// Kernel release.
+        6 kernel: String,
+        /// Processor architecture, as the system says.
+        7 architecture: String,
+        /// Name of the machine.
+        8 hostname: String,
+        /// Random number of this start of the machine.
+        9 boot: [u8; 16],
+        /// Random number of this spool: marks of another are not its.
+        10 epoch: u64,
+        /// The lanes with what is first in each and not acknowledged.
+        11 lanes: Vec<Lane>,
+        /// Its clock.
+        12 time: i64,
+        /// What it can do here and now, by name; what it lacks has its reason in the first heartbeat.
+        13 abilities: Vec<String>,
+        /// The policy it runs.
+        14 policy: Option<PolicyState>,
+    }
+
+    /// One strictly ordered part of what an agent sends.
+    Lane {
+        /// Its number.
+        1 lane: u32,
+        /// Sequence of the first batch that is not acknowledged.
+        2 first: u64,
+        /// Batches that wait.
+        3 batches: u64,
+        /// Their bytes.
+        4 bytes: u64,
+    }
+
+    /// Events.
+    Batch {
+        /// The lane.
+        1 lane: u32,
+        /// Its place in the lane, from 1.
+        2 sequence: u64,
+        /// Length of the events before compression.
+        3 raw_bytes: u32,
+        /// The events, compressed; see [`crate::open`].
+        4 events: Blob,
+        /// What was lost between the batch before and this one.
+        5 lost: Vec<Loss>,
+    }
+
+    /// Rows that will never come.
+    Loss {
+        /// Class of the events.
+        1 class: String,
+        /// Rows lost.
+        2 rows: u64,
+        /// Where, by the name of the agent's counter.
+        3 place: String,
+    }
+
+    /// What the agent says about itself at each beat.
+    Heartbeat {
+        /// Counts up from 1 within a connection; the answer carries it.
+        1 beat: u64,
+        /// Its clock.
+        2 time: i64,
+        /// Bytes that wait in the spool.
+        3 spool_bytes: u64,
+        /// Processor time that all its processes have used since they started, in microseconds.
+        4 cpu_us: u64,
+        /// Resident memory of all its processes.
+        5 resident_bytes: u64,
+        /// Counters of what it lost since it started.
+        6 lost: Vec<Loss>,
+        /// What is wrong with it.
+        7 complaints: Vec<String>,
+        /// The policy it runs.
+        8 policy: Option<PolicyState>,
+        /// Length of the round to the server and back at the last beat, in microseconds.
+        9 round_us: u64,
+    }
+
+    /// Which policy an agent runs.
+    PolicyState {
+        /// Its version.
+        1 version: u64,
+        /// BLAKE3 of the document.
+        2 hash: Blob,
+        /// Parts that it could not apply, with reasons.
+        3 complaints: Vec<String>,
+    }
+
+    /// What became of a command; there may be several, `part` in order.
+    Outcome {
+        /// The command.
+        1 command: [u8; 16],
+        /// From 0.
+        2 part: u32,
+        /// How far it has come.
+        3 progress: Progress,
+        /// For people.
+        4 text: String,
+        /// Output of this part.
+        5 output: Blob,
+        /// What undoes it, if anything can: arguments for [`Action::Undo`].
+        6 undo: Option<Blob>,
+        /// Exit status of a script.
+        7 status: Option<i64>,
+    }
+
+    /// Rows of a live query; there may be several, `part` in order.
+    Answer {
+        /// The query.
+        1 query: [u8; 16],
+        /// From 0.
+        2 part: u32,
+        /// Names of the columns, in part 0.
+        3 columns: Vec<String>,
+        /// Length of the rows before compression.
+        4 raw_bytes: u32,
+        /// The rows: columns with the ids 0, 1, 2 …, compressed as events are.
+        5 rows: Blob,
+        /// Whether it is the last part.
+        6 last: bool,
+        /// Why it ended early.
+        7 error: Option<String>,
+    }
+
+    /// One part of the inventory: a whole list, or what changed since the list with `base`.
+    Inventory {
+        /// Which list, such as `packages` or `users`.
+        1 list: String,
+        /// Hash of the list that this changes; absent for a whole list.
+        2 base: Option<Blob>,
+        /// Hash of the list afterwards.
+        3 hash: Blob,
+        /// From 0.
+        4 part: u32,
+        /// Whether it is the last part.
+        5 last: bool,
+        /// Length of the entries before compression.
+        6 raw_bytes: u32,
+        /// The entries, as JSON lines, compressed.
+        7 entries: Blob,
+        /// When it was read.
+        8 time: i64,
+    }
+
+    /// The agent ends the connection.
+    Goodbye {
+        /// For people.
+        1 text: String,
+    }
+
+    /// The server's answer to [`Hello`].
+    Welcome {
+        /// The version that both speak from now on.
+        1 version: u32,
+        /// Version of its program.
+        2 program: String,
+        /// Its clock.
+        3 time: i64,
+        /// What is durable of each lane of the agent's epoch.
+        4 marks: Vec<Ack>,
+        /// How often it wants a heartbeat.
+        5 heartbeat_ms: u32,
+        /// How many batches may be on their way without acknowledgement.
+        6 window: u32,
+        /// Whether the certificate is due: the agent asks the API for the next one.
+        7 renewal_wanted: bool,
+    }
+
+    /// Everything up to here is durable.
+    Ack {
+        /// The lane.
+        1 lane: u32,
+        /// Sequence of the last batch that is safe, with all before it.
+        2 sequence: u64,
+    }
+
+    /// The answer to a heartbeat.
+    Beat {
+        /// Of the heartbeat.
+        1 beat: u64,
+        /// The server's clock.
+        2 time: i64,
+    }
+
+    /// What the agent shall do from now on.
+    Policy {
+        /// Grows with each change.
+        1 version: u64,
+        /// BLAKE3 of the document.
+        2 hash: Blob,
+        /// The document, JSON.
+        3 document: Blob,
+    }
+
+    /// Something to do once.
+    Command {
+        /// Random; the same id is never done twice.
+        1 id: [u8; 16],
+        /// When it was decided, by the server's clock.
+        2 issued: i64,
+        /// Not begun later than this, by the server's clock.
+        3 expires: i64,
+        /// How long it may take.
+        4 timeout_ms: u32,
+        /// Say what would be done and do nothing.
+        5 dry_run: bool,
+        /// Who decided, for the host's own log.
+        6 by: String,
+        /// What.
+        7 action: Option<Action>,
+    }
+
+    /// Talk to the server only.
+    Isolate {
+        /// Ends by itself after this long; 0 for never.
+        1 seconds: u64,
+        /// Addresses and networks that stay reachable.
+        2 keep: Vec<String>,
+    }
+    /// End the isolation.
+    Release {
+        /// Why, for the host's own log.
+        1 reason: String,
+    }
+    /// Block an address or network.
+    Block {
+        /// Address or prefix.
+        1 address: String,
+        /// Ends by itself after this long; 0 for never.
+        2 seconds: u64,
+    }
+    /// Kill a process.
+    Kill {
+        /// Its number.
+        1 pid: u32,
+        /// When it started, in clock ticks since boot: another process with the same number is not killed.
+        2 start_ticks: u64,
+        /// Its children too.
+        3 tree: bool,
+    }
+    /// Take a file away.
+    Quarantine {
+        /// Its path.
+        1 path: String,
+        /// BLAKE3 that it must have; empty for any.
+        2 hash: Blob,
+    }
+    /// Lock an account.
+    DisableUser {
+        /// Its name.
+        1 name: String,
+        /// End its sessions.
+        2 sessions: bool,
+    }
+    /// Run a script that was signed with the offline key.
+    Script {
+        /// Program that reads it, such as `/bin/sh`.
+        1 interpreter: String,
+        /// The script.
+        2 text: Blob,
+        /// Ed25519 over interpreter, script and the hosts it is for.
+        3 signature: Blob,
+    }
+    /// Collect evidence.
+    Collect {
+        /// What, by name: `processes`, `maps`, `sockets`, `persistence`, `timeline`.
+        1 parts: Vec<String>,
+        /// Files, by path; patterns allowed.
+        2 files: Vec<String>,
+        /// Not more than this.
+        3 bytes_max: u64,
+    }
+    /// Undo what an earlier command did.
+    Undo {
+        /// The command.
+        1 command: [u8; 16],
+        /// What its outcome gave.
+        2 undo: Blob,
+    }
+
+    /// Stop a command or query.
+    Cancel {
+        /// Its id.
+        1 id: [u8; 16],
+    }
+
+    /// A question to the tables of the agent.
+    Query {
+        /// Random.
+        1 id: [u8; 16],
+        /// One `SELECT`.
+        2 sql: String,
+        /// How long it may take.
+        3 timeout_ms: u32,
+        /// Rows that are wanted at most.
+        4 rows_max: u32,
+    }
+
+    /// The server wants the whole of a list, because it lacks what a change was made from.
+    Resend {
+        /// Which list.
+        1 list: String,
+    }
+
+    /// The server ends the connection.
+    Refuse {
+        /// Why.
+        1 reason: Refusal,
+        /// For people.
+        2 text: String,
+        /// Come back not before this; the agent adds jitter.
+        3 retry_ms: u32,
+    }
+}
+
+choice! {
+    /// What a command does.
+    Action {
+        /// See [`Isolate`].
+        1 Isolate(Isolate),
+        /// See [`Release`].
+        2 Release(Release),
+        /// See [`Block`].
+        3 Block(Block),
+        /// See [`Kill`].
+        4 Kill(Kill),
+        /// See [`Quarantine`].
+        5 Quarantine(Quarantine),
+        /// See [`DisableUser`].
+        6 DisableUser(DisableUser),
+        /// See [`Script`].
+        7 Script(Script),
+        /// See [`Collect`].
+        8 Collect(Collect),
+        /// See [`Undo`].
+        9 Undo(Undo),
+    }
+}
+
+choice! {
+    /// What agents say.
+    FromAgent {
+        /// See [`Hello`].
+        1 Hello(Hello),
+        /// See [`Batch`].
+        2 Batch(Batch),
+        /// See [`Heartbeat`].
+        3 Heartbeat(Heartbeat),
+        /// See [`Outcome`].
+        4 Outcome(Outcome),
+        /// See [`Answer`].
+        5 Answer(Answer),
+        /// See [`Inventory`].
+        6 Inventory(Inventory),
+        /// See [`Goodbye`].
+        7 Goodbye(Goodbye),
+    }
+}
+
+choice! {
+    /// What the server says.
+    FromServer {
+        /// See [`Welcome`].
+        1 Welcome(Welcome),
+        /// See [`Ack`].
+        2 Ack(Ack),
+        /// See [`Beat`].
+        3 Beat(Beat),
+        /// See [`Policy`].
+        4 Policy(Policy),
+        /// See [`Command`].
+        5 Command(Command),
+        /// See [`Cancel`].
+        6 Cancel(Cancel),
+        /// See [`Query`].
+        7 Query(Query),
+        /// See [`Resend`].
+        8 Resend(Resend),
+        /// See [`Refuse`].
+        9 Refuse(Refuse),
+    }
+}

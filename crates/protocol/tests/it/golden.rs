@@ -1,0 +1,213 @@
+//! The bytes of version 1, one frame a file: what was once said must be understood for good, and said the same way. The
+//! files are also what fuzzing starts from. `GUARDIAN_WRITE_FRAMES=1` writes those that are missing.
+
+use std::path::PathBuf;
+
+use guardian_protocol::message::{
+    Ack, Action, Answer, Batch, Beat, Block, Cancel, Collect, Command, DisableUser, Goodbye, Heartbeat, Hello,
+    Inventory, Isolate, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine, Query, Refusal,
+    Refuse, Release, Resend, Script, Undo, Welcome,
+};
+use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
+
+fn loss() -> Loss {
+    Loss { class: "processes".into(), rows: 12, place: "spool".into() }
+}
+
+fn policy() -> PolicyState {
+    PolicyState { version: 7, hash: Blob(vec![0xab; 32]), complaints: vec!["fanotify: not permitted".into()] }
+}
+
+fn batch() -> Batch {
+    let columns = [
+        (4, Coding::Time),
+        (5, Coding::Number),
+        (6, Coding::Label),
+        (7, Coding::Text),
+        (8, Coding::Fixed(16)),
+        (9, Coding::Bool),
+        (10, Coding::Bytes),
+    ];
+    let mut rows = Rows::new("processes", &columns);
+    for i in 0..5u8 {
+        let line = format!("sh -c 'sleep {i}'");
+        let text = if i == 3 { Cell::Null } else { Cell::Text(&line) };
+        rows.push(&[
+            Cell::Time(1_767_225_600_000_000 + i64::from(i) * 1_000),
+            Cell::Number(4_000 + u64::from(i)),
+            Cell::Text(["sh", "bash"][usize::from(i) % 2]),
+            text,
+            Cell::Bytes(&[i; 16]),
+            Cell::Bool(i % 2 == 0),
+            Cell::Bytes(&[1, i]),
+        ]);
+    }
+    Batch { lane: 1, sequence: 42, lost: vec![loss()], ..seal(&[rows.finish()]).unwrap() }
+}
+
+fn from_agent() -> Vec<(&'static str, FromAgent)> {
+    let id = [0x11; 16];
+    let hello = Hello {
+        version_min: 1,
+        version_max: 1,
+        program: "0.1.0".into(),
+        platform: Platform::Linux,
+        system: "Debian GNU/Linux 12".into(),
+        kernel: "6.1.0-18-amd64".into(),
+        architecture: "x86_64".into(),
+        hostname: "web-1".into(),
+        boot: [0x22; 16],
+        epoch: 0x0123_4567_89ab_cdef,
+        lanes: vec![Lane { lane: 1, first: 42, batches: 3, bytes: 9_000 }],
+        time: 1_767_225_600_000_000,
+        abilities: vec!["files.fanotify".into(), "processes.ebpf".into()],
+        policy: Some(policy()),
+    };
+    let beat = Heartbeat {
+        beat: 3,
+        time: 1_767_225_630_000_000,
+        spool_bytes: 9_000,
+        cpu_us: 120_000,
+        resident_bytes: 21 << 20,
+        lost: vec![loss()],
+        complaints: vec!["the clock went back by 3 s".into()],
+        policy: Some(policy()),
+        round_us: 900,
+    };
+    let outcome = Outcome {
+        command: id,
+        part: 1,
+        progress: Progress::Done,
+        text: "killed 3 processes".into(),
+        output: Blob(b"4711\n".to_vec()),
+        undo: Some(Blob(vec![1])),
+        status: Some(-9),
+    };
+    let answer = Answer {
+        query: id,
+        part: 0,
+        columns: vec!["pid".into(), "name".into()],
+        raw_bytes: 3,
+        rows: Blob(vec![1, 2, 3]),
+        last: true,
+        error: Some("stopped after 10 s".into()),
+    };
+    let inventory = Inventory {
+        list: "packages".into(),
+        base: Some(Blob(vec![3; 32])),
+        hash: Blob(vec![4; 32]),
+        part: 2,
+        last: true,
+        raw_bytes: 5,
+        entries: Blob(vec![5; 9]),
+        time: 1_767_225_600_000_000,
+    };
+    vec![
+        ("agent-hello", FromAgent::Hello(hello)),
+        ("agent-batch", FromAgent::Batch(batch())),
+        ("agent-heartbeat", FromAgent::Heartbeat(beat)),
+        ("agent-outcome", FromAgent::Outcome(outcome)),
+        ("agent-answer", FromAgent::Answer(answer)),
+        ("agent-inventory", FromAgent::Inventory(inventory)),
+        ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
+    ]
+}
+
+fn actions() -> Vec<(&'static str, Action)> {
+    let isolate = Isolate { seconds: 3_600, keep: vec!["192.0.2.0/24".into()] };
+    let script = Script { interpreter: "/bin/sh".into(), text: Blob(b"id".to_vec()), signature: Blob(vec![9; 64]) };
+    let collect = Collect { parts: vec!["maps".into()], files: vec!["/etc/*".into()], bytes_max: 1 << 30 };
+    vec![
+        ("server-isolate", Action::Isolate(isolate)),
+        ("server-release", Action::Release(Release { reason: "clean".into() })),
+        ("server-block", Action::Block(Block { address: "2001:db8::/32".into(), seconds: 60 })),
+        ("server-kill", Action::Kill(Kill { pid: 4_711, start_ticks: 99_000, tree: true })),
+        ("server-quarantine", Action::Quarantine(Quarantine { path: "/tmp/x".into(), hash: Blob(vec![8; 32]) })),
+        ("server-disable-user", Action::DisableUser(DisableUser { name: "eve".into(), sessions: true })),
+        ("server-script", Action::Script(script)),
+        ("server-collect", Action::Collect(collect)),
+        ("server-undo", Action::Undo(Undo { command: [7; 16], undo: Blob(vec![1]) })),
+    ]
+}
+
+fn from_server() -> Vec<(&'static str, FromServer)> {
+    let welcome = Welcome {
+        version: 1,
+        program: "0.1.0".into(),
+        time: 1_767_225_600_000_500,
+        marks: vec![Ack { lane: 1, sequence: 41 }],
+        heartbeat_ms: 30_000,
+        window: 16,
+        renewal_wanted: true,
+    };
+    let policy = Policy { version: 8, hash: Blob(vec![6; 32]), document: Blob(b"{}".to_vec()) };
+    let sql = "SELECT pid, name FROM processes".into();
+    let mut all = vec![
+        ("server-welcome", FromServer::Welcome(welcome)),
+        ("server-ack", FromServer::Ack(Ack { lane: 1, sequence: 42 })),
+        ("server-beat", FromServer::Beat(Beat { beat: 3, time: 1_767_225_630_000_400 })),
+        ("server-policy", FromServer::Policy(policy)),
+        ("server-cancel", FromServer::Cancel(Cancel { id: [1; 16] })),
+        ("server-query", FromServer::Query(Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000 })),
+        ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
+        ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
+    ];
+    all.extend(actions().into_iter().map(|(name, action)| {
+        let command = Command {
+            id: [5; 16],
+            issued: 1_767_225_600_000_000,
+            expires: 1_767_225_660_000_000,
+            timeout_ms: 30_000,
+            dry_run: name == "server-kill",
+            by: "anna".into(),
+            action: Some(action),
+        };
+        (name, FromServer::Command(command))
+    }));
+    all
+}
+
+/// What is in the file; with the variable set, a missing one is written first.
+fn fixture(name: &str, now: &[u8]) -> Vec<u8> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(format!("{name}.frame"));
+    if std::env::var_os("GUARDIAN_WRITE_FRAMES").is_some() && !file.exists() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, now).unwrap();
+    }
+    std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+#[test]
+fn every_message_of_an_agent_is_as_it_was() {
+    let all = from_agent();
+    assert_eq!(all.iter().map(|(_, m)| m.kind()).collect::<Vec<_>>(), FromAgent::KINDS);
+    for (name, message) in all {
+        let mut now = Vec::new();
+        message.put(&mut now).unwrap();
+        let then = fixture(name, &now);
+        let mut frames = Frames::new(limits::FRAME_BYTES_MAX);
+        frames.push(&then);
+        let read = frames.next().unwrap().unwrap().from_agent().unwrap().unwrap();
+        if let (FromAgent::Batch(read), FromAgent::Batch(message)) = (&read, &message) {
+            // Another version of the compressor may pack differently.
+            assert_eq!(guardian_protocol::open(read), guardian_protocol::open(message));
+            continue;
+        }
+        assert_eq!((&then, &read), (&now, &message), "{name}");
+    }
+}
+
+#[test]
+fn every_message_of_the_server_is_as_it_was() {
+    let all = from_server();
+    assert!(FromServer::KINDS.iter().all(|kind| all.iter().any(|(_, m)| m.kind() == *kind)));
+    for (name, message) in all {
+        let mut now = Vec::new();
+        message.put(&mut now).unwrap();
+        let then = fixture(name, &now);
+        assert_eq!(then, now, "{name}");
+        let mut frames = Frames::new(limits::FRAME_BYTES_MAX);
+        frames.push(&then);
+        assert_eq!(frames.next().unwrap().unwrap().from_server(), Ok(Some(message)));
+    }
+}
