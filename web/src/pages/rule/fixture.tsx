@@ -52,7 +52,7 @@ export function Fixture({ source, valid, shipped }: { source: string; valid: boo
           to="/help/$"
           params={{ _splat: "rules" }}
           hash="fixtures"
-          className="text-accent no-underline hover:underline"
+          className="text-accent underline"
         >
           {t("fixtureKeys")}
         </Link>
