@@ -1,5 +1,7 @@
 //! The readers against what the real tools say of the same files; see `fixtures/record.sh`.
 
+#[path = "it/every_reader.rs"]
+mod every_reader;
 #[path = "it/hostile.rs"]
 mod hostile;
 #[path = "it/languages.rs"]

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::child::Interrupt;
 use crate::up::server::Server;
-use crate::{cargo, peers, say};
+use crate::{attacks, cargo, peers, say};
 
 /// Options of `cargo xtask probe`.
 #[derive(Args)]
@@ -42,15 +42,6 @@ const ALL: [Area; 4] = [
     Area { name: "tls", about: "sslyze against Mozilla's guideline, with the local authority", run: tls },
 ];
 
-/// What makes the alerts.
-const RECORDINGS: &[&str] = &[
-    "scan-vertical.netflow9.pcap",
-    "scan-horizontal.netflow5.pcap",
-    "ssh-brute-force.ipfix.pcap",
-    "syn-flood.netflow9.pcap",
-    "upload.ipfix.pcap",
-    "beacon.netflow9.pcap",
-];
 /// Settings under which a session lasts as long as a tool.
 const SETTINGS: &[&str] = &["server.address=127.0.0.1:0", "collect.listeners=[]", "identity.step_up=2h"];
 /// Operations that would end the session that asks; the walk test (`crates/guardian/tests/it/walk.rs`) covers them.
@@ -145,12 +136,7 @@ impl Probe {
         let settings: Vec<String> = SETTINGS.iter().flat_map(|set| ["--set".to_owned(), (*set).to_owned()]).collect();
         let server = Server::start(&data, &settings, &self.interrupt)?;
         let mut target = Target { server, data, people: Value::Null };
-        for recording in RECORDINGS {
-            let mut replay = Command::new(cargo::guardian());
-            replay.arg("--data").arg(&target.data).args(["replay", "--speed", "max"]);
-            let output = replay.arg(cargo::root().join("captures").join(recording)).output()?;
-            ensure!(output.status.success(), "{recording}: {}", String::from_utf8_lossy(&output.stderr));
-        }
+        attacks::replay(&target.data, &[])?;
         let key = fs::read_to_string(target.data.join("run").join("operator.key"))?;
         let root = cargo::root();
         let mut fill = Command::new(peers::tools(&peers::API_TESTER)?.join("python"));

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::generator::sent;
-use super::spine::{Bench, cpu_seconds, guardian};
+use super::spine::{Bench, cpu_seconds};
 use crate::child::Service;
-use crate::{cargo, say};
+use crate::{attacks, cargo, say};
 
 /// Flows that are stored before anybody looks, and how fast they come.
 const STORED: u64 = 10_000_000;
@@ -24,15 +24,6 @@ const SECONDS: u64 = 60;
 const WARM_UP_SECONDS: u64 = 10;
 /// How often the dashboard is asked for a span that nobody asked for before.
 const DASHBOARDS: u64 = 7;
-/// What makes the alerts and incidents that people read.
-const RECORDINGS: &[&str] = &[
-    "scan-vertical.netflow9.pcap",
-    "scan-horizontal.netflow5.pcap",
-    "ssh-brute-force.ipfix.pcap",
-    "syn-flood.netflow9.pcap",
-    "upload.ipfix.pcap",
-    "beacon.netflow9.pcap",
-];
 /// What the clients say when the load may begin.
 const SIGNED_IN: &str = "everybody is signed in";
 /// Times that the recordings are replayed, each under a name of its own, so that lists have a length.
@@ -43,13 +34,7 @@ pub(crate) fn run() -> Result<Vec<Value>> {
     cargo::run(&["bench", "--profile", "dev", "--workspace", "--bench", "people", "--no-run"])?;
     let bench = Bench::start("people")?;
     for round in 0..ROUNDS {
-        for recording in RECORDINGS {
-            let capture = cargo::root().join("captures").join(recording);
-            let mut replay = guardian(&bench.data);
-            replay.args(["replay", "--speed", "max", "--name", &format!("round-{round}")]).arg(capture);
-            let output = replay.output()?;
-            ensure!(output.status.success(), "{recording}: {}", String::from_utf8_lossy(&output.stderr));
-        }
+        attacks::replay(&bench.data, &["--name", &format!("round-{round}")])?;
     }
     say::note(&format!("storing {STORED} flows"));
     let begun = Instant::now();

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::generator::{Sent, sent};
+use crate::attacks::guardian;
 use crate::child::Service;
 use crate::{cargo, say};
 
@@ -240,13 +241,6 @@ impl Bench {
         ];
         Ok((results, lossless))
     }
-}
-
-/// The program on a data directory.
-pub(super) fn guardian(data: &Path) -> Command {
-    let mut command = Command::new(cargo::guardian());
-    command.arg("--data").arg(data).env_remove("GUARDIAN_CONFIG").env("NO_COLOR", "1");
-    command
 }
 
 /// Free ports, the country database if `up` fetched it, and a list of indicators (multicast addresses, each another) that
