@@ -12,7 +12,7 @@ import { Problem } from "@/api/client";
 import { queryClient } from "@/api/queries";
 import { Broken, NotFound } from "@/app/boundary";
 import { RANGES } from "@/app/range";
-import { search } from "@/app/search";
+import { listSearch, search } from "@/app/search";
 import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
@@ -22,6 +22,7 @@ import { exporterSearch } from "@/pages/exporters/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
+import { usersSearch } from "@/pages/users/search";
 import { Loading } from "@/ui/state";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
@@ -124,7 +125,7 @@ const searchAll = createRoute({
 const suppressions = createRoute({
   getParentRoute: () => inside,
   path: "/suppressions",
-  validateSearch: search({ q: "text" }),
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import("@/pages/suppressions/page")),
 });
 const hunt = createRoute({
@@ -179,7 +180,7 @@ const link = createRoute({
 const users = createRoute({
   getParentRoute: () => inside,
   path: "/users",
-  validateSearch: search({ q: "text", status: ["active", "disabled", "pending"], sort: "text" }),
+  validateSearch: usersSearch,
   component: lazyRouteComponent(() => import("@/pages/users/page")),
 });
 const roles = createRoute({
@@ -195,6 +196,7 @@ const tenants = createRoute({
 const keys = createRoute({
   getParentRoute: () => inside,
   path: "/keys",
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import("@/pages/keys/page")),
 });
 const profile = createRoute({

@@ -31,3 +31,7 @@ export function search<const S extends Record<string, Kind | readonly string[]>>
     return found as { [K in keyof S]?: Value<S[K]> };
   };
 }
+
+/** The state of a list that is only searched and sorted. */
+export const listSearch = search({ q: "text", sort: "text" });
+export type ListState = ReturnType<typeof listSearch>;

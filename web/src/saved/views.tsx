@@ -16,7 +16,7 @@ import { text } from "./strings";
 type View = Schema<"ViewView">;
 
 /** What a view holds: the state in the URL, and the columns. */
-export interface ViewState {
+interface ViewState {
   search: Record<string, unknown>;
   columns: readonly string[];
 }
@@ -68,25 +68,37 @@ function useViews(page: string) {
 }
 
 /** The saved views of a list. The one that a person made the default opens when the list opens without a state. */
-export function Views({ page, state, onOpen }: { page: string; state: ViewState; onOpen: (state: ViewState) => void }) {
+export function Views({
+  page,
+  search,
+  ids,
+  choose,
+  onOpen,
+}: {
+  page: string;
+  search: Record<string, unknown>;
+  ids: ReadonlySet<string>;
+  choose: (ids: string[]) => void;
+  onOpen: (search: Record<string, unknown>) => void;
+}) {
   const t = useText(text);
   const may = useCan("views:use");
   const { items, busy, create, update, remove } = useViews(page);
   const [preferred, prefer] = useKept(`view.${page}`, readId);
   const [saving, setSaving] = useState(false);
   const [managing, setManaging] = useState(false);
-  const plain = useRef(Object.keys(state.search).length === 0);
+  const plain = useRef(Object.keys(search).length === 0);
+  const state = { search, columns: [...ids] };
   const first = items.find((view) => view.id === preferred);
-  useEffect(() => {
-    if (!first || !plain.current) return;
-    plain.current = false;
-    onOpen(stateOf(first));
-  }, [first, onOpen]);
   const open = (next: ViewState) => {
     plain.current = false;
     setManaging(false);
-    onOpen(next);
+    if (next.columns.length > 0) choose([...next.columns]);
+    onOpen(next.search);
   };
+  useEffect(() => {
+    if (first && plain.current) open(stateOf(first));
+  });
   if (!may) return null;
   return (
     <>

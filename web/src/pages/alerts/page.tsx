@@ -7,7 +7,7 @@ import { usePaper } from "@/app/paper";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useLive } from "@/live/live";
-import { type ViewState, Views } from "@/saved/views";
+import { Views } from "@/saved/views";
 import { Button, LinkButton } from "@/ui/button";
 import { NOTHING, type Selection } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
@@ -62,14 +62,6 @@ export default function AlertsPage() {
     (from: number, to: number) => change({ from: new Date(from).toISOString(), to: new Date(to).toISOString() }),
     [change],
   );
-  const openView = useCallback(
-    (view: ViewState) => {
-      setSelection(NOTHING);
-      if (view.columns.length > 0) choose([...view.columns]);
-      void navigate({ search: alertSearch(view.search), replace: true });
-    },
-    [navigate, choose],
-  );
   const filtered = Object.keys(state).some((key) => !["sort", "status", "group"].includes(key));
   const total = counts.data?.total;
   const pdf = usePaper()({
@@ -85,7 +77,16 @@ export default function AlertsPage() {
       tools={
         <>
           <Suppressions />
-          <Views page="alerts" state={{ search: state, columns: [...ids] }} onOpen={openView} />
+          <Views
+            page="alerts"
+            search={state}
+            ids={ids}
+            choose={choose}
+            onOpen={(view) => {
+              setSelection(NOTHING);
+              void navigate({ search: alertSearch(view), replace: true });
+            }}
+          />
           <ExportMenu name="alerts" columns={all} pages={() => allPages(query)} more={[pdf]} />
           <ColumnsMenu all={all} ids={ids} choose={choose} />
         </>

@@ -5,6 +5,7 @@ import { useCallback, useMemo, useRef, useState } from "react";
 import { useText } from "@/app/preferences";
 import { RANGES, rangeText } from "@/app/range";
 import { useSlowText } from "@/app/slow-text";
+import { Views } from "@/saved/views";
 import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Input, Select } from "@/ui/form";
@@ -21,7 +22,7 @@ import { text as ui } from "@/ui/strings";
 import { At } from "@/ui/time";
 import { auditQuery, type Entry, exportAudit, type TrailPage } from "./data";
 import { useAuditLive } from "./live";
-import { ACTOR_KINDS, type AuditState } from "./search";
+import { ACTOR_KINDS, type AuditState, auditSearch } from "./search";
 import { text } from "./strings";
 import { Verification } from "./verify";
 
@@ -106,6 +107,7 @@ function useLiveRows(state: AuditState) {
 export default function AuditPage() {
   const t = useText(text);
   const state = useSearch({ from: "/inside/audit" });
+  const navigate = useNavigate({ from: "/audit" });
   const list = useInfiniteQuery(auditQuery(state));
   const { live, fresh } = useLiveRows(state);
   const u = useText(ui);
@@ -199,6 +201,13 @@ export default function AuditPage() {
         <Button icon={ShieldCheck} onClick={() => setVerifying(true)}>
           {t("verify")}
         </Button>
+        <Views
+          page="audit"
+          search={state}
+          ids={ids}
+          choose={choose}
+          onOpen={(view) => void navigate({ search: auditSearch(view), replace: true })}
+        />
         <FileMenu items={[making(t("csv"), "csv"), making(t("jsonl"), "jsonl")]} />
         <ColumnsMenu all={columns} ids={ids} choose={choose} />
       </PageHeader>

@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Router as RouterIcon } from "lucide-react";
-import { useCallback, useMemo } from "react";
+import { useMemo } from "react";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { useKpis } from "@/live/live";
-import { type ViewState, Views } from "@/saved/views";
+import { Views } from "@/saved/views";
 import { LinkButton } from "@/ui/button";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
@@ -136,13 +136,6 @@ export default function ExportersPage() {
     [t, format],
   );
   const { shown, ids, choose } = useColumns("exporters", columns);
-  const openView = useCallback(
-    (view: ViewState) => {
-      if (view.columns.length > 0) choose([...view.columns]);
-      void navigate({ search: exporterSearch(view.search), replace: true });
-    },
-    [navigate, choose],
-  );
   const rows = useMemo(() => chosenExporters(query.data?.items ?? [], state), [query.data, state]);
   const chosen = query.data?.items.find((e) => exporterId(e) === state.show);
   const { show: _, ...kept } = state;
@@ -152,14 +145,14 @@ export default function ExportersPage() {
       detail={t("lead")}
       tools={
         <>
-          <Views page="exporters" state={{ search: kept, columns: [...ids] }} onOpen={openView} />
-          <ExportMenu
-            name="exporters"
-            columns={columns}
-            pages={async function* () {
-              yield rows;
-            }}
+          <Views
+            page="exporters"
+            search={kept}
+            ids={ids}
+            choose={choose}
+            onOpen={(view) => void navigate({ search: exporterSearch(view), replace: true })}
           />
+          <ExportMenu name="exporters" columns={columns} pages={() => [rows]} />
           <ColumnsMenu all={columns} ids={ids} choose={choose} />
         </>
       }

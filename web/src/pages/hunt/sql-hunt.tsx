@@ -100,15 +100,7 @@ export function SqlResult({
           )}
         </span>
       }
-      aside={
-        <ExportMenu
-          name="query"
-          columns={columns}
-          pages={async function* () {
-            yield rows;
-          }}
-        />
-      }
+      aside={<ExportMenu name="query" columns={columns} pages={() => [rows]} />}
     >
       <div className="flex h-full flex-col pt-1">
         <Grid

@@ -5,7 +5,7 @@ import { useCallback, useState } from "react";
 import { allPages, useRows } from "@/api/list";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { type ViewState, Views } from "@/saved/views";
+import { Views } from "@/saved/views";
 import { Button, LinkButton } from "@/ui/button";
 import { NOTHING, type Selection } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
@@ -43,14 +43,6 @@ export default function IncidentsPage() {
     },
     [navigate],
   );
-  const openView = useCallback(
-    (view: ViewState) => {
-      setSelection(NOTHING);
-      if (view.columns.length > 0) choose([...view.columns]);
-      void navigate({ search: incidentSearch(view.search), replace: true });
-    },
-    [navigate, choose],
-  );
   return (
     <ListFrame
       title={t("title")}
@@ -70,7 +62,16 @@ export default function IncidentsPage() {
               { value: "board", label: t("board") },
             ]}
           />
-          <Views page="incidents" state={{ search: state, columns: [...ids] }} onOpen={openView} />
+          <Views
+            page="incidents"
+            search={state}
+            ids={ids}
+            choose={choose}
+            onOpen={(view) => {
+              setSelection(NOTHING);
+              void navigate({ search: incidentSearch(view), replace: true });
+            }}
+          />
           <ExportMenu name="incidents" columns={columns} pages={() => allPages(query)} />
           {!board && <ColumnsMenu all={columns} ids={ids} choose={choose} />}
           {write && (

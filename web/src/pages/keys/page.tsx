@@ -1,16 +1,21 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { KeyRound, Plus } from "lucide-react";
 import { useMemo, useState } from "react";
 import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { type ListState, listSearch } from "@/app/search";
+import { Views } from "@/saved/views";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import type { Column } from "@/ui/grid/column";
+import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { chosenRows } from "@/ui/grid/local";
+import { ListFrame, ListSearch } from "@/ui/list";
 import { Confirm, Dialog } from "@/ui/overlay";
-import { PageHeader } from "@/ui/panel";
 import { Secret } from "@/ui/secret";
 import { Empty, Loaded } from "@/ui/state";
 import { Ago } from "@/ui/time";
@@ -22,6 +27,8 @@ export default function KeysPage() {
   const t = useText(text);
   const client = useQueryClient();
   const { act } = useAction();
+  const state = useSearch({ from: "/inside/keys" });
+  const navigate = useNavigate({ from: "/keys" });
   const query = useQuery(keysQuery);
   const [making, setMaking] = useState(false);
   const [editing, setEditing] = useState<Key | null>(null);
@@ -31,6 +38,8 @@ export default function KeysPage() {
     () => [
       {
         id: "name",
+        sort: "name",
+        rises: true,
         label: t("name"),
         width: 200,
         grow: 2,
@@ -43,13 +52,23 @@ export default function KeysPage() {
       },
       {
         id: "status",
+        sort: "status",
+        rises: true,
         label: t("status"),
         width: 110,
         grow: 0,
         cell: (key) => <Badge tone={key.status === "active" ? "good" : "neutral"}>{t(key.status as "active")}</Badge>,
         value: (key) => key.status,
       },
-      { id: "user", label: t("owner"), width: 130, cell: (key) => key.user_name ?? "–", value: (key) => key.user_name },
+      {
+        id: "user",
+        label: t("owner"),
+        width: 130,
+        sort: "user",
+        rises: true,
+        cell: (key) => key.user_name ?? "–",
+        value: (key) => key.user_name,
+      },
       {
         id: "permissions",
         label: t("scope"),
@@ -62,6 +81,7 @@ export default function KeysPage() {
       },
       {
         id: "expires",
+        sort: "expires",
         label: t("expires"),
         width: 120,
         grow: 0,
@@ -71,6 +91,7 @@ export default function KeysPage() {
       },
       {
         id: "last_used",
+        sort: "last_used",
         label: t("used"),
         width: 130,
         grow: 0,
@@ -103,28 +124,41 @@ export default function KeysPage() {
     ],
     [t],
   );
+  const { shown, ids, choose } = useColumns("keys", columns);
+  const rows = useMemo(() => chosenRows(query.data?.items ?? [], columns, state), [query.data, columns, state]);
+  const change = (part: ListState) => void navigate({ search: { ...state, ...part }, replace: true });
   return (
-    <div className="flex h-full flex-col">
-      <PageHeader title={t("title")} detail={t("lead")}>
-        <ExportMenu
-          name="api-keys"
-          columns={columns}
-          pages={async function* () {
-            yield query.data?.items ?? [];
-          }}
-        />
-        <Button look="primary" icon={Plus} onClick={() => setMaking(true)}>
-          {t("newKey")}
-        </Button>
-      </PageHeader>
-      <div className="panel mx-3 mb-3 flex min-h-0 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">
+    <>
+      <ListFrame
+        title={t("title")}
+        detail={t("lead")}
+        tools={
+          <>
+            <Views
+              page="keys"
+              search={state}
+              ids={ids}
+              choose={choose}
+              onOpen={(view) => void navigate({ search: listSearch(view), replace: true })}
+            />
+            <ExportMenu name="api-keys" columns={columns} pages={() => [rows]} />
+            <ColumnsMenu all={columns} ids={ids} choose={choose} />
+            <Button look="primary" icon={Plus} onClick={() => setMaking(true)}>
+              {t("newKey")}
+            </Button>
+          </>
+        }
+        filters={<ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />}
+      >
         <Loaded query={query}>
-          {(data) => (
+          {() => (
             <Grid
               label={t("title")}
-              columns={columns}
-              rows={data.items}
+              columns={shown}
+              rows={rows}
               rowId={(key) => key.id}
+              sort={state.sort}
+              onSort={(sort) => change({ sort })}
               cardHeight={92}
               card={(key) => (
                 <div className="flex h-full flex-col justify-between text-sm">
@@ -151,14 +185,18 @@ export default function KeysPage() {
                 </div>
               )}
               empty={
-                <Empty icon={KeyRound} title={t("none")}>
-                  {t("noneHint")}
-                </Empty>
+                state.q ? (
+                  <Empty icon={KeyRound} title={t("noneFound")} />
+                ) : (
+                  <Empty icon={KeyRound} title={t("none")}>
+                    {t("noneHint")}
+                  </Empty>
+                )
               }
             />
           )}
         </Loaded>
-      </div>
+      </ListFrame>
       <Dialog open={making} onClose={() => setMaking(false)} title={t("newKey")} wide>
         {making && (
           <KeyForm
@@ -201,6 +239,6 @@ export default function KeysPage() {
           void client.invalidateQueries({ queryKey: ["keys"] });
         }}
       />
-    </div>
+    </>
   );
 }

@@ -4,6 +4,8 @@ export const text = catalogue({
   title: ["API keys", "API-Schlüssel"],
   lead: ["For programs: scoped, expiring, shown once", "Für Programme: begrenzt, befristet, einmal gezeigt"],
   newKey: ["New key", "Neuer Schlüssel"],
+  search: ["Search keys", "Schlüssel suchen"],
+  noneFound: ["No key has that in it", "Kein Schlüssel enthält das"],
   name: ["Name", "Name"],
   nameHint: ["Which program uses it", "Welches Programm ihn benutzt"],
   owner: ["Made by", "Erstellt von"],

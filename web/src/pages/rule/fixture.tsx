@@ -48,12 +48,7 @@ export function Fixture({ source, valid, shipped }: { source: string; valid: boo
     >
       <p className="mb-3 mt-0 text-sm text-text-2">
         {t("fixtureHint")}{" "}
-        <Link
-          to="/help/$"
-          params={{ _splat: "rules" }}
-          hash="fixtures"
-          className="text-accent underline"
-        >
+        <Link to="/help/$" params={{ _splat: "rules" }} hash="fixtures" className="text-accent underline">
           {t("fixtureKeys")}
         </Link>
       </p>

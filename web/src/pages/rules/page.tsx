@@ -1,12 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { FolderInput, Grid3x3, Plus, Radar } from "lucide-react";
-import { useCallback, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { useAction } from "@/app/action";
 import { fetchFile } from "@/app/fetch-file";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
-import { type ViewState, Views } from "@/saved/views";
+import { Views } from "@/saved/views";
 import { IconButton, LinkButton } from "@/ui/button";
 import { Select } from "@/ui/form";
 import { NOTHING, type Selection } from "@/ui/grid/column";
@@ -39,13 +39,6 @@ export default function RulesPage() {
   const alerts = useQuery({ ...alertsByRuleQuery, enabled: useCan("alerts:read") }).data;
   const columns = useRuleColumns(alerts);
   const { shown, ids, choose } = useColumns("rules", columns);
-  const openView = useCallback(
-    (view: ViewState) => {
-      if (view.columns.length > 0) choose([...view.columns]);
-      void navigate({ search: rulesSearch(view.search), replace: true });
-    },
-    [navigate, choose],
-  );
   const all = query.data?.items ?? [];
   const rows = useMemo(() => chosenRules(query.data?.items ?? [], state, alerts ?? NONE), [query.data, state, alerts]);
   return (
@@ -58,14 +51,14 @@ export default function RulesPage() {
             {t("coverage")}
           </LinkButton>
           <FilesMenu onImport={() => setImporting(true)} />
-          <Views page="rules" state={{ search: state, columns: [...ids] }} onOpen={openView} />
-          <ExportMenu
-            name="rules"
-            columns={columns}
-            pages={async function* () {
-              yield rows;
-            }}
+          <Views
+            page="rules"
+            search={state}
+            ids={ids}
+            choose={choose}
+            onOpen={(view) => void navigate({ search: rulesSearch(view), replace: true })}
           />
+          <ExportMenu name="rules" columns={columns} pages={() => [rows]} />
           <ColumnsMenu all={columns} ids={ids} choose={choose} />
           {write && (
             <LinkButton look="primary" icon={Plus} to="/rules/$id" params={{ id: "new" }}>

@@ -6,14 +6,17 @@ import { api, must } from "@/api/client";
 import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { type ListState, listSearch } from "@/app/search";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
+import { Views } from "@/saved/views";
 import { Button, IconButton } from "@/ui/button";
 import { Switch } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
+import { chosenRows } from "@/ui/grid/local";
 import { ListFrame, ListSearch } from "@/ui/list";
 import { Confirm } from "@/ui/overlay";
 import { Empty, Loaded } from "@/ui/state";
@@ -72,6 +75,8 @@ function useSuppressionColumns(
       },
       {
         id: "name",
+        sort: "name",
+        rises: true,
         label: t("name"),
         width: 220,
         grow: 2,
@@ -79,7 +84,15 @@ function useSuppressionColumns(
         cell: (one) => <span className="font-medium">{one.name}</span>,
         value: (one) => one.name,
       },
-      { id: "about", label: t("entity"), width: 180, cell: (one) => <About one={one} />, value: (one) => one.entity },
+      {
+        id: "about",
+        label: t("entity"),
+        width: 180,
+        sort: "entity",
+        rises: true,
+        cell: (one) => <About one={one} />,
+        value: (one) => one.entity,
+      },
       {
         id: "reason",
         label: t("reason"),
@@ -90,6 +103,8 @@ function useSuppressionColumns(
       },
       {
         id: "verdict",
+        sort: "verdict",
+        rises: true,
         label: t("verdict"),
         width: 120,
         grow: 0,
@@ -99,6 +114,7 @@ function useSuppressionColumns(
       },
       {
         id: "expires",
+        sort: "expires",
         label: t("expires"),
         width: 170,
         grow: 0,
@@ -107,6 +123,7 @@ function useSuppressionColumns(
       },
       {
         id: "hits",
+        sort: "hits",
         label: t("hits"),
         width: 80,
         grow: 0,
@@ -116,6 +133,7 @@ function useSuppressionColumns(
       },
       {
         id: "last_hit",
+        sort: "last_hit",
         label: t("lastHit"),
         width: 130,
         grow: 0,
@@ -125,6 +143,8 @@ function useSuppressionColumns(
       },
       {
         id: "author",
+        sort: "author",
+        rises: true,
         label: t("author"),
         width: 120,
         grow: 0,
@@ -154,7 +174,7 @@ function useSuppressionColumns(
 
 export default function SuppressionsPage() {
   const t = useText(text);
-  const { q } = useSearch({ from: "/inside/suppressions" });
+  const state = useSearch({ from: "/inside/suppressions" });
   const navigate = useNavigate({ from: "/suppressions" });
   const write = useCan("alerts:suppress");
   const refresh = useFreshen("suppressions");
@@ -164,26 +184,22 @@ export default function SuppressionsPage() {
   const query = useQuery({ queryKey: ["suppressions"], queryFn: () => must(api.GET("/api/v1/suppressions")) });
   const columns = useSuppressionColumns(setEditing, setRemoving);
   const { shown, ids, choose } = useColumns("suppressions", columns);
-  const rows = useMemo(() => {
-    const wanted = q?.toLowerCase() ?? "";
-    const items = query.data?.items ?? [];
-    return items.filter((one) =>
-      [one.name, one.reason, one.entity, one.group].some((part) => part?.toLowerCase().includes(wanted)),
-    );
-  }, [query.data, q]);
+  const rows = useMemo(() => chosenRows(query.data?.items ?? [], columns, state), [query.data, columns, state]);
+  const change = (part: ListState) => void navigate({ search: { ...state, ...part }, replace: true });
   return (
     <ListFrame
       title={t("title")}
       detail={t("lead")}
       tools={
         <>
-          <ExportMenu
-            name="suppressions"
-            columns={columns}
-            pages={async function* () {
-              yield rows;
-            }}
+          <Views
+            page="suppressions"
+            search={state}
+            ids={ids}
+            choose={choose}
+            onOpen={(view) => void navigate({ search: listSearch(view), replace: true })}
           />
+          <ExportMenu name="suppressions" columns={columns} pages={() => [rows]} />
           <ColumnsMenu all={columns} ids={ids} choose={choose} />
           {write && (
             <Button look="primary" icon={Plus} onClick={() => setEditing("new")}>
@@ -194,11 +210,7 @@ export default function SuppressionsPage() {
       }
       filters={
         <>
-          <ListSearch
-            label={t("search")}
-            value={q}
-            onSearch={(next) => void navigate({ search: { q: next }, replace: true })}
-          />
+          <ListSearch label={t("search")} value={state.q} onSearch={(q) => change({ q })} />
           <Link to="/alerts" search={{ suppressed: "only", status: "all" }} className="text-sm font-medium text-accent">
             {t("seeAlerts")}
           </Link>
@@ -212,6 +224,8 @@ export default function SuppressionsPage() {
             columns={shown}
             rows={rows}
             rowId={(one) => one.id}
+            sort={state.sort}
+            onSort={(sort) => change({ sort })}
             {...(write ? { onOpen: setEditing } : {})}
             card={(one) => (
               <div className="flex h-full flex-col justify-between">

@@ -1,12 +1,7 @@
 import { api, must, type Schema } from "@/api/client";
+import type { UsersState } from "./search";
 
 export type User = Schema<"UserView">;
-
-export interface UsersState {
-  q?: string;
-  status?: "active" | "disabled" | "pending";
-  sort?: string;
-}
 
 export function usersQuery(state: UsersState) {
   return {

@@ -6,6 +6,7 @@ import { api, must } from "@/api/client";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan, useSession } from "@/app/session";
+import { Views } from "@/saved/views";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import type { Column } from "@/ui/grid/column";
@@ -17,9 +18,10 @@ import { PageHeader, Panel } from "@/ui/panel";
 import { Empty, Failure, Loading } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { Ago } from "@/ui/time";
-import { invitationsQuery, type User, type UsersState, userPages, usersQuery } from "./data";
+import { invitationsQuery, type User, userPages, usersQuery } from "./data";
 import { CreateUser, Invite, type Link, LinkDialog } from "./invite";
 import { Requests } from "./requests";
+import { type UsersState, usersSearch } from "./search";
 import { UserSheet } from "./sheet";
 import { text } from "./strings";
 
@@ -188,6 +190,13 @@ export default function UsersPage() {
   return (
     <div className="flex h-full flex-col">
       <PageHeader title={t("title")} detail={total === undefined ? "\u00a0" : t("count", { n: total })}>
+        <Views
+          page="users"
+          search={state}
+          ids={ids}
+          choose={choose}
+          onOpen={(view) => void navigate({ search: usersSearch(view), replace: true })}
+        />
         <ExportMenu name="users" columns={columns} pages={() => userPages(state)} />
         <ColumnsMenu all={columns} ids={ids} choose={choose} />
         {manage && (

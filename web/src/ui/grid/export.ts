@@ -4,7 +4,7 @@ import type { Column } from "./column";
 export const EXPORT_ROWS_MAX = 100_000;
 
 /** Pages of rows, one after the other, to the end. */
-export type Pages<T> = AsyncIterable<readonly T[]>;
+export type Pages<T> = AsyncIterable<readonly T[]> | Iterable<readonly T[]>;
 
 function csvCell(value: unknown): string {
   if (value === null || value === undefined) return "";
