@@ -81,10 +81,9 @@ fn bounds(from: &Option<String>, to: &Option<String>, now: Micros) -> ApiResult<
 }
 
 /// The WHERE text of a request; made of checked parts only.
-fn condition(query: &FlowQuery, now: Micros) -> ApiResult<String> {
-    let (from, to) = bounds(&query.from, &query.to, now)?;
+fn condition(filter: Option<&str>, (from, to): (Micros, Micros), now: Micros) -> ApiResult<String> {
     let mut sql = format!("received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
-    if let Some(filter) = query.filter.as_deref().filter(|f| !f.trim().is_empty()) {
+    if let Some(filter) = filter.filter(|f| !f.trim().is_empty()) {
         let typed =
             Expr::parse(filter).and_then(|e| e.check(&FLOW, now)).map_err(|e| ApiError::invalid(e.render(filter)))?;
         sql = format!("{sql} AND ({})", typed.to_sql());
@@ -123,8 +122,8 @@ async fn search(
 /// Where a search begins: after the last row of the time that is asked about. None when there is no row.
 fn first(state: &ApiState, scope: &Scope, query: &FlowQuery) -> ApiResult<Option<Cursor>> {
     let now = state.clock.now();
-    let condition = condition(query, now)?;
     let (from, to) = bounds(&query.from, &query.to, now)?;
+    let condition = condition(query.filter.as_deref(), (from, to), now)?;
     let batches = state.lake.batches(scope, &FLOW, from, to);
     Ok(batches.map(|(lowest, highest)| Cursor { condition, lowest, batch: highest.saturating_add(1), row: 0 }))
 }
@@ -201,8 +200,8 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
         Some(other) => return Err(ApiError::invalid(format!("`metric`: `{other}` is not bytes, packets or flows"))),
     };
     let n = query.n.unwrap_or(10).clamp(1, TOP_MAX);
-    let which = FlowQuery { filter: query.filter, from: query.from, to: query.to, ..FlowQuery::default() };
-    let condition = condition(&which, state.clock.now())?;
+    let now = state.clock.now();
+    let condition = condition(query.filter.as_deref(), bounds(&query.from, &query.to, now)?, now)?;
     let sql = format!(
         "SELECT \"{column}\", sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes, \
          sum(packets + coalesce(rev_packets, CAST(0 AS BIGINT UNSIGNED))) AS total_packets, count(*) AS total_flows \
@@ -272,22 +271,17 @@ async fn histogram(
     Query(query): Query<FlowHistogramQuery>,
 ) -> ApiResult<Json<FlowHistogram>> {
     let scope = caller.scope(Permission::FlowsRead).await?;
-    let (from, to) = bounds(&query.from, &query.to, state.clock.now())?;
+    let now = state.clock.now();
+    let (from, to) = bounds(&query.from, &query.to, now)?;
     let step_seconds = step(to - from, query.buckets.unwrap_or(60));
     let filter = query.filter.as_deref().map(str::trim).unwrap_or_default();
     if step_seconds % 60 == 0 && filter.is_empty() {
         let buckets = by_minute(&state, &scope, from, to, step_seconds).await?;
         return Ok(Json(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets }));
     }
-    let which = FlowQuery {
-        filter: query.filter.clone(),
-        from: Some(from.to_string()),
-        to: Some(to.to_string()),
-        ..FlowQuery::default()
-    };
-    let condition = condition(&which, state.clock.now())?;
+    let condition = condition(Some(filter), (from, to), now)?;
     // A range that ends now is the same question every moment.
-    let live = state.clock.now() - to < Micros::MINUTE;
+    let live = now - to < Micros::MINUTE;
     let range = (if live { 0 } else { from.0 }, to - from);
     let key = (scope.tenants().to_vec(), scope.masks().is_some(), filter.to_owned(), step_seconds, range);
     let good = Duration::from_micros(u64::try_from((to - from) / 100).unwrap_or_default()).min(GOOD_MAX);

@@ -142,10 +142,7 @@ async fn test(
 ) -> ApiResult<Json<TestAnswer>> {
     let tenant = caller.tenant(Permission::RulesTest).await?;
     let began = state.clock.monotonic();
-    let (validation, set) = check(&body.source);
-    if !validation.valid {
-        return Err(refused("the rule text has errors", &validation));
-    }
+    let set = runnable(&body.source)?;
     let (from, to) = (parse_time("from", &body.from)?, parse_time("to", &body.to)?);
     if from >= to {
         return Err(ApiError::invalid("the time range is empty"));
@@ -174,10 +171,7 @@ async fn test_fixture(
 ) -> ApiResult<Json<TestAnswer>> {
     let tenant = caller.tenant(Permission::RulesTest).await?;
     let began = state.clock.monotonic();
-    let (validation, set) = check(&body.source);
-    if !validation.valid {
-        return Err(refused("the rule text has errors", &validation));
-    }
+    let set = runnable(&body.source)?;
     let set = with_exceptions(&state, tenant, set, body.exceptions, None).await?;
     let (text, shape) = (body.fixture, if body.one_way { Shape::OneWay } else { Shape::Biflow });
     let working = tokio::task::spawn_blocking(move || {
@@ -191,6 +185,12 @@ async fn test_fixture(
     let mut answer = working.await.map_err(ApiError::internal)??;
     answer.took_ms = (state.clock.monotonic().saturating_sub(began)).as_secs_f64() * 1e3;
     Ok(Json(answer))
+}
+
+/// The rules of a text that can run.
+fn runnable(source: &str) -> ApiResult<RuleSet> {
+    let (validation, set) = check(source);
+    if validation.valid { Ok(set) } else { Err(refused("the rule text has errors", &validation)) }
 }
 
 /// The rules with the exceptions that hold in the test: the stored ones, and one to try out.

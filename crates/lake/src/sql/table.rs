@@ -208,7 +208,7 @@ impl ClassTable {
         let Some(all) = conjunction(filters.iter().filter_map(|f| mask::stored(self.class, masks, f))) else {
             return Ok(None);
         };
-        state.create_physical_expr(unqualified(all)?, &DFSchema::try_from(Arc::clone(&self.schema))?).map(Some)
+        physical(state, &self.schema, all).map(Some)
     }
 
     /// Which rows of a batch meet a condition.
@@ -355,20 +355,19 @@ fn partitioned(file: Described, full: &SchemaRef, in_part: bool) -> Result<Parti
 /// everything is read and the filters above decide.
 pub(crate) fn pruning(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Option<PruningPredicate> {
     let filter = conjunction(filters.iter().cloned())?;
-    let df_schema = DFSchema::try_from(Arc::clone(schema)).ok()?;
-    let filter = unqualified(filter).and_then(|filter| state.create_physical_expr(filter, &df_schema)).ok()?;
+    let filter = physical(state, schema, filter).ok()?;
     PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter).ok()
 }
 
-/// Strips table names off columns.
-pub(crate) fn unqualified(expr: Expr) -> Result<Expr> {
+/// A condition over the columns of a schema, whatever the table is called.
+pub(crate) fn physical(state: &dyn Session, schema: &SchemaRef, expr: Expr) -> Result<Arc<dyn PhysicalExpr>> {
     let strip = |e| {
         Ok(match e {
             Expr::Column(c) => Transformed::yes(Expr::Column(datafusion::common::Column::from_name(c.name))),
             other => Transformed::no(other),
         })
     };
-    Ok(expr.transform_up(strip)?.data)
+    state.create_physical_expr(expr.transform_up(strip)?.data, &DFSchema::try_from(Arc::clone(schema))?)
 }
 
 pub(crate) fn keep<T: Clone>(

@@ -1,17 +1,18 @@
 //! Conditions on when rows were received and in which batches. Most files and batches meet them whole or not at all, which
 //! their bounds tell: only the others are asked row by row.
 
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
+use datafusion::common::Result;
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use std::sync::Arc;
 
-use super::table::{pruning, unqualified};
-use arrow::datatypes::SchemaRef;
+use super::table::{physical, pruning};
 
 /// Columns without nulls whose bounds are known of every file and batch.
 const COLUMNS: [&str; 2] = ["received", "batch"];
@@ -58,8 +59,7 @@ impl When {
     /// None where no condition is provable.
     pub(crate) fn of(state: &dyn Session, schema: &SchemaRef, filters: &[Expr]) -> Result<Option<Self>> {
         let Some(all) = conjunction(filters.iter().filter(|f| provable(f)).cloned()) else { return Ok(None) };
-        let condition =
-            state.create_physical_expr(unqualified(all.clone())?, &DFSchema::try_from(Arc::clone(schema))?)?;
+        let condition = physical(state, schema, all.clone())?;
         let opposite = opposite(&all).and_then(|opposite| pruning(state, schema, &[opposite]));
         Ok(Some(Self { condition, opposite }))
     }
