@@ -208,7 +208,7 @@ impl Pattern {
                 icmp,
                 direction: self.direction.clone().unwrap_or_else(|| direction(src, dst).to_owned()),
                 indicator: self.indicator.clone(),
-                indicator_ip: self.indicator.as_ref().map(|_| if is_home(dst) { src } else { dst }),
+                indicator_ip: self.indicator.as_ref().map(|_| if dst.is_private() { src } else { dst }),
                 site: self.site.clone(),
                 replay: self.replay.clone(),
                 source: self.source.clone().unwrap_or_else(|| "capture".to_owned()),
@@ -281,17 +281,9 @@ fn flags(text: Option<&str>) -> Result<u16, String> {
     })
 }
 
-/// Private and link-local addresses (RFC 1918, RFC 4193, RFC 3927, RFC 4291).
-fn is_home(ip: Ip) -> bool {
-    match ip.to_std() {
-        std::net::IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
-        std::net::IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 /// The `direction` of a flow when the private ranges are the home networks.
 pub fn direction(src: Ip, dst: Ip) -> &'static str {
-    match (is_home(src), is_home(dst)) {
+    match (src.is_private(), dst.is_private()) {
         (true, true) => "internal",
         (true, false) => "outbound",
         (false, true) => "inbound",

@@ -107,6 +107,11 @@ fn queries(lake: &Lake, name: &str, figures: &mut Figures) {
         ("count", "SELECT count(*) FROM flows"),
         ("one_source", "SELECT * FROM flows WHERE src_ip = '10.0.77.77'"),
         ("either_end", "SELECT * FROM flows WHERE src_ip = '10.0.77.77' OR dst_ip = '10.0.77.77'"),
+        (
+            "one_host",
+            "SELECT dst_ip, dst_port, protocol, sum(bytes), sum(packets), count(*) FROM flows WHERE src_ip = '10.0.3.7' \
+             GROUP BY GROUPING SETS ((dst_ip), (dst_port, protocol))",
+        ),
         ("top_talkers", "SELECT src_ip, sum(bytes) b FROM flows GROUP BY src_ip ORDER BY b DESC LIMIT 10"),
         (
             "bytes_a_minute",

@@ -24,6 +24,14 @@ impl Ip {
         self.0[..12] == Self::V4_PREFIX
     }
 
+    /// Whether it belongs to no public network: private and link-local addresses (RFC 1918, RFC 4193, RFC 3927, RFC 4291).
+    pub fn is_private(&self) -> bool {
+        match self.to_std() {
+            IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+        }
+    }
+
     /// The standard library's form, with mapped addresses unmapped.
     pub fn to_std(self) -> IpAddr {
         Ipv6Addr::from(self.0).to_canonical()

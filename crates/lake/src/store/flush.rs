@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use guardian_model::{Class, TenantId};
 
 use super::manifest::{Change, FileMeta, Flushed, RollupMeta};
+use super::order::Groups;
 use super::parquet_file::{FileWriter, Shape, properties, seal};
 use super::rollup::Rollup;
 use super::state::{HotBatch, Key, LiveFile, replay_names};
@@ -166,6 +167,7 @@ pub(super) struct Output<'a> {
     meta: FileMeta,
     target: std::path::PathBuf,
     writer: Option<FileWriter>,
+    groups: Groups,
     rollup: Option<Rollup>,
 }
 
@@ -194,6 +196,7 @@ impl<'a> Output<'a> {
         let schema = shape.schema();
         let (key, sealing) = seal(place.keys, &path)?;
         let writer = FileWriter::create(&target, &schema, properties(class, sealing))?;
+        let groups = Groups::new(class, &schema);
         let rollup = Rollup::of(class);
         let meta = FileMeta {
             path,
@@ -216,7 +219,7 @@ impl<'a> Output<'a> {
                 key: None,
             }),
         };
-        Ok(Self { place, class, shape, schema, meta, target, writer: Some(writer), rollup })
+        Ok(Self { place, class, shape, schema, meta, target, writer: Some(writer), groups, rollup })
     }
 
     /// Writes rows of the whole class, with `batch` and `row` filled.
@@ -233,7 +236,8 @@ impl<'a> Output<'a> {
             rollup.add(rows)?;
         }
         let projected = self.shape.project(&self.schema, rows)?;
-        self.writer.as_mut().ok_or(LakeError::Closed)?.write(&projected)
+        let writer = self.writer.as_mut().ok_or(LakeError::Closed)?;
+        self.groups.add(projected, |rows| writer.write(rows))
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -253,6 +257,9 @@ impl<'a> Output<'a> {
             _ => None,
         };
         let description = serde_json::to_string(&meta).map_err(LakeError::data)?;
+        if let (Some(writer), Some(rows)) = (&mut self.writer, self.groups.rest()?) {
+            writer.write(&rows)?;
+        }
         let writer = self.writer.take().ok_or(LakeError::Closed)?;
         let written = writer.finish(&self.target, Some(description))?;
         (meta.bytes, meta.crc) = (written.bytes, written.crc);

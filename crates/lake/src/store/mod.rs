@@ -8,6 +8,7 @@ mod compact;
 mod flush;
 pub(crate) mod manifest;
 mod open;
+mod order;
 pub(crate) mod parquet_file;
 pub(crate) mod reader;
 mod retain;
