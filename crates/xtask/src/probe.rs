@@ -61,9 +61,10 @@ const TEXTS: &[&str] = &[
     "/rules/5f3f0a9e-2b0c-4b6f-9c55-7d1f64d10a01*",
 ];
 
-/// Attacks of wapiti.
+/// Attacks of wapiti. Its attack on LDAP is left out: it takes two different refusals of a value for a directory's answer,
+/// and refusals name the value. Sign-in asks a real directory in the tests instead.
 const WEB_MODULES: &str =
-    "backup,cookieflags,crlf,csp,csrf,exec,file,http_headers,ldap,methods,permanentxss,redirect,sql,timesql,xss,xxe";
+    "backup,cookieflags,crlf,csp,csrf,exec,file,http_headers,methods,permanentxss,redirect,sql,timesql,xss,xxe";
 
 /// What the runs share.
 struct Probe {

@@ -149,12 +149,24 @@ async fn newest(state: &ApiState, scope: &Scope, cursor: &Cursor, limit: usize) 
         } else {
             run(state, scope, &sql, wanted, left).await?
         };
-        items.extend(objects(answer));
+        let found = objects(answer);
+        let next = batches_next(count, found.len(), wanted);
+        items.extend(found);
         if items.len() >= limit || low <= *lowest {
             return Ok(items);
         }
         place = format!("batch < {low}");
-        (high, count) = (low, count.saturating_mul(BATCHES_FACTOR));
+        (high, count) = (low, next);
+    }
+}
+
+/// How many batches to read next, where `count` batches had `found` of the `wanted` matches: half more than should do.
+fn batches_next(count: u64, found: usize, wanted: usize) -> u64 {
+    let most = count.saturating_mul(BATCHES_FACTOR);
+    let missing = wanted.saturating_sub(found) as u64;
+    match found as u64 {
+        0 => most,
+        found => (count.saturating_mul(missing) / found).saturating_mul(3).div_ceil(2).clamp(1, most),
     }
 }
 
