@@ -9,6 +9,7 @@ import { useCan } from "@/app/session";
 import { Hunts, type Question } from "@/saved/hunts";
 import { Button } from "@/ui/button";
 import { Editor } from "@/ui/editor/editor";
+import { columnMeanings } from "@/ui/editor/explain";
 import { filterCompletion, filterLanguage } from "@/ui/editor/filter-language";
 import { sqlLanguage } from "@/ui/editor/sql";
 import { filterValue, firstOf, valueCompletion } from "@/ui/editor/values";
@@ -55,6 +56,7 @@ export default function HuntPage() {
     () => firstOf(valueCompletion(filterValue, literal, ask), filterCompletion(flows)),
     [flows, ask],
   );
+  const meanings = useMemo(() => columnMeanings(tables.data ?? []), [tables.data]);
   const sqlSyntax = useMemo(() => sqlLanguage(tables.data ?? [], ask), [tables.data, ask]);
   // The stretch is fixed while nothing is run again, so that pages and pictures agree.
   const run = useMemo<Run>(
@@ -143,6 +145,7 @@ export default function HuntPage() {
               hint={t("filterHint")}
               language={filterLanguage}
               complete={complete}
+              meanings={meanings}
               single
               className={`${box} h-9 basis-72`}
             />
@@ -194,6 +197,7 @@ export default function HuntPage() {
                   onRun={() => runSql()}
                   label={t("sqlLabel")}
                   language={sqlSyntax}
+                  meanings={meanings}
                   className={`${box} h-40 basis-72`}
                 />
               )}

@@ -1,4 +1,5 @@
 import type { CompletionSource } from "@codemirror/autocomplete";
+import { columnMeanings, type Meanings } from "@/ui/editor/explain";
 import type { TableView } from "@/ui/editor/filter-language";
 
 const KEYS: readonly [name: string, info: string][] = [
@@ -18,7 +19,19 @@ const KEYS: readonly [name: string, info: string][] = [
   ["timespan:", "Window of a correlation, such as 5m."],
   ["group-by:", "Fields that make the groups of a correlation."],
 ];
-const MODIFIERS = ["contains", "startswith", "endswith", "re", "cidr", "gt", "gte", "lt", "lte", "all", "exists"];
+const MODIFIERS: readonly [name: string, info: string][] = [
+  ["contains", "The text stands anywhere in the value."],
+  ["startswith", "The value begins with the text."],
+  ["endswith", "The value ends with the text."],
+  ["re", "The value meets a regular expression."],
+  ["cidr", "The address lies in a network, such as 10.0.0.0/8."],
+  ["gt", "Greater than."],
+  ["gte", "Greater than or equal to."],
+  ["lt", "Less than."],
+  ["lte", "Less than or equal to."],
+  ["all", "Every value of the list, not one of them."],
+  ["exists", "Whether the field has a value at all."],
+];
 
 /** Completes the keys of Sigma, the columns of telemetry and, after `|`, the modifiers. */
 export function sigmaCompletion(tables: readonly TableView[]): CompletionSource {
@@ -31,7 +44,7 @@ export function sigmaCompletion(tables: readonly TableView[]): CompletionSource 
     })),
   );
   const keys = KEYS.map(([label, info]) => ({ label, info, type: "keyword", boost: -1 }));
-  const modifiers = MODIFIERS.map((label) => ({ label, type: "keyword" }));
+  const modifiers = MODIFIERS.map(([label, info]) => ({ label, info, type: "keyword" }));
   return (context) => {
     const modifier = context.matchBefore(/\|\w*/);
     if (modifier) return { from: modifier.from + 1, options: modifiers, validFor: /^\w*$/ };
@@ -39,4 +52,11 @@ export function sigmaCompletion(tables: readonly TableView[]): CompletionSource 
     if (!word && !context.explicit) return null;
     return { from: word?.from ?? context.pos, options: [...columns, ...keys], validFor: /^[\w-]*$/ };
   };
+}
+
+/** What the keys and modifiers of Sigma and the columns of telemetry mean. */
+export function sigmaMeanings(tables: readonly TableView[]): Meanings {
+  const meanings = columnMeanings(tables);
+  for (const [word, info] of [...KEYS, ...MODIFIERS]) meanings.set(word.replace(/:$/, ""), { info });
+  return meanings;
 }

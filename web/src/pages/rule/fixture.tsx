@@ -53,15 +53,18 @@ export function Fixture({ source, valid, shipped }: { source: string; valid: boo
         </Link>
       </p>
       <div className="mb-3 flex flex-wrap items-center gap-x-5 gap-y-2">
-        <Segmented
-          label={t("fixtureShould")}
-          value={expected}
-          onChange={setExpected}
-          tabs={[
-            { value: "alert", label: t("fixtureAlert") },
-            { value: "silence", label: t("fixtureSilence") },
-          ]}
-        />
+        <span className="flex items-center gap-2 text-sm text-text-2">
+          <span aria-hidden>{t("fixtureShould")}</span>
+          <Segmented
+            label={t("fixtureShould")}
+            value={expected}
+            onChange={setExpected}
+            tabs={[
+              { value: "alert", label: t("fixtureAlert") },
+              { value: "silence", label: t("fixtureSilence") },
+            ]}
+          />
+        </span>
         <span className="flex items-center gap-2 text-sm text-text-2">
           <Switch label={t("fixtureOneWay")} checked={oneWay} onChange={setOneWay} />
           {t("fixtureOneWay")}

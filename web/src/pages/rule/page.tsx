@@ -20,7 +20,7 @@ import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Tabs } from "@/ui/tabs";
 import { done, failed } from "@/ui/toast";
-import { sigmaCompletion } from "./complete";
+import { sigmaCompletion, sigmaMeanings } from "./complete";
 import { Exceptions } from "./exceptions";
 import { Fixture } from "./fixture";
 import { History } from "./history";
@@ -142,6 +142,7 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
   const validation = useValidation(source);
   const marks = useMemo(() => diagnostics(source, validation), [source, validation]);
   const complete = useMemo(() => sigmaCompletion(tables.data ?? []), [tables.data]);
+  const meanings = useMemo(() => sigmaMeanings(tables.data ?? []), [tables.data]);
   const { mutate: switchRule } = useSwitchRule();
   const changed = source !== stored;
   const save = useMutation({
@@ -245,6 +246,7 @@ function RuleEditor({ rule, stored }: { rule: Rule | null; stored: string }) {
               label={t("editor")}
               language={yamlLanguage}
               complete={complete}
+              meanings={meanings}
               diagnostics={marks}
               readOnly={!write}
               onRun={() => saveable && save.mutate()}

@@ -13,6 +13,7 @@ import {
   placeholder,
 } from "@codemirror/view";
 import { useEffect, useRef } from "react";
+import { explain, type Meanings } from "./explain";
 import { theme } from "./theme";
 
 export interface EditorProps {
@@ -21,6 +22,8 @@ export interface EditorProps {
   label: string;
   language?: Extension;
   complete?: CompletionSource;
+  /** What words mean, told while the pointer rests on one. */
+  meanings?: Meanings;
   diagnostics?: readonly Diagnostic[];
   /** Ctrl or ⌘ with Enter; in a single line, Enter alone. */
   onRun?: () => void;
@@ -35,7 +38,15 @@ interface Live {
   onChange: EditorProps["onChange"];
   onRun: EditorProps["onRun"];
   complete: CompletionSource | undefined;
+  meanings: Meanings | undefined;
 }
+
+const liveOf = ({ onChange, onRun, complete, meanings }: EditorProps): Live => ({
+  onChange,
+  onRun,
+  complete,
+  meanings,
+});
 
 function extensions(props: EditorProps, live: { current: Live }, language: Compartment): Extension {
   const run = () => {
@@ -58,6 +69,7 @@ function extensions(props: EditorProps, live: { current: Live }, language: Compa
       ...(props.complete ? { override: [(context) => live.current.complete?.(context) ?? null] } : {}),
       icons: false,
     }),
+    explain(() => live.current.meanings),
     // Tab leaves a single line, as in every field; elsewhere Escape and then Tab does.
     keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap, ...(props.single ? [] : [indentWithTab])]),
     language.of(props.language ?? []),
@@ -79,10 +91,10 @@ export function Editor(props: EditorProps) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const language = useRef(new Compartment());
-  const live = useRef<Live>({ onChange: props.onChange, onRun: props.onRun, complete: props.complete });
+  const live = useRef<Live>(liveOf(props));
   const first = useRef(props);
   useEffect(() => {
-    live.current = { onChange: props.onChange, onRun: props.onRun, complete: props.complete };
+    live.current = liveOf(props);
   });
   useEffect(() => {
     const element = host.current;
