@@ -333,8 +333,13 @@ impl Person {
             _ => {
                 // Whoever may not see personal data knows hosts by their pseudonyms.
                 let Some(address) = self.one_of("/flows?limit=100", "src_ip").await else { return Vec::new() };
+                let operation = match address.split('.').next() {
+                    Some("10") => "entity (inside)",
+                    Some("198") => "entity (outside)",
+                    _ => "entity (pseudonym)",
+                };
                 vec![
-                    ("entity", format!("/entities/ip/{address}?{}", stretch())),
+                    (operation, format!("/entities/ip/{address}?{}", stretch())),
                     ("search", format!("/search?q={address}")),
                 ]
             }

@@ -246,4 +246,20 @@ test("a sensitive change asks who one is, and goes on afterwards", async ({ page
   expect(changed.name).toBe("nightly script");
   expect(changed.permissions).not.toContain("audit:read");
   expect(Date.parse(changed.expires)).toBeLessThan(Date.now() + 31 * 86_400_000);
+
+  // The list is searched and sorted, and what one looks at is kept as a view.
+  await page.getByRole("searchbox", { name: "Search keys" }).fill("nightly");
+  await expect(page).toHaveURL(/q=nightly/);
+  await page.getByRole("button", { name: "Name", exact: true }).click();
+  await expect(page).toHaveURL(/sort=name/);
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: "Save this view…" }).click();
+  await page.getByRole("dialog").getByLabel("Name").fill("scripts of the night");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await page.goto(`${url()}/keys?q=nothing+has+this`);
+  await expect(page.getByText("No key has that in it")).toBeVisible();
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: "scripts of the night" }).click();
+  await expect(page.getByRole("row", { name: /nightly script/ })).toBeVisible();
+  await expect(page).toHaveURL(/q=nightly/);
 });

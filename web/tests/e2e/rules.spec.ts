@@ -25,6 +25,9 @@ test("a rule is written, tested against history, saved, and stopped again", asyn
   await signIn(page);
   await page.goto(`${url()}/rules/new?source=${encodeURIComponent(RULE)}`);
   await expect(page.getByText("The text is in order and can run.")).toBeVisible();
+  await page.getByText("dst_port", { exact: true }).first().hover();
+  await expect(page.getByText("Destination port, 0 where")).toBeVisible();
+  await page.mouse.move(0, 0);
   await page
     .getByRole("textbox", { name: "Flows", exact: true })
     .fill("- {src: 10.0.0.5, dst: 10.0.0.9, dport: 22, repeat: 4}");

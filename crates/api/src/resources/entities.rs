@@ -3,7 +3,7 @@
 use axum::extract::State;
 use guardian_catalog::{Alert, AlertFilter, AlertSort, Incident, ObservableKind, Presence};
 use guardian_identity::Permission;
-use guardian_model::{IncidentId, Ip, Micros, Scope};
+use guardian_model::{IncidentId, Ip, Micros, Scope, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::alerts::{AlertView, parse_time};
 use super::incident_view::{IncidentView, Lookup};
-use super::query::{objects, run};
+use super::query::{objects, run, run_small};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -187,25 +187,16 @@ async fn entity(
         return Err(ApiError::invalid(format!("`{asked}` is no IP address")));
     }
     let value = address.map_or(value, |ip| ip.to_string());
-    let scoped = state.catalog.scoped(&scope);
-    let about =
-        AlertFilter { entity_is: Some(value.clone()), suppressed: Presence::Include, ..AlertFilter::of(tenant) };
-    let counted = scoped.alert_counts(&about).await?.total;
-    let mut alerts = scoped.alerts(&about, AlertSort::Activity, None, SHOWN_MAX).await?.items;
-    alerts.retain(|a| query.site.as_ref().is_none_or(|site| a.entity.site == *site));
-    let mut incidents = Vec::new();
-    let mut known = 0;
-    if held.contains(Permission::IncidentsRead) {
-        let ids = scoped.incidents_about(std::slice::from_ref(&value), None).await?;
-        known = ids.len() as u64;
-        for id in ids.into_keys().rev().take(SHOWN_MAX as usize) {
-            incidents.push(scoped.incident(IncidentId(id)).await?);
+    let flows_of = async {
+        match address.filter(|_| held.contains(Permission::FlowsRead)) {
+            Some(ip) => flows(&state, &scope, ip, from, to).await,
+            None => Ok(Flows::default()),
         }
-    }
-    let flows = match address.filter(|_| held.contains(Permission::FlowsRead)) {
-        Some(ip) => flows(&state, &scope, ip, from, to).await?,
-        None => Flows::default(),
     };
+    let site = query.site.as_deref();
+    let read_incidents = held.contains(Permission::IncidentsRead);
+    let (flows, cases) = tokio::try_join!(flows_of, cases(&state, &scope, tenant, &value, site, read_incidents))?;
+    let Cases { alerts, alerts_total, incidents, incidents_total } = cases;
     let timeline = happenings(&alerts, &incidents);
     let lookup = Lookup::load(&state, &scope, tenant).await?;
     Ok(Json(EntityPage {
@@ -214,7 +205,12 @@ async fn entity(
         from: from.to_string(),
         to: to.to_string(),
         facts: Value::Object(flows.facts),
-        counts: EntityCounts { alerts: counted, incidents: known, flows: flows.flows, bytes: flows.bytes },
+        counts: EntityCounts {
+            alerts: alerts_total,
+            incidents: incidents_total,
+            flows: flows.flows,
+            bytes: flows.bytes,
+        },
         alerts: alerts.into_iter().map(AlertView::from).collect(),
         incidents: incidents.into_iter().map(|i| IncidentView::new(i, &lookup, now)).collect(),
         peers: flows.peers,
@@ -222,6 +218,39 @@ async fn entity(
         traffic: flows.traffic,
         timeline,
     }))
+}
+
+/// Alerts and incidents about the entity.
+struct Cases {
+    alerts: Vec<Alert>,
+    alerts_total: u64,
+    incidents: Vec<Incident>,
+    incidents_total: u64,
+}
+
+async fn cases(
+    state: &ApiState,
+    scope: &Scope,
+    tenant: TenantId,
+    value: &str,
+    site: Option<&str>,
+    read_incidents: bool,
+) -> ApiResult<Cases> {
+    let scoped = state.catalog.scoped(scope);
+    let about =
+        AlertFilter { entity_is: Some(value.to_owned()), suppressed: Presence::Include, ..AlertFilter::of(tenant) };
+    let alerts_total = scoped.alert_counts(&about).await?.total;
+    let mut alerts = scoped.alerts(&about, AlertSort::Activity, None, SHOWN_MAX).await?.items;
+    alerts.retain(|a| site.is_none_or(|site| a.entity.site == site));
+    let (mut incidents, mut incidents_total) = (Vec::new(), 0);
+    if read_incidents {
+        let ids = scoped.incidents_about(&[value.to_owned()], None).await?;
+        incidents_total = ids.len() as u64;
+        for id in ids.into_keys().rev().take(SHOWN_MAX as usize) {
+            incidents.push(scoped.incident(IncidentId(id)).await?);
+        }
+    }
+    Ok(Cases { alerts, alerts_total, incidents, incidents_total })
 }
 
 /// What happened, newest first.
@@ -264,6 +293,7 @@ async fn flows(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros
     for (rows, outward) in [(&as_source, true), (&as_target, false)] {
         collect(&mut found, rows, outward, from, to);
     }
+    found.facts.extend(place(state, scope, ip, &as_source, &as_target).await?);
     found.peers.sort_by_key(|p| std::cmp::Reverse(p.bytes));
     found.peers.truncate(TOP);
     found.ports.sort_by_key(|p| std::cmp::Reverse(p.flows));
@@ -271,12 +301,18 @@ async fn flows(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros
     Ok(found)
 }
 
-/// Volume, peers, ports and facts of one side.
+/// Volume, peers and ports of one side.
 struct Side {
     volume: Vec<Value>,
     peers: Vec<Value>,
     ports: Vec<Value>,
-    facts: Vec<Value>,
+}
+
+impl Side {
+    /// When it was received last.
+    fn last(&self) -> Option<&str> {
+        self.volume.iter().filter_map(|row| row.get("last")?.as_str()).max()
+    }
 }
 
 async fn ask(state: &ApiState, scope: &Scope, sql: &str) -> ApiResult<Vec<Value>> {
@@ -299,17 +335,31 @@ async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micro
     let answer = run(state, scope, &all, ROWS_MAX, SECONDS).await?;
     let (volume, peers, ports) =
         if answer.truncated { apart(state, scope, &which, other, unit).await? } else { parted(objects(answer)) };
-    // Nothing to read where there is no flow.
-    let facts = if volume.is_empty() {
-        Vec::new()
-    } else {
-        let facts = format!(
-            "SELECT {own}_country AS country, {own}_as AS as_number, {own}_as_org AS as_name FROM flows \
-             WHERE {which} LIMIT 1"
-        );
-        ask(state, scope, &facts).await?
+    Ok(Side { volume, peers, ports })
+}
+
+/// Country and autonomous system, as the newest flow tells them: its one moment is asked about, not the whole span.
+async fn place(
+    state: &ApiState,
+    scope: &Scope,
+    ip: Ip,
+    as_source: &Side,
+    as_target: &Side,
+) -> ApiResult<serde_json::Map<String, Value>> {
+    let (source, target) = (as_source.last(), as_target.last());
+    let (Some(last), own) = (source.max(target), if source >= target { "src" } else { "dst" }) else {
+        return Ok(serde_json::Map::new());
     };
-    Ok(Side { volume, peers, ports, facts })
+    let Some(last) = Micros::parse(last) else { return Ok(serde_json::Map::new()) };
+    let sql = format!(
+        "SELECT {own}_country AS country, {own}_as AS as_number, {own}_as_org AS as_name FROM flows \
+         WHERE {own}_ip = '{ip}' AND received = TIMESTAMP '{last}' LIMIT 1"
+    );
+    let rows = objects(run_small(state, scope, &sql, 1, SECONDS).await?);
+    Ok(match rows.into_iter().next() {
+        Some(Value::Object(facts)) => facts,
+        _ => serde_json::Map::new(),
+    })
 }
 
 type Parts = (Vec<Value>, Vec<Value>, Vec<Value>);
@@ -402,9 +452,4 @@ fn collect(found: &mut Flows, rows: &Side, outward: bool, from: Micros, to: Micr
         bytes: whole(row, "b"),
         flows: whole(row, "n"),
     }));
-    if let Some(Value::Object(facts)) = rows.facts.first() {
-        for (key, value) in facts {
-            found.facts.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-    }
 }

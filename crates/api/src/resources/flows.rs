@@ -66,9 +66,9 @@ struct Cursor {
     row: u64,
 }
 
-/// Batches that are looked through first, newest first; then so many times more each time.
+/// Batches that are looked through first, newest first; then so many times more at most.
 const BATCHES_FIRST: u64 = 2;
-const BATCHES_FACTOR: u64 = 8;
+const BATCHES_FACTOR: u64 = 64;
 /// So many batches are few: looking through them is a small question.
 const BATCHES_SMALL: u64 = 16;
 
@@ -369,7 +369,21 @@ async fn by_minute(
 mod tests {
     use guardian_model::Micros;
 
-    use super::step;
+    use super::{batches_next, step};
+
+    #[test]
+    fn a_search_reads_what_should_do() {
+        for (count, found, wanted, next) in [
+            (2, 0, 500, 128),
+            (2, 3, 500, 128),
+            (128, 183, 497, 329),
+            (128, 127, 128, 2),
+            (16, 400, 500, 6),
+            (u64::MAX, 0, 1, u64::MAX),
+        ] {
+            assert_eq!(batches_next(count, found, wanted), next, "{found} of {wanted} in {count}");
+        }
+    }
 
     #[test]
     fn steps_are_those_of_a_clock() {
