@@ -27,12 +27,12 @@ impl EventClass {
         let Some((_, coding)) = self.columns.get(position) else { return false };
         match (coding, cell) {
             (_, Cell::Null)
-            | (Coding::Bool, Cell::Bool(_))
-            | (Coding::Number, Cell::Number(_))
-            | (Coding::Time, Cell::Time(_))
-            | (Coding::Text | Coding::Label, Cell::Text(_))
-            | (Coding::Bytes, Cell::Bytes(_)) => true,
-            (Coding::Fixed(width), Cell::Bytes(bytes)) => bytes.len() == *width,
+            | (Bool, Cell::Bool(_))
+            | (Number, Cell::Number(_))
+            | (Time, Cell::Time(_))
+            | (Text | Label, Cell::Text(_))
+            | (Bytes, Cell::Bytes(_)) => true,
+            (Fixed(width), Cell::Bytes(bytes)) => bytes.len() == *width,
             _ => false,
         }
     }
@@ -65,7 +65,7 @@ macro_rules! event_class {
     };
 }
 
-use Coding::{Bool, Fixed, Label, Number, Text, Time};
+use Coding::{Bool, Bytes, Fixed, Label, Number, Text, Time};
 
 event_class! {
     /// Processes as their host saw them start, end, change their user or trace each other.
