@@ -1,5 +1,7 @@
-//! The agent's engines. What is here so far: file integrity.
+//! The agent's engines: file integrity, and the sources of events. Each is driven by a thread of whoever uses it.
 //!
 //! The agent must never link the server's store, catalog or API: it has to stay small.
 
 pub mod files;
+pub mod outbox;
+pub mod sources;

@@ -2,3 +2,7 @@
 
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/processes.rs"]
+mod processes;
+#[path = "it/rows.rs"]
+mod rows;

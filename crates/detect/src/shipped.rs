@@ -31,6 +31,20 @@ macro_rules! shipped {
 }
 
 shipped![
+    "host/cron-persistence",
+    "host/kernel-module-load",
+    "host/ld-preload",
+    "host/log-tampering",
+    "host/memfd-exec",
+    "host/privileged-group",
+    "host/ptrace",
+    "host/reverse-shell",
+    "host/setuid-program",
+    "host/ssh-key-added",
+    "host/ssh-login-brute-force",
+    "host/sudo-failures",
+    "host/systemd-persistence",
+    "host/web-server-shell",
     "network/clear-text-admin",
     "network/exposed-admin-service",
     "network/horizontal-scan-inside",

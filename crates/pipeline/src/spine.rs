@@ -316,7 +316,7 @@ impl Worker {
             Ok(id) => {
                 self.stored_rows.inc(rows);
                 self.stats.flows.fetch_add(rows, Ordering::Relaxed);
-                self.stats.bytes.fetch_add(crate::columns::sum_bytes(&batch.rows), Ordering::Relaxed);
+                self.stats.bytes.fetch_add(crate::columns::sum_bytes(batch), Ordering::Relaxed);
                 let output = self.engines.process(id, batch);
                 self.last_id = Some(id);
                 self.tell(output, Some(id), false);

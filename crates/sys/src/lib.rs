@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fanotify;
 pub mod inotify;
 pub mod inspect;
+pub mod netlink;
 pub mod process;
 mod ring;
 mod sockopt;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use guardian_detect::fixture::{self, Shape};
 use guardian_detect::{DetectConfig, detectors, harness, shipped};
 use guardian_model::{Severity, TenantId};
-use guardian_rules::{RuleSet, parse};
+use guardian_rules::{CompiledRule, RuleSet, parse};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -34,8 +34,9 @@ fn rules() -> Arc<RuleSet> {
     Arc::new(rules)
 }
 
-/// Runs the fixtures of one folder; `own` are the ids that belong to it.
-fn check(folder: &Path, own: &BTreeSet<String>, rules: &Arc<RuleSet>, failures: &mut Vec<String>) {
+/// Runs the fixtures of one folder; `own` are the ids that belong to it. Returns which of them its positive fixtures raised.
+fn check(folder: &Path, own: &BTreeSet<String>, rules: &Arc<RuleSet>, failures: &mut Vec<String>) -> BTreeSet<String> {
+    let mut raised = BTreeSet::new();
     for (name, text) in fixtures(folder) {
         let fixture = fixture::parse(&text).unwrap_or_else(|e| panic!("{}/{name}: {e}", folder.display()));
         for shape in Shape::ALL {
@@ -44,6 +45,7 @@ fn check(folder: &Path, own: &BTreeSet<String>, rules: &Arc<RuleSet>, failures: 
             let fired: BTreeSet<String> = outcome.fired().into_iter().map(str::to_owned).collect();
             let wrong: Vec<_> = if name.starts_with("positive") {
                 let missing = if fired.is_disjoint(own) { vec!["nothing of its own".to_owned()] } else { Vec::new() };
+                raised.extend(fired.intersection(own).cloned());
                 fired.difference(own).cloned().chain(missing).collect()
             } else {
                 fired.intersection(own).cloned().collect()
@@ -59,6 +61,7 @@ fn check(folder: &Path, own: &BTreeSet<String>, rules: &Arc<RuleSet>, failures: 
             }
         }
     }
+    raised
 }
 
 #[test]
@@ -67,7 +70,14 @@ fn every_rule_does_what_its_fixtures_say() {
     let mut failures = Vec::new();
     for rule in shipped::ALL {
         let own = parse(rule.text).documents.iter().map(|d| d.id.clone()).collect();
-        check(&repository().join("rules").join(rule.path).join("fixtures"), &own, &rules, &mut failures);
+        let raised = check(&repository().join("rules").join(rule.path).join("fixtures"), &own, &rules, &mut failures);
+        let tells = |r: &&CompiledRule| {
+            let d = &r.document;
+            r.alerts && d.level > Severity::Informational && own.contains(&d.id) && !raised.contains(&d.id)
+        };
+        failures.extend(
+            rules.rules().iter().filter(tells).map(|r| format!("{}: nothing raises {}", rule.path, r.document.title)),
+        );
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -133,7 +133,7 @@ impl Store {
             sealed: false,
             id: 0,
             tenant: batch.tenant,
-            class_uid: batch.class.ocsf_class_uid,
+            class_uid: batch.class.uid,
             received: batch.received,
             mark,
             rows: rows as u32,
@@ -145,7 +145,7 @@ impl Store {
         hot.id = id;
         let urgent = rows > 0 && {
             let now = self.clock.monotonic();
-            let key = (batch.tenant, batch.class.ocsf_class_uid);
+            let key = (batch.tenant, batch.class.uid);
             let mut state = self.state.write();
             state.push(hot, now);
             self.publish_hot(&state);
@@ -153,7 +153,7 @@ impl Store {
                 || state.hot_bytes > self.config.hot_max.as_usize() / 2
         };
         if let Some(mark) = mark {
-            self.note_mark(batch.class.ocsf_class_uid, mark);
+            self.note_mark(batch.class.uid, mark);
         }
         drop(accepted);
         if id >= writing.reserved.load(Ordering::Acquire) {
@@ -212,7 +212,7 @@ impl Store {
 
     /// Largest mark that was ever appended to the class.
     pub(crate) fn last_mark(&self, class: &Class) -> Option<u64> {
-        self.marks.lock().get(&class.ocsf_class_uid).copied()
+        self.marks.lock().get(&class.uid).copied()
     }
 
     /// Keeps the log from `id` on, whatever is in Parquet files.

@@ -32,7 +32,7 @@ pub(crate) struct Header {
     pub(crate) sealed: bool,
     pub(crate) id: u64,
     pub(crate) tenant: TenantId,
-    /// OCSF class uid, the stable number of a class; 0 where the record concerns all classes.
+    /// Stable number of the class; 0 where the record concerns all classes.
     pub(crate) class_uid: u32,
     pub(crate) received: Micros,
     pub(crate) mark: Option<u64>,
@@ -103,9 +103,9 @@ impl Header {
     }
 }
 
-/// The class with this OCSF uid.
+/// The class with this number.
 pub(crate) fn class_of(uid: u32) -> Option<&'static Class> {
-    ALL_CLASSES.iter().copied().find(|class| class.ocsf_class_uid == uid)
+    ALL_CLASSES.iter().copied().find(|class| class.uid == uid)
 }
 
 fn u32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {

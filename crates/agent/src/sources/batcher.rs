@@ -1,0 +1,99 @@
+//! Collects the rows of one source until there are enough of them or the oldest has waited long enough.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use guardian_protocol::classes::EventClass;
+use guardian_protocol::{Cell, Rows};
+
+use crate::outbox::Outbox;
+
+/// Rows that are handed over at once.
+const ROWS_MAX: usize = 2_000;
+/// Bytes that are handed over at once.
+const BYTES_MAX: usize = 512 << 10;
+/// How long a row may wait for others.
+pub const WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// Rows of one class on their way to the outbox.
+#[derive(Debug)]
+pub struct Batcher {
+    outbox: Outbox,
+    rows: Rows,
+    since: Option<Instant>,
+}
+
+impl Batcher {
+    /// No rows of this class yet.
+    pub fn new(outbox: Outbox, class: &'static EventClass) -> Self {
+        Self { outbox, rows: class.rows(), since: None }
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, cells: &[Cell<'_>]) {
+        self.rows.push(cells);
+        self.since.get_or_insert_with(Instant::now);
+        if self.rows.len() >= ROWS_MAX || self.rows.bytes() >= BYTES_MAX {
+            self.flush();
+        }
+    }
+
+    /// Hands over what has waited long enough. Call it at least every [`WAIT_MAX`].
+    pub fn tick(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed() >= WAIT_MAX) {
+            self.flush();
+        }
+    }
+
+    /// Hands over what is there.
+    pub fn flush(&mut self) {
+        self.since = None;
+        if !self.rows.is_empty() {
+            self.outbox.send(self.rows.finish());
+        }
+    }
+
+    /// Hands over what is there and waits until it is on disk; whether it is.
+    pub fn flush_durably(&mut self) -> bool {
+        self.since = None;
+        self.rows.is_empty() || self.outbox.send_durably(self.rows.finish())
+    }
+
+    /// Counts rows that were lost before they could be added.
+    pub fn lose(&self, class: &'static EventClass, rows: u64) {
+        if rows > 0 {
+            self.outbox.lose(class.name, rows);
+        }
+    }
+}
+
+impl Drop for Batcher {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// The time, in microseconds since 1970.
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A text cell; null for an empty text.
+pub const fn text(value: &str) -> Cell<'_> {
+    if value.is_empty() { Cell::Null } else { Cell::Text(value) }
+}
+
+/// A text cell, or null.
+pub fn some_text(value: Option<&str>) -> Cell<'_> {
+    value.map_or(Cell::Null, text)
+}
+
+/// A number cell, or null.
+pub fn number<N: Into<u64>>(value: Option<N>) -> Cell<'static> {
+    value.map_or(Cell::Null, |n| Cell::Number(n.into()))
+}
+
+/// A truth value, or null.
+pub fn truth(value: Option<bool>) -> Cell<'static> {
+    value.map_or(Cell::Null, Cell::Bool)
+}

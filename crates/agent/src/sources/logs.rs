@@ -1,0 +1,314 @@
+//! Logs: the journal, files with rotation, the audit log; and the logins that they tell of. Each message is a row of its
+//! own; what is understood of it is a login beside it.
+
+mod audit;
+mod auth;
+mod journal;
+mod row;
+mod syslog;
+mod tail;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, mpsc::SyncSender};
+use std::time::{Duration, Instant};
+
+use guardian_protocol::classes::{LOGINS, LOGS};
+use serde::{Deserialize, Serialize};
+
+pub use audit::{Record, parse as parse_audit};
+pub use auth::{Auth, Login};
+pub use journal::{Entry, parse as parse_journal};
+pub use syslog::{Line, parse as parse_syslog};
+pub use tail::{Position, Tail};
+
+use crate::outbox::Outbox;
+use crate::sources::batcher::{Batcher, now_us};
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often it is written down where reading stands, after what was read is on disk.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of one file that are read before the next one has its turn.
+const TURN_BYTES: usize = 1 << 20;
+/// Entries of the journal that may wait.
+const ENTRIES_MAX: usize = 4_096;
+/// Bytes of an entry of the journal.
+const ENTRY_BYTES_MAX: usize = 256 << 10;
+/// Pause before the journal is asked again after its reader ended.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As syslog daemons write it, or any text.
+    Syslog,
+    /// As auditd writes it.
+    Audit,
+}
+
+/// What is read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether the journal is.
+    pub journal: bool,
+    /// Files, and their forms.
+    pub files: Vec<(PathBuf, Form)>,
+    /// File in which it is kept where reading stands.
+    pub state: Option<PathBuf>,
+    /// Seconds by which local time is ahead of UTC, for files that write local time.
+    pub offset_s: i64,
+}
+
+impl Options {
+    /// What there is on this machine: the journal if its reader is there, else the files of a syslog daemon; the audit log.
+    pub fn of_this_machine(state: Option<PathBuf>) -> Self {
+        let journal = PathBuf::from("/run/systemd/journal/socket").exists() && journalctl().is_some();
+        let texts = ["/var/log/auth.log", "/var/log/secure", "/var/log/syslog", "/var/log/messages"];
+        let mut files = Vec::new();
+        if !journal {
+            files.extend(texts.map(PathBuf::from).into_iter().filter(|p| p.exists()).map(|p| (p, Form::Syslog)));
+        }
+        files.push(("/var/log/audit/audit.log".into(), Form::Audit));
+        Self { journal, files, state, offset_s: 0 }
+    }
+}
+
+/// The journal's reader, by a path that only root can change.
+fn journalctl() -> Option<PathBuf> {
+    ["/usr/bin/journalctl", "/bin/journalctl"].into_iter().map(PathBuf::from).find(|p| p.exists())
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages.
+    pub messages: AtomicU64,
+    /// Logins among them.
+    pub logins: AtomicU64,
+    /// Lines of the journal or the audit log that were not understood.
+    pub odd: AtomicU64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    cursor: Option<String>,
+    files: BTreeMap<String, Position>,
+}
+
+/// The source. One thread drives it, and one more reads what the journal's reader writes.
+#[derive(Debug)]
+pub struct Logs {
+    options: Options,
+    state: State,
+    tails: Vec<(Tail, Form)>,
+    journal: Option<(Child, Receiver<Entry>)>,
+    journal_again: Option<Instant>,
+    auth: Auth,
+    boot: String,
+    counters: Arc<Counters>,
+    logs: Batcher,
+    logins: Batcher,
+    looked: Option<Instant>,
+    kept: Instant,
+}
+
+impl Logs {
+    /// Begins to read from where it stood.
+    pub fn start(outbox: &Outbox, options: Options) -> Self {
+        let kept = options.state.as_ref().and_then(|path| fs::read(path).ok());
+        let state: State = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let tail = |(path, form): &(PathBuf, Form)| {
+            let position = state.files.get(&path.to_string_lossy().into_owned()).cloned();
+            (Tail::new(path, position), *form)
+        };
+        Self {
+            tails: options.files.iter().map(tail).collect(),
+            options,
+            state,
+            journal: None,
+            journal_again: None,
+            auth: Auth::default(),
+            boot: super::processes::boot_id(),
+            counters: Arc::default(),
+            logs: Batcher::new(outbox.clone(), &LOGS),
+            logins: Batcher::new(outbox.clone(), &LOGINS),
+            looked: None,
+            kept: Instant::now(),
+        }
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Works until it is told to stop.
+    pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            self.step(Duration::from_millis(50))?;
+        }
+        self.keep();
+        Ok(())
+    }
+
+    /// Takes what there is; waits for the journal if there is nothing.
+    pub fn step(&mut self, wait: Duration) -> io::Result<()> {
+        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.looked = Some(Instant::now());
+            self.files();
+        }
+        if self.options.journal {
+            self.journal(wait);
+        } else {
+            std::thread::sleep(wait);
+        }
+        self.logs.tick();
+        self.logins.tick();
+        if self.kept.elapsed() >= KEEP_EVERY {
+            self.keep();
+        }
+        Ok(())
+    }
+
+    fn files(&mut self) {
+        let mut tails = std::mem::take(&mut self.tails);
+        for (at, (tail, form)) in tails.iter_mut().enumerate() {
+            let path = self.options.files[at].0.to_string_lossy().into_owned();
+            let form = *form;
+            // A file that cannot be read now is tried again at the next look.
+            let _ = tail.read(TURN_BYTES, |line| self.line(&path, form, line)).is_ok();
+        }
+        self.tails = tails;
+    }
+
+    fn line(&mut self, path: &str, form: Form, text: &str) {
+        self.counters.messages.fetch_add(1, Ordering::Relaxed);
+        if form == Form::Audit {
+            match audit::parse(text) {
+                Some(record) => row::audit(&mut self.logs, &record, text, path, &self.boot),
+                None => {
+                    self.counters.odd.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            return;
+        }
+        let line = syslog::parse(text, now_us(), self.options.offset_s);
+        let entry = Entry {
+            at: line.at.unwrap_or_else(now_us),
+            program: line.program.to_owned(),
+            pid: line.pid,
+            message: line.message.to_owned(),
+            // Only the syslog daemon writes the file; it takes anybody's word for the name, as it always has.
+            genuine: true,
+            ..Entry::default()
+        };
+        self.entry(&entry, "file", Some(path));
+    }
+
+    fn entry(&mut self, entry: &Entry, source: &str, path: Option<&str>) {
+        row::log(&mut self.logs, entry, source, path, &self.boot);
+        if !entry.genuine {
+            return;
+        }
+        if let Some(login) = self.auth.read(&entry.program, entry.pid, &entry.message) {
+            self.counters.logins.fetch_add(1, Ordering::Relaxed);
+            row::login(&mut self.logins, &login, entry, source);
+        }
+    }
+
+    fn journal(&mut self, wait: Duration) {
+        if self.journal.is_none() && self.journal_again.is_none_or(|at| at.elapsed() >= AGAIN) {
+            self.journal_again = Some(Instant::now());
+            self.journal = follow(self.state.cursor.as_deref()).ok();
+        }
+        let Some((child, entries)) = &mut self.journal else { return std::thread::sleep(wait) };
+        let mut taken = Vec::new();
+        match entries.recv_timeout(wait) {
+            Ok(entry) => taken.push(entry),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                let _ = child.kill().is_ok();
+                let _ = child.wait().is_ok();
+                self.journal = None;
+            }
+        }
+        if let Some((_, entries)) = &self.journal {
+            taken.extend(entries.try_iter().take(ENTRIES_MAX));
+        }
+        for entry in taken {
+            self.counters.messages.fetch_add(1, Ordering::Relaxed);
+            self.entry(&entry, "journal", None);
+            self.state.cursor = Some(entry.cursor);
+        }
+    }
+
+    /// Writes down where reading stands, once what was read is on disk: then nothing is lost, and at worst something is
+    /// read twice.
+    fn keep(&mut self) {
+        self.kept = Instant::now();
+        let Some(path) = self.options.state.clone() else { return };
+        if !(self.logs.flush_durably() && self.logins.flush_durably()) {
+            return;
+        }
+        let file = |(at, (tail, _)): (usize, &(Tail, Form))| {
+            (self.options.files[at].0.to_string_lossy().into_owned(), tail.position().clone())
+        };
+        self.state.files = self.tails.iter().enumerate().map(file).collect();
+        let Ok(bytes) = serde_json::to_vec(&self.state) else { return };
+        let beside = path.with_extension("new");
+        let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+        // It is written again in a few seconds.
+        let _ = written.is_ok();
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if let Some((mut child, _)) = self.journal.take() {
+            let _ = child.kill().is_ok();
+            let _ = child.wait().is_ok();
+        }
+    }
+}
+
+/// Starts the journal's reader behind the cursor, or from now on.
+fn follow(cursor: Option<&str>) -> io::Result<(Child, Receiver<Entry>)> {
+    let program = journalctl().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = Command::new(program);
+    command.args(["--output=json", "--follow", "--all", "--quiet", "--no-pager"]).env_clear();
+    match cursor {
+        Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+        None => command.arg("--lines=0"),
+    };
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let (sender, receiver) = sync_channel(ENTRIES_MAX);
+    std::thread::Builder::new().name("journal".into()).spawn(move || read_entries(output, &sender))?;
+    Ok((child, receiver))
+}
+
+fn read_entries(output: impl io::Read, sender: &SyncSender<Entry>) {
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match io::Read::take(&mut reader, ENTRY_BYTES_MAX as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if !line.ends_with(b"\n") && reader.skip_until(b'\n').is_err() {
+            return;
+        }
+        if let Some(entry) = journal::parse(&line)
+            && sender.send(entry).is_err()
+        {
+            return;
+        }
+    }
+}

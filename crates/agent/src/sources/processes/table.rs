@@ -1,0 +1,157 @@
+//! The processes that are there, so that one that is gone before it can be looked at still has a parent, a user and a
+//! session. Bounded: beyond the bound, new processes are not remembered.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+
+use super::look::{Known, look};
+
+/// Processes that are remembered; Linux has at most four million numbers, and a machine with this many has other worries.
+const PROCESSES_MAX: usize = 65_536;
+/// Parents that are named in a row.
+const ANCESTORS_MAX: usize = 8;
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its parent.
+    pub parent: u32,
+    /// What is known of it, or was of its parent when it began.
+    pub known: Arc<Known>,
+    /// When it began, where it was looked at itself.
+    pub start_ticks: Option<u64>,
+    /// Whether it executed something while we listened.
+    pub executed: bool,
+}
+
+/// The processes.
+#[derive(Debug, Default)]
+pub struct Table {
+    entries: HashMap<u32, Entry>,
+}
+
+impl Table {
+    /// Looks at every process there is.
+    pub fn scan(&mut self) {
+        let Ok(folders) = fs::read_dir("/proc") else { return };
+        let pids = folders.flatten().filter_map(|f| f.file_name().to_str()?.parse::<u32>().ok());
+        for pid in pids.take(PROCESSES_MAX) {
+            if let Some(known) = look(pid) {
+                self.put(pid, known, false);
+            }
+        }
+    }
+
+    /// Number of processes.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A process.
+    pub fn get(&self, pid: u32) -> Option<&Entry> {
+        self.entries.get(&pid)
+    }
+
+    fn put(&mut self, pid: u32, known: Known, executed: bool) {
+        if self.entries.len() < PROCESSES_MAX || self.entries.contains_key(&pid) {
+            let (parent, start_ticks) = (known.parent, known.start_ticks);
+            self.entries.insert(pid, Entry { parent, known: Arc::new(known), start_ticks, executed });
+        }
+    }
+
+    /// A process began as a copy of another.
+    pub fn fork(&mut self, parent: u32, pid: u32) {
+        if self.entries.len() >= PROCESSES_MAX {
+            return;
+        }
+        let known = match self.entries.get(&parent) {
+            Some(entry) => Arc::clone(&entry.known),
+            None => look(parent).map(Arc::new).unwrap_or_default(),
+        };
+        self.entries.insert(pid, Entry { parent, known, start_ticks: None, executed: false });
+    }
+
+    /// A process became another program; `seen` is what a look at it gave.
+    pub fn exec(&mut self, pid: u32, seen: Option<Known>, sha256: Option<String>) {
+        if let Some(known) = seen {
+            return self.put(pid, Known { sha256, ..known }, true);
+        }
+        // What a program has from before it is executed stays what it was.
+        let before = self.entries.get(&pid).map(|e| (e.parent, Arc::clone(&e.known)));
+        let (parent, before) = before.unwrap_or_default();
+        let known = Known {
+            start_ticks: None,
+            parent,
+            uid: before.uid,
+            login_uid: before.login_uid,
+            session: before.session,
+            terminal: before.terminal.clone(),
+            cgroup: before.cgroup.clone(),
+            container: before.container.clone(),
+            ..Known::default()
+        };
+        self.put(pid, known, true);
+    }
+
+    /// A process became another user; whether that is news.
+    pub fn user(&mut self, pid: u32, real: u32, effective: u32) -> bool {
+        let Some(entry) = self.entries.get_mut(&pid) else { return false };
+        if (entry.known.uid, entry.known.euid) == (Some(real), Some(effective)) {
+            return false;
+        }
+        let known = Arc::make_mut(&mut entry.known);
+        (known.uid, known.euid) = (Some(real), Some(effective));
+        true
+    }
+
+    /// A process ended.
+    pub fn exit(&mut self, pid: u32) {
+        self.entries.remove(&pid);
+    }
+
+    /// Programs of the parents from the nearest on.
+    pub fn ancestors(&self, pid: u32) -> String {
+        let mut text = String::new();
+        let mut at = self.get(pid).map_or(0, |e| e.parent);
+        for _ in 0..ANCESTORS_MAX {
+            let Some(entry) = self.get(at) else { break };
+            if !text.is_empty() {
+                text.push_str(" < ");
+            }
+            text.push_str(entry.known.image.as_deref().unwrap_or(&entry.known.name));
+            if entry.parent == at {
+                break;
+            }
+            at = entry.parent;
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_gone_has_what_its_parent_had() {
+        let mut table = Table::default();
+        let shell =
+            Known { name: "sh".into(), image: Some("/bin/sh".into()), uid: Some(33), parent: 1, ..Known::default() };
+        table.exec(10, Some(shell), None);
+        table.fork(10, 11);
+        table.exec(11, None, None);
+        let entry = table.get(11).unwrap();
+        assert_eq!((entry.parent, entry.known.uid, entry.known.image.as_deref()), (10, Some(33), None));
+        assert_eq!(table.ancestors(11), "/bin/sh");
+        assert!(table.user(11, 0, 0) && !table.user(11, 0, 0));
+        assert_eq!(table.get(10).unwrap().known.uid, Some(33), "the parent is who it was");
+        table.exit(11);
+        assert!(table.get(11).is_none());
+    }
+}
