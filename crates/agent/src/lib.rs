@@ -3,3 +3,4 @@
 //! The agent must never link the server's store, catalog or API: it has to stay small.
 
 pub mod files;
+pub mod outbox;

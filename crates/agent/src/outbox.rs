@@ -1,0 +1,123 @@
+//! Where sources put the events they see. Behind it batches are closed, spooled and sent; a source knows nothing of that.
+//!
+//! A row carries what the source saw, by the column ids of its class in `model`. The columns `batch`, `row`, `received`,
+//! `host_id` and `host` are filled by the server, which knows the agent by its certificate; what a source says in them is
+//! ignored.
+//!
+//! What does not fit is never waited for: it is counted by class, and the server is told.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use guardian_protocol::Events;
+
+/// Groups of rows that may wait for the spool.
+const WAITING_MAX: usize = 256;
+
+/// The sources' end. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    queue: SyncSender<Outgoing>,
+    lost: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+/// The spool's end.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: Receiver<Outgoing>,
+    lost: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+/// Rows on their way to the spool.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Rows of one class; the class is named in them.
+    pub rows: Events,
+    /// Told when the rows are on disk and synced.
+    pub synced: Option<SyncSender<()>>,
+}
+
+impl Outbox {
+    /// Both ends.
+    pub fn new() -> (Self, Inbox) {
+        let (send, receive) = sync_channel(WAITING_MAX);
+        let lost = Arc::default();
+        (Self { queue: send, lost: Arc::clone(&lost) }, Inbox { queue: receive, lost })
+    }
+
+    /// Hands rows over, made by [`guardian_protocol::Rows::finish`]. False where they did not fit: they are lost and
+    /// counted.
+    pub fn send(&self, rows: Events) -> bool {
+        self.offer(rows, None)
+    }
+
+    /// Hands rows over that cannot be read again (audit, a journal whose cursor moves on), and waits until they are on
+    /// disk and synced. False where they are lost and counted.
+    pub fn send_durably(&self, rows: Events) -> bool {
+        let (synced, wait) = sync_channel(1);
+        self.offer(rows, Some(synced)) && wait.recv().is_ok()
+    }
+
+    /// Counts rows that a source lost before it could hand them over.
+    pub fn lose(&self, class: &str, rows: u64) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost.entry(class.to_owned()).or_default() += rows;
+    }
+
+    fn offer(&self, rows: Events, synced: Option<SyncSender<()>>) -> bool {
+        match self.queue.try_send(Outgoing { rows, synced }) {
+            Ok(()) => true,
+            Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
+                self.lose(&back.rows.class, back.rows.rows as u64);
+                false
+            }
+        }
+    }
+}
+
+impl Inbox {
+    /// The next rows; none within the time, or because all sources are gone.
+    pub fn next(&self, wait: Duration) -> Result<Option<Outgoing>, SourcesGone> {
+        match self.queue.recv_timeout(wait) {
+            Ok(rows) => Ok(Some(rows)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(SourcesGone),
+        }
+    }
+
+    /// Rows lost since the last call, by class.
+    pub fn take_lost(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Nobody holds an [`Outbox`] any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no source is left")]
+pub struct SourcesGone;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let (outbox, inbox) = Outbox::new();
+        let rows = || Events { class: "health".to_owned(), rows: 3, columns: Vec::new() };
+        for _ in 0..WAITING_MAX {
+            assert!(outbox.send(rows()));
+        }
+        assert!(!outbox.send(rows()));
+        outbox.lose("logs", 2);
+        assert_eq!(inbox.take_lost(), BTreeMap::from([("health".to_owned(), 3), ("logs".to_owned(), 2)]));
+        assert!(inbox.take_lost().is_empty());
+        drop(outbox);
+        let mut waiting = 0;
+        while let Ok(Some(_)) = inbox.next(Duration::ZERO) {
+            waiting += 1;
+        }
+        assert_eq!((waiting, inbox.next(Duration::ZERO).err()), (WAITING_MAX, Some(SourcesGone)));
+    }
+}
