@@ -100,7 +100,10 @@ pub struct Field {
 pub struct Class {
     /// The SQL table name.
     pub name: &'static str,
-    /// OCSF 1.8 class uid.
+    /// Stable number of the class in everything that is stored; never reused. It is the OCSF class uid where no other
+    /// class has that.
+    pub uid: u32,
+    /// OCSF 1.8 class uid; 0 is the base event. Two classes may be the same to OCSF.
     pub ocsf_class_uid: u32,
     /// One sentence for people.
     pub doc: &'static str,
@@ -139,7 +142,7 @@ impl Class {
 macro_rules! class {
     (
         $(#[$doc:meta])* $table:ident, $(#[$enum_doc:meta])* $enum:ident,
-        name $name:literal, ocsf $uid:literal, $class_doc:literal;
+        name $name:literal, ocsf $ocsf_uid:literal $(, uid $uid:literal)?, $class_doc:literal;
         $( $variant:ident = $id:literal $col:literal $kind:ident $(? $null:tt)? [$unit:literal] $ocsf:literal
            [$($sigma:literal),*] $($personal:ident)? : $text:literal; )*
     ) => {
@@ -153,7 +156,10 @@ macro_rules! class {
                     personal: $crate::class::given!($($personal)?), doc: $text,
                 },
             )*];
-            $crate::Class { name: $name, ocsf_class_uid: $uid, doc: $class_doc, fields: FIELDS, cached: &CACHED }
+            $crate::Class {
+                name: $name, uid: $crate::class::uid!($ocsf_uid $($uid)?), ocsf_class_uid: $ocsf_uid,
+                doc: $class_doc, fields: FIELDS, cached: &CACHED,
+            }
         };
 
         $(#[$enum_doc])*
@@ -182,7 +188,16 @@ macro_rules! given {
     };
 }
 
-pub(crate) use {class, given};
+macro_rules! uid {
+    ($ocsf:literal) => {
+        $ocsf
+    };
+    ($ocsf:literal $own:literal) => {
+        $own
+    };
+}
+
+pub(crate) use {class, given, uid};
 
 #[cfg(test)]
 mod tests {
@@ -192,9 +207,10 @@ mod tests {
 
     #[test]
     fn tables_are_sound() {
-        let mut classes = HashSet::new();
+        let (mut classes, mut uids) = (HashSet::new(), HashSet::from([0]));
         for class in ALL_CLASSES {
             assert!(classes.insert(class.name));
+            assert!(uids.insert(class.uid), "{}: the number {} is taken", class.name, class.uid);
             let (mut ids, mut names) = (HashSet::new(), HashSet::new());
             for field in class.fields {
                 assert!(ids.insert(field.id), "{}.{}: id {} is taken", class.name, field.name, field.id);

@@ -6,10 +6,14 @@ use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::sum;
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use guardian_model::{FlowField, Micros};
+use guardian_model::{Batch, FLOW, FlowField, Micros};
 
-/// Octets of all rows, both directions, scaled by sampling.
-pub(crate) fn sum_bytes(rows: &RecordBatch) -> u64 {
+/// Octets of all flows, both directions, scaled by sampling; other events carry none.
+pub(crate) fn sum_bytes(batch: &Batch) -> u64 {
+    let rows = &batch.rows;
+    if batch.class.uid != FLOW.uid || rows.num_columns() != FLOW.fields.len() {
+        return 0;
+    }
     let of = |field: FlowField| rows.column(field.index()).as_primitive_opt::<UInt64Type>().and_then(sum).unwrap_or(0);
     of(FlowField::Bytes).wrapping_add(of(FlowField::RevBytes))
 }

@@ -6,6 +6,7 @@
 //! every decoder is bounded by [`limits`] and never panics.
 
 mod batch;
+pub mod classes;
 mod columns;
 mod frame;
 pub mod limits;

@@ -191,7 +191,7 @@ impl Lake {
     /// them; none when nothing does. Batches are numbered in the order in which they were received.
     pub fn batches(&self, scope: &Scope, class: &Class, from: Micros, to: Micros) -> Option<(u64, u64)> {
         let snapshot = Snapshot::take(&self.inner.store, scope);
-        let rows = snapshot.classes.get(&class.ocsf_class_uid)?;
+        let rows = snapshot.classes.get(&class.uid)?;
         let within = |times: Option<(i64, i64)>| times.is_none_or(|(low, high)| low < to.0 && high >= from.0);
         let files = rows.files.iter().filter(|f| within(f.meta.time("received"))).map(|f| f.meta.ids);
         let received = |times: &[(&'static str, i64, i64)]| {
@@ -389,7 +389,7 @@ impl Job {
         builder.scalar_functions().get_or_insert_default().extend(functions::all());
         let context = SessionContext::new_with_state(builder.build());
         let table = |class: &'static Class| {
-            let rows = snapshot.classes.get(&class.ocsf_class_uid).cloned().unwrap_or_default();
+            let rows = snapshot.classes.get(&class.uid).cloned().unwrap_or_default();
             Arc::new(ClassTable {
                 class,
                 schema: schema_of(class),

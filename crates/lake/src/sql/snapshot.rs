@@ -33,9 +33,9 @@ impl Snapshot {
         let state = store.state.read();
         let mut classes: HashMap<u32, ClassRows> = HashMap::new();
         for class in ALL_CLASSES {
-            let rows = classes.entry(class.ocsf_class_uid).or_default();
+            let rows = classes.entry(class.uid).or_default();
             for &tenant in scope.tenants() {
-                let key = (tenant, class.ocsf_class_uid);
+                let key = (tenant, class.uid);
                 rows.files.extend(state.files.get(&key).into_iter().flatten().cloned());
                 rows.hot.extend(state.hot.get(&key).into_iter().flat_map(|p| p.batches.iter().cloned()));
             }

@@ -53,6 +53,7 @@ impl Store {
         let header = Header {
             kind: RecordKind::ClearReplay,
             sealed: false,
+            origin: false,
             id: 0,
             tenant,
             class_uid: 0,
@@ -68,12 +69,12 @@ impl Store {
         let mut state = self.state.write();
         for class in ALL_CLASSES {
             let mut removed = 0;
-            state.rewrite_hot((tenant, class.ocsf_class_uid), |batch| {
+            state.rewrite_hot((tenant, class.uid), |batch| {
                 let (kept, count) = batch.without_replay(name)?;
                 removed += count;
                 Some(kept)
             });
-            cleared.count(class.ocsf_class_uid, removed as u64);
+            cleared.count(class.uid, removed as u64);
         }
         self.publish_hot(&state);
         drop(state);
@@ -127,7 +128,7 @@ impl Store {
 
 impl Cleared {
     fn count(&mut self, class_uid: u32, rows: u64) {
-        if class_uid == guardian_model::FINDING.ocsf_class_uid {
+        if class_uid == guardian_model::FINDING.uid {
             self.findings += rows;
         } else {
             self.rows += rows;

@@ -198,7 +198,7 @@ impl<'a> Output<'a> {
         let meta = FileMeta {
             path,
             tenant,
-            class_uid: class.ocsf_class_uid,
+            class_uid: class.uid,
             day: day.to_owned(),
             rows: 0,
             bytes: 0,

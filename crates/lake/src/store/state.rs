@@ -198,7 +198,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn push(&mut self, batch: HotBatch, now: std::time::Duration) {
         let (rows, bytes) = (batch.rows.num_rows(), batch.bytes);
-        let partition = self.hot.entry((batch.tenant, batch.class.ocsf_class_uid)).or_default();
+        let partition = self.hot.entry((batch.tenant, batch.class.uid)).or_default();
         partition.rows += rows;
         partition.bytes += bytes;
         partition.since.get_or_insert(now);

@@ -30,9 +30,11 @@ pub(crate) struct Header {
     pub(crate) kind: RecordKind,
     /// The body is encrypted; length and checksum are those of what stands there.
     pub(crate) sealed: bool,
+    /// Where the batch comes from stands before the body: its sender sends again what nobody acknowledged.
+    pub(crate) origin: bool,
     pub(crate) id: u64,
     pub(crate) tenant: TenantId,
-    /// OCSF class uid, the stable number of a class; 0 where the record concerns all classes.
+    /// Stable number of the class; 0 where the record concerns all classes.
     pub(crate) class_uid: u32,
     pub(crate) received: Micros,
     pub(crate) mark: Option<u64>,
@@ -60,6 +62,7 @@ impl Header {
             RecordKind::ClearReplay => 2,
         };
         out[9] = u8::from(self.sealed);
+        out[10] = u8::from(self.origin);
         out[12..16].copy_from_slice(&self.class_uid.to_le_bytes());
         out[16..20].copy_from_slice(&self.body_len.to_le_bytes());
         out[20..24].copy_from_slice(&self.body_crc.to_le_bytes());
@@ -90,6 +93,11 @@ impl Header {
                 1 => true,
                 _ => return None,
             },
+            origin: match bytes[10] {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             class_uid: u32_at(bytes, 12),
             body_len: u32_at(bytes, 16),
             body_crc: u32_at(bytes, 20),
@@ -103,9 +111,9 @@ impl Header {
     }
 }
 
-/// The class with this OCSF uid.
+/// The class with this number.
 pub(crate) fn class_of(uid: u32) -> Option<&'static Class> {
-    ALL_CLASSES.iter().copied().find(|class| class.ocsf_class_uid == uid)
+    ALL_CLASSES.iter().copied().find(|class| class.uid == uid)
 }
 
 fn u32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -130,7 +138,7 @@ mod tests {
         #[test]
         fn headers_survive_and_damage_is_seen(id: u64, tenant: u128, received: i64, mark: Option<u64>, rows: u32, at in 0..HEADER_BYTES, bit in 0..8) {
             let header = Header {
-                kind: RecordKind::Batch, sealed: rows % 2 == 1, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
+                kind: RecordKind::Batch, sealed: rows % 2 == 1, origin: rows % 3 == 1, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
                 received: Micros(received), mark: mark.filter(|m| *m != NO_MARK), rows, body_len: 99, body_crc: 5,
             };
             let mut bytes = header.encode();
