@@ -2,3 +2,5 @@
 
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/spool.rs"]
+mod spool;

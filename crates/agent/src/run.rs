@@ -1,0 +1,84 @@
+//! The running agent: sources, spool and conversation, in one process that is cut so that it can become three.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::facts::Facts;
+use crate::home::Home;
+use crate::outbox::Outbox;
+use crate::spool::{Drop, Spool};
+use crate::spooler::{self, Shared};
+use crate::status::Status;
+use crate::talk::Talk;
+use crate::vitals;
+
+/// Settings of a running agent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How often the machine's health is measured.
+    pub health_every: Duration,
+    /// Most bytes that may wait on the disk.
+    pub spool_bytes_max: u64,
+    /// What goes when there are more.
+    pub drop: Drop,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { health_every: Duration::from_secs(15), spool_bytes_max: 512 << 20, drop: Drop::Oldest }
+    }
+}
+
+/// Tells the journal, or whoever started the agent.
+#[expect(clippy::print_stderr, reason = "the journal reads standard error")]
+pub fn say(text: &str) {
+    eprintln!("guardian-agent: {text}");
+}
+
+/// Runs until a signal ends it.
+pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let home = Home::open(path)?;
+    let _running = home.lock()?;
+    let Some(identity) = home.identity()? else {
+        anyhow::bail!("this machine is not enrolled: guardian-agent enroll --server URL --token TOKEN");
+    };
+    let spool = Spool::open(&home.spool(), rand::random(), settings.spool_bytes_max, settings.drop)?;
+    let shared = Shared::new(spool);
+    let (outbox, inbox) = Outbox::new();
+    let spooling = spooler::start(inbox, std::sync::Arc::clone(&shared))?;
+    let measuring = vitals::start(outbox, settings.health_every, std::sync::Arc::clone(&shared))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopping) = watch::channel(false);
+    let status = Status {
+        pid: std::process::id(),
+        host: identity.host.clone(),
+        server: identity.server.clone(),
+        ..Status::default()
+    };
+    let talk =
+        Talk { home, identity, shared: std::sync::Arc::clone(&shared), facts: Facts::read(), stop: stopping, status };
+    runtime.block_on(async {
+        let talking = tokio::spawn(talk.run());
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        say("stopping");
+        // Sources first, then what they said goes to the disk, and what can be sent is.
+        shared.stop.store(true, Ordering::Release);
+        let threads = tokio::task::spawn_blocking(move || {
+            let measured = measuring.join();
+            spooling.join().and(measured)
+        });
+        let ended = threads.await?;
+        // An error means that the conversation is over already.
+        stop.send(true).ok();
+        talking.await?;
+        ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))
+    })
+}
