@@ -1,7 +1,31 @@
-//! The agent's engines: file integrity, and the sources of events. Each is driven by a thread of whoever uses it.
+//! The agent: what it sees (sources, file integrity), what it keeps until the server has it (outbox, spool), and how it
+//! speaks (enrolment, connection).
 //!
-//! The agent must never link the server's store, catalog or API: it has to stay small.
+//! The agent must never link the server's store, catalog or API: it has to stay small. Sources know the outbox alone, the
+//! connection knows the spool alone, so that each can become a process of its own.
 
+pub mod connect;
+pub mod enrol;
+pub mod facts;
 pub mod files;
+pub mod home;
 pub mod outbox;
+pub mod run;
+pub mod simulate;
 pub mod sources;
+pub mod spool;
+mod spooler;
+pub mod status;
+mod talk;
+pub mod tls;
+mod vitals;
+
+/// The time by the clock of the machine, in UTC microseconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the agent stands apart from the server's kit, and this is its one clock"
+)]
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

@@ -6,3 +6,5 @@ mod files;
 mod processes;
 #[path = "it/rows.rs"]
 mod rows;
+#[path = "it/spool.rs"]
+mod spool;

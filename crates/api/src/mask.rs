@@ -25,6 +25,7 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 /// What is about accounts, colleagues and the installation itself, and holds no telemetry.
 const PLAIN: &[&str] = &[
     "api-keys",
+    "enrollment-tokens",
     "exporters",
     "incident-settings",
     "incident-templates",

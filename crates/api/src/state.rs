@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guardian_catalog::Catalog;
+use guardian_fleet::Fleet;
 use guardian_identity::{Identity, ShownCertificate};
 use guardian_kit::clock::Clock;
 use guardian_kit::health::Health;
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub identity: Identity,
     /// The telemetry store.
     pub lake: Lake,
+    /// The agents.
+    pub fleet: Fleet,
     /// The bytes of incidents' evidence.
     pub evidence: EvidenceStore,
     /// Figures of the dashboard that are kept for a while.

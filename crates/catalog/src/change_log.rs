@@ -48,6 +48,10 @@ text_enum! {
         RuleException = "rule_exception",
         /// A device that sends flows.
         Exporter = "exporter",
+        /// A machine with an agent.
+        Host = "host",
+        /// A token that lets hosts in.
+        EnrolmentToken = "enrolment_token",
         /// An account.
         User = "user",
         /// A role of an account in a tenant.

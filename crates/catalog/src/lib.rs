@@ -25,6 +25,7 @@ mod entity;
 mod error;
 mod exceptions;
 mod exporters;
+mod fleet;
 mod incidents;
 mod links;
 mod migration;
@@ -66,6 +67,11 @@ pub use credentials::{
 pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use fleet::{
+    AgentAuthority, EnrolledHost, EnrolmentToken, HOST_PAGE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts,
+    HostFilter, HostHealth, HostLoss, HostOrder, HostPage, HostSeen, HostSort, HostStatus, LABELS_MAX,
+    NewEnrolmentToken, NewHost, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+};
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,
     INCIDENT_ALERTS_MAX, INCIDENT_ENTITIES_MAX, INCIDENT_EVIDENCE_MAX, INCIDENT_PAGE_MAX, INCIDENT_TASKS_MAX, Incident,
@@ -87,7 +93,7 @@ pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use saved::{SAVED_BYTES_MAX, Saved, SavedDraft, SavedKind};
 pub use scoped::Scoped;
-pub use sealed::{SealedPlace, SealedSecret, webhook_secret};
+pub use sealed::{SealedPlace, SealedSecret, authority_secret, webhook_secret};
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;

@@ -4,7 +4,7 @@
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use uuid::Uuid;
 
-use crate::entity::{notification_channel, second_factor, state_blob};
+use crate::entity::{agent_authority, notification_channel, second_factor, state_blob};
 use crate::text::clean;
 use crate::{CatalogError, System};
 
@@ -15,6 +15,8 @@ pub enum SealedPlace {
     SecondFactor(Uuid),
     /// What signs the messages to a webhook.
     Webhook(Uuid),
+    /// The key of the authority that signs the agents' certificates.
+    AgentAuthority(Uuid),
 }
 
 /// A sealed secret.
@@ -31,6 +33,11 @@ pub struct SealedSecret {
 /// What the secret of a webhook's channel is sealed for.
 pub fn webhook_secret(channel: Uuid) -> String {
     format!("webhook/{channel}")
+}
+
+/// What the key of an agents' authority is sealed for.
+pub fn authority_secret(authority: Uuid) -> String {
+    format!("agents/{authority}")
 }
 
 /// Whether a text was sealed; other sorts of factors keep what is no secret in the same column.
@@ -52,7 +59,13 @@ impl System<'_> {
             let text = row.secret?;
             Some(SealedSecret { place: SealedPlace::Webhook(row.id), about: webhook_secret(row.id), text })
         });
-        Ok(factors.chain(webhooks).collect())
+        let authorities = agent_authority::Entity::find().order_by_asc(agent_authority::Column::Id);
+        let authorities = authorities.all(self.read()).await?.into_iter().map(|row| SealedSecret {
+            place: SealedPlace::AgentAuthority(row.id),
+            about: authority_secret(row.id),
+            text: row.secret,
+        });
+        Ok(factors.chain(webhooks).chain(authorities).collect())
     }
 
     /// Puts a secret that was sealed anew in the place of the old; false if somebody changed it meanwhile. What is
@@ -72,6 +85,14 @@ impl System<'_> {
                     .col_expr(notification_channel::Column::Secret, Expr::value(text))
                     .filter(notification_channel::Column::Id.eq(id))
                     .filter(notification_channel::Column::Secret.eq(&old.text))
+                    .exec(self.write())
+                    .await?
+            }
+            SealedPlace::AgentAuthority(id) => {
+                agent_authority::Entity::update_many()
+                    .col_expr(agent_authority::Column::Secret, Expr::value(text))
+                    .filter(agent_authority::Column::Id.eq(id))
+                    .filter(agent_authority::Column::Secret.eq(&old.text))
                     .exec(self.write())
                     .await?
             }

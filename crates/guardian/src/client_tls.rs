@@ -5,20 +5,13 @@
 //! there is another list of revoked ones. Sessions of TLS are never resumed then, because resuming checks nothing.
 
 use std::fmt;
-use std::future::Future;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
-use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
-use axum_server::accept::Accept;
-use axum_server::tls_rustls::RustlsAcceptor;
-use guardian_api::{Connection, ShowsCertificate};
+use guardian_api::ShowsCertificate;
 use guardian_identity::ShownCertificate;
 use guardian_kit::clock::Clock;
 use guardian_kit::shutdown::Shutdown;
@@ -224,50 +217,11 @@ impl ShowsCertificate for Shown {
     }
 }
 
-/// Accepts connections, and tells the requests that come by them who is at the other end: the address, and the
-/// certificate where one is shown.
-#[derive(Clone)]
-pub(crate) struct Acceptor {
-    tls: RustlsAcceptor,
-    authorities: Option<Arc<ClientAuthorities>>,
-}
-
-impl Acceptor {
-    /// Accepts with `tls`, and takes certificates of `authorities`.
-    pub(crate) fn new(tls: RustlsAcceptor, authorities: Option<Arc<ClientAuthorities>>) -> Self {
-        Self { tls, authorities }
-    }
-}
-
-type Accepted<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
-
-impl Accept<TcpStream, Router> for Acceptor {
-    type Stream = TlsStream<TcpStream>;
-    type Service = Router;
-    type Future = Accepted<(Self::Stream, Self::Service)>;
-
-    fn accept(&self, stream: TcpStream, app: Router) -> Self::Future {
-        let peer = stream.peer_addr();
-        // An answer is written whole: waiting for more to send along delays it by 40 ms.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection does not send at once");
-        }
-        let (accepting, authorities) = (self.tls.accept(stream, app), self.authorities.clone());
-        Box::pin(async move {
-            let peer = peer?;
-            let (stream, app) = accepting.await?;
-            let told = Router::new().fallback_service(app).layer(Extension(ConnectInfo(peer)));
-            let shown = authorities.and_then(|authorities| shown(authorities, &stream));
-            let told = match shown {
-                Some(shown) => told.layer(Extension(Connection::new(shown))),
-                None => told,
-            };
-            Ok((stream, told))
-        })
-    }
-}
-
-fn shown(authorities: Arc<ClientAuthorities>, stream: &TlsStream<TcpStream>) -> Option<Shown> {
+/// What a connection shows, if it shows a certificate.
+pub(crate) fn shown(
+    authorities: Arc<ClientAuthorities>,
+    stream: &TlsStream<TcpStream>,
+) -> Option<impl ShowsCertificate + use<>> {
     let chain = stream.get_ref().1.peer_certificates()?;
     let certificate = Arc::new(ShownCertificate::read(chain.first()?)?);
     // The handshake checked it; so will the first request, because the list may have changed in between.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use guardian_catalog::CatalogConfig;
 use guardian_detect::DetectConfig;
+use guardian_fleet::FleetConfig;
 use guardian_identity::IdentityConfig;
 use guardian_intel::IntelConfig;
 use guardian_kit::config::{ConfigErrors, Loaded, Sources};
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) server: ServerConfig,
     /// Where flows come from.
     pub(crate) collect: CollectConfig,
+    /// Agents on hosts.
+    pub(crate) fleet: FleetConfig,
     /// What is added to flows.
     pub(crate) enrich: IntelConfig,
     /// Where telemetry is stored.
@@ -52,6 +55,7 @@ impl Default for Config {
             data: PathBuf::from("data"),
             server: ServerConfig::default(),
             collect: CollectConfig::default(),
+            fleet: FleetConfig::default(),
             enrich: IntelConfig::default(),
             lake: LakeConfig::default(),
             catalog: CatalogConfig::default(),

@@ -1,5 +1,6 @@
 //! The program: a command line, a `match`, and wiring. Everything it can do lives in the crates below.
 
+mod accept;
 mod backup;
 mod client_tls;
 mod command;

@@ -107,6 +107,9 @@ permissions! {
     RulesWrite = "rules:write", "Add, change, enable, disable and delete rules.", [Admin, Operator];
     RulesTest = "rules:test", "Test rules against stored telemetry.", [Admin, Operator];
     ExportersRead = "exporters:read", "See exporters and their loss counters.", [Admin, Operator, Viewer];
+    HostsRead = "hosts:read", "See hosts and how their agents are.", [Admin, Operator, Viewer];
+    HostsManage = "hosts:manage", "Change, shut out and remove hosts.", [Admin, Operator];
+    HostsEnroll = "hosts:enroll", "Make and revoke enrolment tokens.", [Admin];
     StatusRead = "status:read", "See the key figures and the state of the installation.", [Admin, Operator, Viewer];
     ReplayRun = "replay:run", "Feed recorded traffic in, tagged as a replay.", [Admin, Operator];
     ReplayClear = "replay:clear", "Remove what replays left.", [Admin, Operator];
@@ -219,6 +222,9 @@ mod tests {
             "rules:write         admin operator",
             "rules:test          admin operator",
             "exporters:read      admin operator viewer",
+            "hosts:read          admin operator viewer",
+            "hosts:manage        admin operator",
+            "hosts:enroll        admin",
             "status:read         admin operator viewer",
             "replay:run          admin operator",
             "replay:clear        admin operator",

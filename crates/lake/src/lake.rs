@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use guardian_kit::clock::Clock;
 use guardian_kit::metrics::Metrics;
-use guardian_model::{Batch, Class, Scope};
+use guardian_model::{Batch, Class, Origin, Scope};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -36,6 +36,15 @@ pub struct Appended {
     pub durable: Durable,
 }
 
+/// What became of a batch that is applied once.
+#[derive(Debug)]
+pub enum Once {
+    /// It is new.
+    Stored(Appended),
+    /// It was stored before; this tells when that is durable.
+    Known(Durable),
+}
+
 /// Tells when a batch is durable, that is, synced to disk.
 #[derive(Clone, Debug)]
 pub struct Durable {
@@ -44,6 +53,11 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Number of the batch.
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Blocks until it is durable. While the disk is full this waits until there is room; it fails only when the lake
     /// is closed before.
     pub fn wait(&self) -> Result<(), LakeError> {
@@ -145,6 +159,31 @@ impl Lake {
     pub fn append(&self, batch: &Batch, mark: Option<u64>) -> Result<Appended, LakeError> {
         let (id, commit) = self.inner.store.append(batch, mark)?;
         Ok(Appended { id, durable: Durable { id, commit } })
+    }
+
+    /// Accepts a batch as [`Self::append`] does, once, however often its sender sends it: the mark of its origin stands in
+    /// the same record of the log. Batches of one sender, epoch, lane and class come in the order of their sequences.
+    pub fn append_once(&self, batch: &Batch, origin: &Origin) -> Result<Once, LakeError> {
+        let (id, commit, known) = self.inner.store.append_once(batch, origin)?;
+        let durable = Durable { id, commit };
+        Ok(if known { Once::Known(durable) } else { Once::Stored(Appended { id, durable }) })
+    }
+
+    /// The last sequence of each lane of a sender's epoch, and what tells when all of them are durable. A sequence may
+    /// have come with batches of several classes, of which not all need to be there.
+    pub fn origin_marks(&self, sender: &[u8; 16], epoch: u64) -> Result<(Vec<(u32, u64)>, Durable), LakeError> {
+        let (lanes, id) = self.inner.store.origins.lock().of(sender, epoch);
+        Ok((lanes, Durable { id, commit: self.inner.store.commit()? }))
+    }
+
+    /// Forgets the marks of a sender that will not send any more.
+    pub fn forget_origin(&self, sender: &[u8; 16]) {
+        self.inner.store.origins.lock().forget(sender);
+    }
+
+    /// Tells when the batch with this number, and all before it, are durable.
+    pub fn durable(&self, id: u64) -> Result<Durable, LakeError> {
+        Ok(Durable { id, commit: self.inner.store.commit()? })
     }
 
     /// The batches in the log from `first` on, in order, as far as they were accepted by now and the log still has

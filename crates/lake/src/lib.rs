@@ -18,7 +18,7 @@ mod wal;
 pub use config::LakeConfig;
 pub use error::LakeError;
 pub use keys::LakeKeys;
-pub use lake::{Appended, Durable, Lake, LakeStats};
+pub use lake::{Appended, Durable, Lake, LakeStats, Once};
 pub use replay::Replay;
 pub use snapshot::snapshot;
 pub use sql::{ColumnInfo, QueryLimits, QueryStats, QueryStream, TableInfo, describe};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::LakeError;
 use crate::store::manifest::{self, Manifest};
+use crate::store::origins;
 use crate::wal::{self, Reader};
 
 /// Tries until all files of one manifest are caught before merging or retention removes them.
@@ -21,6 +22,11 @@ pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
     let mut files = Vec::new();
     if !dir.join("manifest").exists() {
         return Ok(files);
+    }
+    // Before the log: a mark may say less than the log holds, never more.
+    let marks = origins::path(target);
+    if link(&origins::path(dir), &marks)? {
+        files.extend(marks.file_name().map(PathBuf::from));
     }
     let log = target.join("wal");
     fs::create_dir_all(&log).map_err(LakeError::io(format!("creating {}", log.display())))?;

@@ -26,3 +26,17 @@ pub struct Batch {
     /// The columns; the schema is `class.schema()`.
     pub rows: RecordBatch,
 }
+
+/// Where a batch comes from whose sender counts what it sends and sends again what nobody acknowledged: it is applied
+/// once, however often it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who sends: the id of a host.
+    pub sender: [u8; 16],
+    /// Random number of the sender's store; what another counted says nothing about it.
+    pub epoch: u64,
+    /// One strictly ordered part of what it sends.
+    pub lane: u32,
+    /// The place in the lane, from 1.
+    pub sequence: u64,
+}

@@ -19,7 +19,7 @@ mod time;
 pub use class::{Class, Field, KIND_METADATA_KEY, Kind};
 pub use display::{cell_json, cell_text, row_json};
 pub use entity::{Entity, EntityKind};
-pub use event::{Batch, EventRef};
+pub use event::{Batch, EventRef, Origin};
 pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef, finding_batch};
 pub use flow::{FLOW, FlowField};
 pub use host::{

@@ -21,7 +21,8 @@ pub use config::{CollectConfig, ListenerConfig};
 pub use engines::{ExceptionHits, TenantRules};
 pub use enrich::{Enrich, Enrichers};
 pub use spine::{
-    AlertSink, SharedExceptionHits, SharedRuleStats, Spine, SpineDeps, SpineInput, SpineStats, Store, StoreError,
+    AlertSink, OnceBatch, SharedExceptionHits, SharedRuleStats, Spine, SpineDeps, SpineInput, SpineStats, Store,
+    StoreError,
 };
 pub use state::StateDir;
 pub use status::ExporterStatus;

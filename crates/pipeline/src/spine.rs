@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use guardian_detect::{DetectConfig, Output, RuleStats};
 use guardian_kit::clock::Clock;
 use guardian_kit::metrics::{Counter, Metrics};
-use guardian_model::{AlertState, Batch, FINDING, Finding, Micros, TenantId, finding_batch};
+use guardian_model::{AlertState, Batch, FINDING, FLOW, Finding, Micros, Origin, TenantId, finding_batch};
 use parking_lot::Mutex;
 
 use crate::engines::{Engines, ExceptionHits, TenantRules};
@@ -46,6 +46,8 @@ pub trait Store: Send + Sync {
     /// Appends a batch, numbers it, and answers at once with the number; blocks while the store is behind. `mark`
     /// is, for derived batches, the number of the batch they derive from.
     fn append(&self, batch: &Batch, mark: Option<u64>) -> Result<u64, StoreError>;
+    /// Appends a batch whose sender sends again what nobody acknowledged, once. Answers its number, and whether it is new.
+    fn append_once(&self, batch: &Batch, origin: &Origin) -> Result<(u64, bool), StoreError>;
     /// Waits until everything appended up to this number is durable.
     fn wait_durable(&self, id: u64) -> Result<(), StoreError>;
     /// Reads batches back in order, from this number on.
@@ -80,8 +82,21 @@ pub struct SpineDeps {
     pub detect: DetectConfig,
 }
 
+/// A batch that is stored once, and who is told of it.
+pub struct OnceBatch {
+    /// The rows.
+    pub batch: Batch,
+    /// Where they come from.
+    pub origin: Origin,
+    /// Whether it is still to be stored; asked just before.
+    pub wanted: Box<dyn Fn() -> bool + Send>,
+    /// Told the number under which the store has it, before anything is detected on it, or why it was refused.
+    pub done: Box<dyn FnOnce(Result<u64, StoreError>) + Send>,
+}
+
 enum Work {
     Batch(Batch),
+    Once(OnceBatch),
     Barrier(Sender<()>),
     ForgetReplay(TenantId, String),
     Stop,
@@ -116,6 +131,11 @@ impl SpineInput {
     /// Hands a batch over; blocks while the spine is behind. False when the spine has stopped.
     pub fn send(&self, batch: Batch) -> bool {
         self.queue.send(Work::Batch(batch)).is_ok()
+    }
+
+    /// Hands a batch over that is stored once; blocks while the spine is behind. False when the spine has stopped.
+    pub fn send_once(&self, once: OnceBatch) -> bool {
+        self.queue.send(Work::Once(once)).is_ok()
     }
 
     /// Lets detection forget a replay that was removed, so that replaying it again begins anew.
@@ -272,6 +292,7 @@ impl Worker {
             let now = self.deps.clock.monotonic();
             match work.recv_timeout(next_tick.saturating_sub(now)) {
                 Ok(Work::Batch(batch)) => self.batch(&batch),
+                Ok(Work::Once(once)) => self.once(once),
                 Ok(Work::ForgetReplay(tenant, name)) => self.engines.forget_replay(tenant, &name),
                 Ok(Work::Barrier(done)) => {
                     self.tick();
@@ -315,7 +336,9 @@ impl Worker {
         match self.deps.store.append(batch, None) {
             Ok(id) => {
                 self.stored_rows.inc(rows);
-                self.stats.flows.fetch_add(rows, Ordering::Relaxed);
+                if batch.class.uid == FLOW.uid {
+                    self.stats.flows.fetch_add(rows, Ordering::Relaxed);
+                }
                 self.stats.bytes.fetch_add(crate::columns::sum_bytes(batch), Ordering::Relaxed);
                 let output = self.engines.process(id, batch);
                 self.last_id = Some(id);
@@ -326,6 +349,22 @@ impl Worker {
                 self.stats.refused.fetch_add(rows, Ordering::Relaxed);
                 tracing::error!(%error, rows, "the telemetry store refused a batch");
             }
+        }
+    }
+
+    /// As [`Self::batch`], unless the batch was stored before. A refusal is the sender's to repeat.
+    fn once(&mut self, once: OnceBatch) {
+        if !(once.wanted)() {
+            return (once.done)(Err(StoreError("a batch before it could not be stored".into())));
+        }
+        let stored = self.deps.store.append_once(&once.batch, &once.origin);
+        let outcome = stored.as_ref().map(|(id, _)| *id).map_err(|e| StoreError(e.to_string()));
+        (once.done)(outcome);
+        if let Ok((id, true)) = stored {
+            self.stored_rows.inc(once.batch.rows.num_rows() as u64);
+            let output = self.engines.process(id, &once.batch);
+            self.last_id = Some(id);
+            self.tell(output, Some(id), false);
         }
     }
 

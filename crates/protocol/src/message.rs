@@ -212,6 +212,12 @@ message! {
         1 text: String,
     }
 
+    /// The agent asks for its next certificate, for a key that it made.
+    Renew {
+        /// PKCS #10, DER.
+        1 request: Blob,
+    }
+
     /// The server's answer to [`Hello`].
     Welcome {
         /// The version that both speak from now on.
@@ -226,7 +232,7 @@ message! {
         5 heartbeat_ms: u32,
         /// How many batches may be on their way without acknowledgement.
         6 window: u32,
-        /// Whether the certificate is due: the agent asks the API for the next one.
+        /// Whether the certificate is due: the agent asks for the next one by [`Renew`].
         7 renewal_wanted: bool,
     }
 
@@ -366,6 +372,14 @@ message! {
         1 list: String,
     }
 
+    /// The answer to [`Renew`]: from the next connection on the agent shows this one.
+    Certificate {
+        /// X.509, DER.
+        1 certificate: Blob,
+        /// Until when it is valid.
+        2 not_after: i64,
+    }
+
     /// The server ends the connection.
     Refuse {
         /// Why.
@@ -418,6 +432,8 @@ choice! {
         6 Inventory(Inventory),
         /// See [`Goodbye`].
         7 Goodbye(Goodbye),
+        /// See [`Renew`].
+        8 Renew(Renew),
     }
 }
 
@@ -442,5 +458,7 @@ choice! {
         8 Resend(Resend),
         /// See [`Refuse`].
         9 Refuse(Refuse),
+        /// See [`Certificate`].
+        10 Certificate(Certificate),
     }
 }

@@ -1,5 +1,6 @@
 //! The resources of the API: one file each, and the one list of them.
 
+mod agents;
 mod alert_bulk;
 mod alert_figures;
 mod alert_split;
@@ -10,10 +11,12 @@ mod certificates;
 mod dashboard;
 mod dashboard_traffic;
 mod deliveries;
+mod enrollment_tokens;
 mod entities;
 mod exporters;
 mod factors;
 mod flows;
+mod hosts;
 mod incident_alerts;
 mod incident_evidence;
 mod incident_merges;
@@ -101,6 +104,9 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_coverage::routes,
     rule_test::routes,
     exporters::routes,
+    hosts::routes,
+    enrollment_tokens::routes,
+    agents::routes,
     replays::routes,
     stream::routes,
     system::routes,

@@ -5,6 +5,7 @@
 use sea_orm::EntityTrait;
 
 pub(crate) mod access_link;
+pub(crate) mod agent_authority;
 pub(crate) mod alert;
 pub(crate) mod alert_evidence;
 pub(crate) mod api_key;
@@ -13,9 +14,11 @@ pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
 pub(crate) mod client_certificate;
 pub(crate) mod delivery;
+pub(crate) mod enrolment_token;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
 pub(crate) mod external_identity;
+pub(crate) mod host;
 pub(crate) mod incident;
 pub(crate) mod incident_alert;
 pub(crate) mod incident_entity;
@@ -72,7 +75,9 @@ tenant_owned!(
     audit_checkpoint,
     change_log,
     delivery,
+    enrolment_token,
     exporter,
+    host,
     incident,
     incident_alert,
     incident_entity,

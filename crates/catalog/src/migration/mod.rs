@@ -5,6 +5,7 @@ mod build;
 mod m20261122_alert_splits;
 mod m20261122_certificates;
 mod m20261122_external;
+mod m20261122_fleet;
 mod m20261122_identity;
 mod m20261122_incidents;
 mod m20261122_initial;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_passkeys::Migration),
             Box::new(m20261122_external::Migration),
             Box::new(m20261122_certificates::Migration),
+            Box::new(m20261122_fleet::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod accounts;
 mod alerts;
 mod dump;
+mod fleet;
 mod incidents;
 mod logs;
 mod notify;
@@ -104,6 +105,9 @@ on_both![
     things::exporters_are_counted_and_bounded,
     things::settings_are_versioned,
     things::state_is_handed_over,
+    fleet::tokens_let_in_as_many_as_they_say,
+    fleet::hosts_are_found_heard_and_shut_out,
+    fleet::the_agents_authority_is_kept_sealed,
     dump::everything_comes_back,
     dump::states_are_swapped_by_one_alone,
 ];

@@ -8,7 +8,9 @@ mod completions;
 mod config;
 mod demo;
 mod docs;
+mod enroll_token;
 mod exporters;
+mod hosts;
 mod incidents;
 mod keys;
 mod notifications;
@@ -93,6 +95,8 @@ enum Command {
     Incidents(incidents::Incidents),
     Notifications(notifications::Notifications),
     Exporters(exporters::Exporters),
+    Hosts(hosts::Hosts),
+    EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     User(user::User),
     Audit(audit::Audit),
@@ -125,6 +129,8 @@ impl Cli {
             Command::Incidents(c) => c.run(global),
             Command::Notifications(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
+            Command::Hosts(c) => c.run(global),
+            Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),

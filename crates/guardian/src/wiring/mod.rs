@@ -2,6 +2,7 @@
 
 mod checks;
 mod figures;
+mod intake;
 pub(crate) mod offline;
 mod replays;
 pub(crate) mod rules;
@@ -16,6 +17,7 @@ use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use guardian_api::{ApiSettings, ApiState, Cursors, Kpis, TrafficCache};
 use guardian_catalog::Catalog;
+use guardian_fleet::{Fleet, FleetDeps};
 use guardian_identity::{Anchors, Identity, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::egress;
@@ -29,7 +31,7 @@ use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, S
 use guardian_respond::{EvidenceStore, Responder};
 use guardian_rules::RuleSet;
 
-use crate::client_tls::Acceptor;
+use crate::accept::Acceptor;
 use crate::config::Config;
 use crate::remote::RunFile;
 use crate::tls::{self, ServerTls};
@@ -95,14 +97,16 @@ impl Program {
             shutdown: shutdown.clone(),
             state: ground.state.clone(),
         })?;
-        let app = ground.api(&config, &url, &collector, &spine, &server_tls).await?;
+        let fleet = ground.fleet(&config, &spine).await?;
+        let app = ground.api(&config, &url, &collector, &spine, &server_tls, &fleet).await?;
         let (app, replays, setup) = app;
         let handle = axum_server::Handle::new();
         let rustls = axum_server::tls_rustls::RustlsConfig::from_config(Arc::clone(&server_tls.config));
         server_tls.certificates.follow(rustls.clone(), &shutdown);
         let authorities = server_tls.authorities.inspect(|authorities| authorities.follow(&shutdown));
+        let accepting = rustls.clone();
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
-            .map(|accepting| Acceptor::new(accepting, authorities))
+            .map(|_| Acceptor::new(accepting, authorities, fleet))
             .handle(handle.clone())
             .serve(app.into_make_service());
         let server = tokio::spawn(serving);
@@ -236,6 +240,21 @@ impl Ground {
         Ok((spine, alert_writer))
     }
 
+    /// The agents, whose events take the way of all others.
+    async fn fleet(&self, config: &Config, spine: &Spine) -> Result<Fleet> {
+        let intake = intake::LocalIntake::start(self.lake.clone(), spine.input())?;
+        let fleet = Fleet::open(FleetDeps {
+            catalog: self.catalog.clone(),
+            identity: self.identity.clone(),
+            intake: Arc::new(intake),
+            clock: Arc::clone(&self.clock),
+            config: config.fleet.clone(),
+            metrics: self.metrics.clone(),
+            shutdown: self.shutdown.clone(),
+        });
+        fleet.await.context("the agents' authority cannot be opened")
+    }
+
     async fn api(
         &self,
         config: &Config,
@@ -243,6 +262,7 @@ impl Ground {
         collector: &Collector,
         spine: &Spine,
         server_tls: &ServerTls,
+        fleet: &Fleet,
     ) -> Result<(axum::Router, Arc<replays::LocalReplays>, Option<(String, PathBuf)>)> {
         let clock = Arc::clone(&self.clock);
         let identity = self.identity.clone();
@@ -284,6 +304,7 @@ impl Ground {
             notifier,
             identity,
             lake: self.lake.clone(),
+            fleet: fleet.clone(),
             rule_stats: Arc::new(activity),
             replays: Arc::clone(&replays) as Arc<dyn guardian_api::Replays>,
             kpis,

@@ -161,6 +161,14 @@ impl guardian_pipeline::Store for Forgetful {
     fn append(&self, _: &Batch, _: Option<u64>) -> Result<u64, guardian_pipeline::StoreError> {
         Ok(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     }
+    fn append_once(
+        &self,
+        batch: &Batch,
+        _: &guardian_model::Origin,
+    ) -> Result<(u64, bool), guardian_pipeline::StoreError> {
+        self.append(batch, None).map(|id| (id, true))
+    }
+
     fn wait_durable(&self, _: u64) -> Result<(), guardian_pipeline::StoreError> {
         Ok(())
     }

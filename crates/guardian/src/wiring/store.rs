@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use guardian_catalog::Catalog;
 use guardian_kit::metrics::{Counter, Metrics};
-use guardian_lake::{Durable, Lake};
-use guardian_model::{AlertKey, AlertState, Batch, FINDING, Finding};
+use guardian_lake::{Durable, Lake, Once};
+use guardian_model::{AlertKey, AlertState, Batch, FINDING, Finding, Origin};
 use guardian_pipeline::{AlertSink, Enrich, Enrichers, Store, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -38,6 +38,17 @@ impl Store for LakeStore {
         let appended = self.lake.append(batch, mark).map_err(failed)?;
         *self.last.lock() = Some(appended.durable);
         Ok(appended.id)
+    }
+
+    fn append_once(&self, batch: &Batch, origin: &Origin) -> Result<(u64, bool), StoreError> {
+        Ok(match self.lake.append_once(batch, origin).map_err(failed)? {
+            Once::Stored(appended) => {
+                let id = appended.id;
+                *self.last.lock() = Some(appended.durable);
+                (id, true)
+            }
+            Once::Known(durable) => (durable.id(), false),
+        })
     }
 
     fn wait_durable(&self, _id: u64) -> Result<(), StoreError> {

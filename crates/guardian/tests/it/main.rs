@@ -16,6 +16,7 @@ mod encryption;
 mod enrich;
 mod exporters;
 mod first_minutes;
+mod fleet;
 mod headers;
 mod http;
 mod incidents;

@@ -53,6 +53,7 @@ impl Store {
         let header = Header {
             kind: RecordKind::ClearReplay,
             sealed: false,
+            origin: false,
             id: 0,
             tenant,
             class_uid: 0,

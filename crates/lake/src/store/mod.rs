@@ -9,6 +9,7 @@ mod flush;
 pub(crate) mod manifest;
 mod open;
 mod order;
+pub(crate) mod origins;
 pub(crate) mod parquet_file;
 pub(crate) mod reader;
 mod retain;
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use guardian_kit::clock::Clock;
-use guardian_model::{Batch, Class, TenantId};
+use guardian_model::{Batch, Class, Origin, TenantId};
 use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -63,6 +64,9 @@ pub(crate) struct Store {
     /// The files' and the log's writing side; absent when opened read-only.
     pub(crate) writing: Option<Writing>,
     marks: Mutex<HashMap<u32, u64>>,
+    pub(crate) origins: Mutex<origins::Origins>,
+    /// Held from the look at a sender's mark until its batch is accepted.
+    appending_once: Mutex<()>,
 }
 
 /// What only the one writing process has.
@@ -113,7 +117,7 @@ impl Store {
     pub(crate) fn append(&self, batch: &Batch, mark: Option<u64>) -> Result<(u64, Arc<Commit>), LakeError> {
         let writing = self.writing()?;
         let rows = batch.rows.num_rows();
-        let result = self.try_append(writing, batch, mark);
+        let result = self.try_append(writing, batch, mark, None);
         if let Err(LakeError::ReadOnly(_)) = result {
             self.counters.refused_batches.inc(1);
             self.counters.refused_rows.inc(rows as u64);
@@ -121,16 +125,48 @@ impl Store {
         result
     }
 
-    fn try_append(&self, writing: &Writing, batch: &Batch, mark: Option<u64>) -> Result<(u64, Arc<Commit>), LakeError> {
+    /// Accepts a batch once, however often its sender sends it. Answers the batch that was stored, and whether it was
+    /// known before.
+    pub(crate) fn append_once(&self, batch: &Batch, origin: &Origin) -> Result<(u64, Arc<Commit>, bool), LakeError> {
+        let writing = self.writing()?;
+        let _one_at_a_time = self.appending_once.lock();
+        if let Some(id) = self.origins.lock().known(origin, batch.class.uid) {
+            return Ok((id, Arc::clone(writing.wal.commit()), true));
+        }
+        let result = self.try_append(writing, batch, None, Some(origin));
+        if let Err(LakeError::ReadOnly(_)) = result {
+            self.counters.refused_batches.inc(1);
+            self.counters.refused_rows.inc(batch.rows.num_rows() as u64);
+        }
+        let (id, commit) = result?;
+        Ok((id, commit, false))
+    }
+
+    /// Tells when a batch is durable.
+    pub(crate) fn commit(&self) -> Result<Arc<Commit>, LakeError> {
+        Ok(Arc::clone(self.writing()?.wal.commit()))
+    }
+
+    fn try_append(
+        &self,
+        writing: &Writing,
+        batch: &Batch,
+        mark: Option<u64>,
+        origin: Option<&Origin>,
+    ) -> Result<(u64, Arc<Commit>), LakeError> {
         let rows = batch.rows.num_rows();
         let mut record = Vec::with_capacity(HEADER_BYTES + rows * 96 + 1024);
         record.resize(HEADER_BYTES, 0);
+        if let Some(origin) = origin {
+            origins::put(origin, &mut record);
+        }
         codec::encode(batch.class, &batch.rows, &mut record)?;
         let mut hot = HotBatch::new(0, batch, mark);
         self.wait_for_memory(writing)?;
         let header = Header {
             kind: RecordKind::Batch,
             sealed: false,
+            origin: origin.is_some(),
             id: 0,
             tenant: batch.tenant,
             class_uid: batch.class.uid,
@@ -154,6 +190,9 @@ impl Store {
         };
         if let Some(mark) = mark {
             self.note_mark(batch.class.uid, mark);
+        }
+        if let Some(origin) = origin {
+            self.origins.lock().note(origin, batch.class.uid, id);
         }
         drop(accepted);
         if id >= writing.reserved.load(Ordering::Acquire) {
@@ -284,6 +323,7 @@ impl Store {
         let segments = writing.wal.segments();
         let removable = |limit: u64| segments.get(1).is_some_and(|s| s.first_id <= limit);
         if removable(unflushed.min(hold)) {
+            self.save_origins()?;
             let mut manifest = writing.manifest.lock();
             if hold != NO_HOLD && manifest.summary().hold != Some(hold) {
                 manifest.commit(Change { hold: Some(hold), ..Change::default() })?;
@@ -293,6 +333,7 @@ impl Store {
         }
         let mut total: u64 = writing.wal.segments().iter().map(|s| s.bytes).sum();
         while total > self.config.wal_max.get() {
+            self.save_origins()?;
             let done = std::cell::Cell::new(false);
             let freed = writing.wal.remove_while(|last| last < unflushed && !done.replace(true));
             if freed == 0 {

@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::manifest::{self, FileMeta, Manifest, Summary};
+use super::origins::{self, ORIGIN_BYTES, Origins};
 use super::state::{HotBatch, LiveFile, State};
 use super::{NO_HOLD, Pace, RESERVE, Store, Tombstone, Writing, parquet_file, reader};
 use crate::counters::Counters;
@@ -48,7 +49,8 @@ impl Store {
             state.files.entry(key).or_default().push(LiveFile::new(meta.clone(), &dir));
         }
         let mut marks: HashMap<u32, u64> = summary.marks.clone();
-        let recovered = recover(&wal_dir, &summary, keys, &clock, &counters, write)?;
+        let origins = Origins::load(&dir);
+        let recovered = recover(&wal_dir, (&summary, origins), keys, &clock, &counters, write)?;
         let now = clock.monotonic();
         for batch in recovered.batches {
             state.push(batch, now);
@@ -75,6 +77,8 @@ impl Store {
             tombstones: RwLock::new(recovered.tombstones),
             writing,
             marks: Mutex::new(marks),
+            origins: Mutex::new(recovered.origins),
+            appending_once: Mutex::new(()),
         });
         store.publish_hot(&store.state.read());
         Ok(store)
@@ -258,18 +262,19 @@ struct Recovered {
     batches: Vec<HotBatch>,
     tombstones: Vec<Tombstone>,
     marks: HashMap<u32, u64>,
+    origins: Origins,
     last_id: u64,
 }
 
 fn recover(
     wal_dir: &Path,
-    summary: &Summary,
+    (summary, origins): (&Summary, Origins),
     keys: &LakeKeys,
     clock: &Arc<dyn Clock>,
     counters: &Counters,
     write: bool,
 ) -> Result<Recovered, LakeError> {
-    let mut recovered = Recovered::default();
+    let mut recovered = Recovered { origins, ..Recovered::default() };
     if !write && !wal_dir.exists() {
         return Ok(recovered);
     }
@@ -342,11 +347,18 @@ impl Recovered {
             *entry = mark.max(*entry);
         }
         let flushed = summary.flushed.get(&(header.tenant, header.class_uid)).copied().unwrap_or(0);
-        if header.kind == RecordKind::Batch && (header.id <= flushed || header.rows == 0) {
+        let stored = header.kind == RecordKind::Batch && (header.id <= flushed || header.rows == 0);
+        if stored && !header.origin {
             return Ok(());
         }
         let mut body = Vec::new();
         if !reader.body(header, at, &mut body)? {
+            return Ok(());
+        }
+        if let Some(origin) = origins::take(&body).filter(|_| header.origin) {
+            self.origins.note(&origin, header.class_uid, header.id);
+        }
+        if stored {
             return Ok(());
         }
         match header.kind {
@@ -385,6 +397,7 @@ fn tombstone(header: &Header, body: &[u8]) -> Tombstone {
 /// The batch of a record; `None` where the class is of a newer version.
 pub(crate) fn decode_batch(header: &Header, body: &[u8]) -> Result<Option<Batch>, LakeError> {
     let Some(class) = header.class() else { return Ok(None) };
-    let rows = codec::decode(class, body)?;
+    let rows = if header.origin { body.get(ORIGIN_BYTES..).unwrap_or_default() } else { body };
+    let rows = codec::decode(class, rows)?;
     Ok(Some(Batch { tenant: header.tenant, class, received: header.received, rows }))
 }

@@ -30,6 +30,8 @@ pub(crate) struct Header {
     pub(crate) kind: RecordKind,
     /// The body is encrypted; length and checksum are those of what stands there.
     pub(crate) sealed: bool,
+    /// Where the batch comes from stands before the body: its sender sends again what nobody acknowledged.
+    pub(crate) origin: bool,
     pub(crate) id: u64,
     pub(crate) tenant: TenantId,
     /// Stable number of the class; 0 where the record concerns all classes.
@@ -60,6 +62,7 @@ impl Header {
             RecordKind::ClearReplay => 2,
         };
         out[9] = u8::from(self.sealed);
+        out[10] = u8::from(self.origin);
         out[12..16].copy_from_slice(&self.class_uid.to_le_bytes());
         out[16..20].copy_from_slice(&self.body_len.to_le_bytes());
         out[20..24].copy_from_slice(&self.body_crc.to_le_bytes());
@@ -86,6 +89,11 @@ impl Header {
                 _ => return None,
             },
             sealed: match bytes[9] {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            origin: match bytes[10] {
                 0 => false,
                 1 => true,
                 _ => return None,
@@ -130,7 +138,7 @@ mod tests {
         #[test]
         fn headers_survive_and_damage_is_seen(id: u64, tenant: u128, received: i64, mark: Option<u64>, rows: u32, at in 0..HEADER_BYTES, bit in 0..8) {
             let header = Header {
-                kind: RecordKind::Batch, sealed: rows % 2 == 1, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
+                kind: RecordKind::Batch, sealed: rows % 2 == 1, origin: rows % 3 == 1, id, tenant: TenantId(Uuid::from_u128(tenant)), class_uid: 4001,
                 received: Micros(received), mark: mark.filter(|m| *m != NO_MARK), rows, body_len: 99, body_crc: 5,
             };
             let mut bytes = header.encode();

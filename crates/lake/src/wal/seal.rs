@@ -151,6 +151,7 @@ mod tests {
         Header {
             kind: RecordKind::Batch,
             sealed: false,
+            origin: false,
             id,
             tenant: TenantId::DEFAULT,
             class_uid: 4001,

@@ -7,6 +7,7 @@ mod data;
 mod disk_full;
 mod encryption;
 mod files;
+mod origins;
 mod replay;
 mod rollup;
 mod snapshot;

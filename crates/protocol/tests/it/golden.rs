@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use guardian_protocol::message::{
-    Ack, Action, Answer, Batch, Beat, Block, Cancel, Collect, Command, DisableUser, Goodbye, Heartbeat, Hello,
-    Inventory, Isolate, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine, Query, Refusal,
-    Refuse, Release, Resend, Script, Undo, Welcome,
+    Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, DisableUser, Goodbye, Heartbeat,
+    Hello, Inventory, Isolate, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine, Query,
+    Refusal, Refuse, Release, Renew, Resend, Script, Undo, Welcome,
 };
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 
@@ -110,6 +110,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("agent-answer", FromAgent::Answer(answer)),
         ("agent-inventory", FromAgent::Inventory(inventory)),
         ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
+        ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
     ]
 }
 
@@ -141,6 +142,7 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         renewal_wanted: true,
     };
     let policy = Policy { version: 8, hash: Blob(vec![6; 32]), document: Blob(b"{}".to_vec()) };
+    let certificate = Certificate { certificate: Blob(vec![0x30; 5]), not_after: 1_769_817_600_000_000 };
     let sql = "SELECT pid, name FROM processes".into();
     let mut all = vec![
         ("server-welcome", FromServer::Welcome(welcome)),
@@ -151,6 +153,7 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         ("server-query", FromServer::Query(Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000 })),
         ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
         ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
+        ("server-certificate", FromServer::Certificate(certificate)),
     ];
     all.extend(actions().into_iter().map(|(name, action)| {
         let command = Command {

@@ -1,0 +1,176 @@
+//! `guardian-agent`: the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use guardian_agent::enrol;
+use guardian_agent::home::{Home, USUAL};
+use guardian_agent::run::{Settings, run, say};
+use guardian_agent::simulate::{self, Simulation};
+use guardian_agent::spool::Drop;
+use guardian_agent::status::Status;
+
+/// The agent of Guardian: eyes and hands on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "guardian-agent", version, about, max_term_width = 120)]
+struct Cli {
+    /// Folder that holds everything the agent keeps
+    #[arg(long, short, global = true, env = "GUARDIAN_AGENT_DIR", default_value = USUAL, value_name = "DIR")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key, and have the server sign a certificate for it
+    Enroll(Enroll),
+    /// Watch this machine and tell the server, until a signal ends it
+    Run(Run),
+    /// Tell how the running agent is
+    Status,
+    /// Play many agents at once, to put load on a server
+    Simulate(Simulate),
+}
+
+#[derive(Args, Debug)]
+struct Enroll {
+    /// The server: https://host:port
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// The enrolment token
+    #[arg(long, env = "GUARDIAN_ENROLL_TOKEN", hide_env_values = true)]
+    token: String,
+    /// Name of the host on the server [default: the machine's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Proxy on the way: http://[name:password@]host:port
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true, value_name = "URL")]
+    proxy: Option<String>,
+    /// Enrol again though this machine is enrolled
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DropPolicy {
+    Oldest,
+    Newest,
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// How often the machine's health is measured, in seconds
+    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
+    health_every: f64,
+    /// Most MiB that may wait on the disk for the server
+    #[arg(long, default_value_t = 512, value_name = "MIB")]
+    spool_max: u64,
+    /// What goes when there is more
+    #[arg(long, value_enum, default_value = "oldest")]
+    spool_drop: DropPolicy,
+}
+
+#[derive(Args, Debug)]
+struct Simulate {
+    /// The server: https://host:port
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// A token that lets all of them in
+    #[arg(long, env = "GUARDIAN_ENROLL_TOKEN", hide_env_values = true)]
+    token: String,
+    /// How many
+    #[arg(long, default_value_t = 100)]
+    agents: usize,
+    /// Events a second of all of them together
+    #[arg(long, default_value_t = 200.0)]
+    events: f64,
+    /// How long, in seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// After half the time all of them lose their connection at once
+    #[arg(long)]
+    storm: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Nobody else installs one.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
+        Command::Run(wanted) => {
+            let settings = Settings {
+                health_every: Duration::from_secs_f64(wanted.health_every.clamp(0.01, 86_400.0)),
+                spool_bytes_max: wanted.spool_max.clamp(8, 1 << 20) << 20,
+                drop: match wanted.spool_drop {
+                    DropPolicy::Oldest => Drop::Oldest,
+                    DropPolicy::Newest => Drop::Newest,
+                },
+            };
+            run(&cli.dir, &settings)?;
+        }
+        Command::Status => return status(&cli.dir),
+        Command::Simulate(wanted) => {
+            let done = simulate::run(Simulation {
+                server: wanted.server,
+                token: wanted.token,
+                agents: wanted.agents.clamp(1, 100_000),
+                events_per_second: wanted.events.max(0.0),
+                length: Duration::from_secs(wanted.seconds.max(1)),
+                storm: wanted.storm,
+            })?;
+            print(&serde_json::to_string_pretty(&done)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn enroll(dir: &std::path::Path, wanted: &Enroll) -> Result<()> {
+    let home = Home::open(dir).with_context(|| format!("cannot use {}", dir.display()))?;
+    if let Some(before) = home.identity()?.filter(|_| !wanted.force) {
+        anyhow::bail!("this machine is enrolled with {} as {}; --force enrols it anew", before.server, before.host);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let proxy = wanted.proxy.as_deref().filter(|p| !p.is_empty());
+    let identity = runtime.block_on(enrol::enrol(&wanted.server, proxy, &wanted.token, wanted.name.as_deref()))?;
+    home.keep(&identity)?;
+    say(&format!("enrolled with {} as {}", identity.server, identity.host));
+    Ok(())
+}
+
+fn status(dir: &std::path::Path) -> Result<ExitCode> {
+    let home = Home::open(dir)?;
+    let Some(identity) = home.identity()? else {
+        say("this machine is not enrolled");
+        return Ok(ExitCode::from(3));
+    };
+    let told: Option<Status> = std::fs::read(home.status()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    // Whoever holds the lock runs.
+    let runs = home.lock().is_err();
+    let mut status = told.unwrap_or_default();
+    (status.host, status.server) = (identity.host, identity.server);
+    if !runs {
+        "not running".clone_into(&mut status.state);
+    }
+    print(&serde_json::to_string_pretty(&status)?);
+    Ok(if runs && status.state == "connected" { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+#[expect(clippy::print_stdout, reason = "the command line's one place that answers")]
+fn print(text: &str) {
+    println!("{text}");
+}

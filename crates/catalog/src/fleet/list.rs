@@ -1,0 +1,200 @@
+//! Looking at hosts: filters, orders, pages.
+
+use guardian_model::Micros;
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
+use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::hosts::Host;
+use crate::entity::host;
+use crate::page::{self, Cut, PageKey};
+use crate::text::{any_contains, clean};
+use crate::{CatalogError, Scoped, text_enum};
+
+/// Most hosts on a page.
+pub const HOST_PAGE_MAX: u64 = 500;
+
+text_enum! {
+    /// How a host stands.
+    HostStatus {
+        /// Its agent is connected.
+        Online = "online",
+        /// It is not.
+        Offline = "offline",
+        /// It came in and never connected.
+        Never = "never",
+        /// It is shut out.
+        Revoked = "revoked",
+    }
+}
+
+text_enum! {
+    /// What a list of hosts is ordered by, smallest first unless turned around.
+    HostSort {
+        /// The name.
+        Name = "name",
+        /// When it was last heard; never is oldest.
+        LastSeen = "last_seen",
+        /// When it came in.
+        Enrolled = "enrolled",
+        /// Version of the agent's program.
+        Program = "version",
+        /// Distribution and release.
+        System = "os",
+    }
+}
+
+/// An order, possibly turned around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostOrder {
+    /// By what.
+    pub by: HostSort,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl std::str::FromStr for HostOrder {
+    type Err = String;
+
+    /// The name of a sort; a dash before it turns it around.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (descending, word) = text.strip_prefix('-').map_or((false, text), |word| (true, word));
+        Ok(Self { by: word.parse()?, descending })
+    }
+}
+
+/// Which hosts; empty fields do not restrict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostFilter {
+    /// How it stands.
+    pub status: Option<HostStatus>,
+    /// Operating system.
+    pub platform: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// In this group.
+    pub group: Option<String>,
+    /// With this version of the agent's program.
+    pub program: Option<String>,
+    /// Whose name, system, kernel or address contains this text.
+    pub search: Option<String>,
+}
+
+/// Where a page ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCursor {
+    /// The order it belongs to.
+    pub order: HostOrder,
+    /// When the first page was made: what counts as online does not change between pages.
+    pub now: Micros,
+    /// The last host's sort value.
+    pub value: PageKey,
+    /// The last host's id.
+    pub id: Uuid,
+}
+
+/// One page of hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPage {
+    /// The hosts.
+    pub items: Vec<Host>,
+    /// How many match on all pages.
+    pub total: u64,
+    /// Where the next page begins, if there is one.
+    pub next: Option<HostCursor>,
+}
+
+impl Scoped<'_> {
+    /// A page of at most `limit` hosts, from the beginning or from where `cursor` says.
+    pub async fn hosts(
+        &self,
+        filter: &HostFilter,
+        order: HostOrder,
+        cursor: Option<&HostCursor>,
+        limit: u64,
+    ) -> Result<HostPage, CatalogError> {
+        if cursor.is_some_and(|c| c.order != order) {
+            return Err(CatalogError::Invalid("the cursor belongs to another order".into()));
+        }
+        let now = cursor.map_or(self.catalog().now(), |c| c.now);
+        let matching = self.select::<host::Entity>().filter(condition(filter, now));
+        let total = matching.clone().count(self.conn()).await?;
+        let cut = Cut {
+            by: Expr::col((host::Entity, column(order.by))),
+            ascending: !order.descending,
+            after: cursor.map(|c| (&c.value, c.id)),
+            limit: limit.clamp(1, HOST_PAGE_MAX),
+        };
+        let place = |row: &host::Model| (value(row, order.by), row.id);
+        let (rows, next) = page::fetch(matching, host::Column::Id, cut, self.conn(), place).await?;
+        let items = rows.into_iter().map(Host::try_from).collect::<Result<_, _>>()?;
+        Ok(HostPage { items, total, next: next.map(|(value, id)| HostCursor { order, now, value, id }) })
+    }
+}
+
+fn column(sort: HostSort) -> host::Column {
+    match sort {
+        HostSort::Name => host::Column::Name,
+        HostSort::LastSeen => host::Column::LastSeen,
+        HostSort::Enrolled => host::Column::Enrolled,
+        HostSort::Program => host::Column::Program,
+        HostSort::System => host::Column::System,
+    }
+}
+
+fn value(row: &host::Model, sort: HostSort) -> PageKey {
+    match sort {
+        HostSort::Name => PageKey::Text(row.name.clone()),
+        HostSort::LastSeen => PageKey::Number(row.last_seen),
+        HostSort::Enrolled => PageKey::Number(row.enrolled),
+        HostSort::Program => PageKey::Text(row.program.clone()),
+        HostSort::System => PageKey::Text(row.system.clone()),
+    }
+}
+
+fn condition(filter: &HostFilter, now: Micros) -> Condition {
+    use host::Column as C;
+    let mut all = Condition::all();
+    all = match filter.status {
+        None => all,
+        Some(HostStatus::Revoked) => all.add(C::Revoked.is_not_null()),
+        Some(HostStatus::Never) => all.add(C::Revoked.is_null()).add(C::LastSeen.eq(0)),
+        Some(HostStatus::Online) => all.add(C::Revoked.is_null()).add(C::OnlineUntil.gt(now.0)),
+        Some(HostStatus::Offline) => {
+            all.add(C::Revoked.is_null()).add(C::LastSeen.gt(0)).add(C::OnlineUntil.lte(now.0))
+        }
+    };
+    if let Some(platform) = &filter.platform {
+        all = all.add(C::Platform.eq(clean(platform, 40)));
+    }
+    if let Some(program) = &filter.program {
+        all = all.add(C::Program.eq(clean(program, 40)));
+    }
+    if let Some(tag) = &filter.tag {
+        all = all.add(has(C::Tags, tag));
+    }
+    if let Some(group) = &filter.group {
+        all = all.add(has(C::Groups, group));
+    }
+    if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
+        all = all.add(any_contains([C::Name, C::System, C::Kernel, C::Address], search));
+    }
+    all
+}
+
+/// Whether a column of labels, kept as a JSON array, has this one.
+fn has(column: host::Column, label: &str) -> Expr {
+    let quoted = json!(clean(label.trim(), 64)).to_string();
+    let mut pattern = String::from("%");
+    for c in quoted.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    Expr::col((host::Entity, column)).like(LikeExpr::new(pattern).escape('\\'))
+}

@@ -1,0 +1,23 @@
+//! Settings of the fleet. The doc comments become the configuration reference.
+
+use guardian_kit::config::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Agents: how they are heard, and how many.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FleetConfig {
+    /// How often agents say that they are there. A host counts as offline after three times this without a word.
+    pub heartbeat: Duration,
+    /// How long a certificate of an agent is valid; it is renewed when a third of that is left.
+    pub certificate_life: Duration,
+    /// Most agents that may be connected at once.
+    pub sessions_max: usize,
+}
+
+impl Default for FleetConfig {
+    fn default() -> Self {
+        Self { heartbeat: Duration::secs(30), certificate_life: Duration::days(90), sessions_max: 20_000 }
+    }
+}

@@ -1,0 +1,31 @@
+//! The fleet on the server: who may enrol, the authority that signs the agents' certificates, and a session for each agent
+//! that is connected.
+//!
+//! Who speaks is known from the certificate alone; tenant and host are never read from a message. What an agent sends is
+//! acknowledged only when it is durable. This crate must never know the storage engine: it stands behind [`Intake`].
+
+mod authority;
+mod config;
+mod enrol;
+mod intake;
+mod presence;
+mod rows;
+mod session;
+mod state;
+mod token;
+mod wire;
+
+pub use authority::{AGENTS_NAME, CertificateError};
+pub use config::FleetConfig;
+pub use enrol::{EnrolError, EnrolRequest, Enrolled};
+pub use intake::{Gate, Intake, IntakeError, LaneMark, Stored};
+pub use rows::{RowsError, batch};
+pub use state::{Fleet, FleetDeps};
+pub use token::{ENROLMENT_TOKEN_PREFIX, MadeEnrolmentToken, NewToken};
+
+/// The name in the TLS handshake (ALPN) of a connection of an agent.
+pub const AGENT_ALPN: &[u8] = guardian_protocol::ALPN;
+
+/// The name in the TLS handshake (ALPN) of a connection that enrols: HTTP/1.1 with the server's certificate of the agents'
+/// authority, whose fingerprint the token carries.
+pub const ENROL_ALPN: &[u8] = b"guardian-enrol/1";

@@ -1,0 +1,397 @@
+//! A session: one agent that is connected. It holds one frame, the batches of its window, and nothing else.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, StreamExt as _};
+use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
+use guardian_model::{Ip, Micros, Origin};
+use guardian_protocol::message::{
+    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Refusal, Refuse, Renew, Welcome,
+};
+use guardian_protocol::{
+    Blob, FromAgent, FromServer, Mark, Offer, VERSION_MAX, VERSION_MIN, WireError, limits, negotiate,
+};
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+
+use crate::authority::{hex, shown};
+use crate::intake::{Gate, IntakeError};
+use crate::rows::{RowsError, append, batch};
+use crate::state::{Ending, Fleet, Place};
+use crate::wire::{Broken, Reader, Writer};
+
+/// Longest wait for the greeting.
+const GREETING: Duration = Duration::from_secs(20);
+/// Batches of one agent that may be on their way to the store.
+const WINDOW: usize = 8;
+/// When an agent that is refused may come back.
+const RETRY_BUSY: Duration = Duration::from_secs(30);
+const RETRY_STOPPING: Duration = Duration::from_secs(2);
+
+type InFlight = Pin<Box<dyn Future<Output = (u32, u64, Result<(), IntakeError>)> + Send>>;
+
+/// How a session ends.
+enum End {
+    /// The agent said good-bye, or the connection ended.
+    Gone,
+    /// The server says why.
+    Refused(Refusal, String),
+}
+
+impl From<Broken> for End {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Wire(error) => Self::Refused(Refusal::Malformed, error.to_string()),
+            Broken::Io(_) => Self::Gone,
+        }
+    }
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::Refused(Refusal::Malformed, error.to_string())
+    }
+}
+
+impl Fleet {
+    /// Speaks with an agent whose handshake is done, until one of both ends it.
+    pub async fn serve(&self, stream: TlsStream<TcpStream>, peer: SocketAddr) {
+        let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+        let (read, write) = tokio::io::split(stream);
+        self.serve_on(read, write, certificate, peer).await;
+    }
+
+    async fn serve_on<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        read: ReadHalf<S>,
+        write: WriteHalf<S>,
+        certificate: Option<CertificateDer<'static>>,
+        peer: SocketAddr,
+    ) {
+        let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
+        let known = certificate.as_ref().and_then(shown);
+        let outcome = match self.admit(known).await {
+            Ok(host) => self.greeted(host, peer, &mut reader, &mut writer).await,
+            Err(end) => end,
+        };
+        if let End::Refused(reason, text) = outcome {
+            self.counters().refused.inc(1);
+            tracing::info!(%peer, ?reason, text, "an agent was refused");
+            let retry = if reason == Refusal::Stopping { RETRY_STOPPING } else { RETRY_BUSY };
+            let refuse = Refuse { reason, text, retry_ms: retry.as_millis() as u32 };
+            writer.finish(&FromServer::Refuse(refuse)).await;
+        }
+    }
+
+    /// The host that a certificate is of, if it is let in.
+    async fn admit(&self, known: Option<(uuid::Uuid, String)>) -> Result<Host, End> {
+        let revoked = |text: &str| End::Refused(Refusal::Revoked, text.to_owned());
+        let (id, serial) = known.ok_or_else(|| revoked("the certificate is not one of an agent"))?;
+        let found = self.catalog().system().host(id).await.map_err(|error| {
+            tracing::error!(%error, "a host could not be looked up");
+            End::Refused(Refusal::Busy, "the catalog cannot be asked now".into())
+        })?;
+        let host = found.ok_or_else(|| revoked("this host was taken off the list: enrol it again"))?;
+        if host.revoked.is_some() {
+            return Err(revoked("this host was revoked: enrol it again"));
+        }
+        if host.serial == serial {
+            if host.previous_serial.is_some() {
+                self.settle(&host).await;
+            }
+            return Ok(host);
+        }
+        if host.previous_serial.as_ref() == Some(&serial) {
+            return Ok(host);
+        }
+        Err(revoked("this certificate was replaced by another: was the machine copied? Enrol it again"))
+    }
+
+    /// The new certificate was shown: the one before opens nothing any more.
+    async fn settle(&self, host: &Host) {
+        let done = async {
+            let mut tx = self.catalog().system().begin(host.tenant, Actor::system("fleet")).await?;
+            tx.settle_host_certificate(host.id).await?;
+            tx.commit().await
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(%error, host = %host.id, "the certificate before the present one could not be forgotten");
+        }
+    }
+
+    async fn greeted<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: Host,
+        peer: SocketAddr,
+        reader: &mut Reader<ReadHalf<S>>,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> End {
+        let hello = match timeout(GREETING, reader.next()).await {
+            Ok(Ok(Some(FromAgent::Hello(hello)))) => hello,
+            Ok(Ok(Some(_))) => return End::Refused(Refusal::Malformed, "the first message is no greeting".into()),
+            Ok(Ok(None)) | Err(_) => return End::Gone,
+            Ok(Err(error)) => return error.into(),
+        };
+        let Some(version) = negotiate((VERSION_MIN, VERSION_MAX), (hello.version_min, hello.version_max)) else {
+            let text = format!("this server speaks the versions {VERSION_MIN} to {VERSION_MAX} of the protocol");
+            return End::Refused(Refusal::Version, text);
+        };
+        reader.greeted();
+        let Some((place, ended)) = self.enter(host.id) else {
+            return End::Refused(Refusal::Busy, "too many agents are connected".into());
+        };
+        // Somebody may have shut it out between the look and now, when nobody could end the session yet.
+        match self.catalog().system().host(host.id).await {
+            Ok(Some(now)) if now.revoked.is_none() => {}
+            Ok(_) => return End::Refused(Refusal::Revoked, "this host was revoked".into()),
+            Err(_) => return End::Refused(Refusal::Busy, "the catalog cannot be asked now".into()),
+        }
+        let marks = match self.intake().marks(host.id, hello.epoch).await {
+            Ok(marks) => marks,
+            Err(error) => return End::Refused(Refusal::Busy, error.0),
+        };
+        let due = host.not_after - self.config().certificate_life.as_micros() / 3 <= self.now();
+        let welcome = Welcome {
+            version,
+            program: env!("CARGO_PKG_VERSION").into(),
+            time: self.now().0,
+            marks: marks.iter().map(|m| Ack { lane: m.lane, sequence: m.sequence }).collect(),
+            heartbeat_ms: (self.config().heartbeat.as_micros() / 1_000) as u32,
+            window: WINDOW as u32,
+            renewal_wanted: due,
+        };
+        if let Err(error) = writer.send(&FromServer::Welcome(welcome)).await {
+            return error.into();
+        }
+        self.note_came(host.tenant, host.id, facts(&hello, peer));
+        let mut session = Session {
+            fleet: self.clone(),
+            agent: host.id.to_string(),
+            epoch: hello.epoch,
+            marks: marks.into_iter().map(|m| (m.lane, Mark(m.sequence))).collect(),
+            gate: Gate::default(),
+            in_flight: FuturesOrdered::new(),
+            host,
+        };
+        let end = session.run(reader, writer, ended).await;
+        self.note_left(&session, place);
+        end
+    }
+
+    fn note_left(&self, session: &Session, place: Place) {
+        if !place.is_replaced() {
+            self.note_went(session.host.tenant, session.host.id);
+        }
+    }
+}
+
+fn facts(hello: &Hello, peer: SocketAddr) -> HostFacts {
+    let platform = match hello.platform {
+        Platform::Linux => "linux",
+        Platform::Windows => "windows",
+        _ => "other",
+    };
+    HostFacts {
+        platform: platform.into(),
+        system: hello.system.clone(),
+        kernel: hello.kernel.clone(),
+        architecture: hello.architecture.clone(),
+        program: hello.program.clone(),
+        address: Some(Ip::from(peer.ip()).to_string()),
+    }
+}
+
+struct Session {
+    fleet: Fleet,
+    host: Host,
+    /// The host's id as events carry it.
+    agent: String,
+    epoch: u64,
+    /// What of each lane was handed to the store.
+    marks: HashMap<u32, Mark>,
+    gate: Gate,
+    in_flight: FuturesOrdered<InFlight>,
+}
+
+impl Session {
+    async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        reader: &mut Reader<ReadHalf<S>>,
+        writer: &mut Writer<WriteHalf<S>>,
+        mut ended: oneshot::Receiver<Ending>,
+    ) -> End {
+        let silence = self.fleet.config().heartbeat.get() * 3;
+        let stop = self.fleet.shutdown().token();
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                ending = &mut ended => return match ending {
+                    Ok(Ending::Replaced) => End::Refused(Refusal::Replaced, "the same agent connected again".into()),
+                    _ => End::Refused(Refusal::Revoked, "this host was revoked: enrol it again".into()),
+                },
+                () = stop.cancelled() => return End::Refused(Refusal::Stopping, "the server goes down".into()),
+                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => {
+                    if let Err(end) = self.acknowledge(done, writer).await {
+                        return end;
+                    }
+                }
+                message = reader.next(), if self.in_flight.len() < WINDOW => {
+                    heard = Instant::now();
+                    let handled = match message {
+                        Ok(Some(message)) => self.handle(message, writer).await,
+                        Ok(None) => return End::Gone,
+                        Err(error) => Err(error.into()),
+                    };
+                    if let Err(end) = handled {
+                        return end;
+                    }
+                }
+                () = sleep_until(heard + silence), if self.in_flight.len() < WINDOW => return End::Gone,
+            }
+        }
+    }
+
+    /// Says what is durable now, the newest of each lane.
+    async fn acknowledge<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        first: (u32, u64, Result<(), IntakeError>),
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        let mut next = Some(first);
+        let mut safe: HashMap<u32, u64> = HashMap::new();
+        let mut failure = None;
+        while let Some((lane, sequence, done)) = next.take() {
+            match done {
+                Ok(()) => safe.insert(lane, sequence),
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            next = self.in_flight.next().now_or_never().flatten();
+        }
+        for (lane, sequence) in safe {
+            writer.put(&FromServer::Ack(Ack { lane, sequence }))?;
+        }
+        writer.flush().await?;
+        match failure {
+            None => Ok(()),
+            Some(error) => Err(End::Refused(Refusal::Busy, format!("events cannot be stored now: {error}"))),
+        }
+    }
+
+    async fn handle<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        message: FromAgent,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        match message {
+            FromAgent::Batch(batch) => self.batch(&batch).await,
+            FromAgent::Heartbeat(beat) => {
+                let now = self.fleet.now();
+                self.fleet.note_beat(self.host.tenant, self.host.id, health(&beat, now));
+                Ok(writer.send(&FromServer::Beat(Beat { beat: beat.beat, time: now.0 })).await?)
+            }
+            FromAgent::Renew(renew) => {
+                let certificate = self.renew(&renew).await?;
+                Ok(writer.send(&FromServer::Certificate(certificate)).await?)
+            }
+            FromAgent::Goodbye(_) => Err(End::Gone),
+            FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
+            // Answers to what this server does not ask yet.
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a batch to the store, unless it was before.
+    async fn batch(&mut self, sent: &Batch) -> Result<(), End> {
+        let malformed = |text: &str| End::Refused(Refusal::Malformed, text.to_owned());
+        if sent.lane >= limits::LANES_MAX {
+            return Err(malformed("there is no such lane"));
+        }
+        let counters = self.fleet.counters();
+        let mark = self.marks.entry(sent.lane).or_default();
+        match mark.offer(sent.sequence) {
+            Offer::Refuse => return Err(malformed("sequences begin at 1")),
+            Offer::Known => {
+                // It is safe, or on its way: the answer comes behind those that are.
+                counters.repeated.inc(1);
+                let (lane, sequence) = (sent.lane, mark.0);
+                self.in_flight.push_back(Box::pin(async move { (lane, sequence, Ok(())) }));
+                return Ok(());
+            }
+            Offer::Apply { mark: next, missed } => {
+                counters.missed.inc(missed);
+                *mark = next;
+            }
+        }
+        counters.agent_lost.inc(sent.lost.iter().map(|l| l.rows).fold(0, u64::saturating_add));
+        let (mut batches, mut rows): (Vec<guardian_model::Batch>, u64) = (Vec::new(), 0);
+        for events in guardian_protocol::open(sent)? {
+            match batch(&events, self.host.tenant, (&self.host.name, &self.agent), self.fleet.now()) {
+                Ok(made) => {
+                    rows += made.rows.num_rows() as u64;
+                    // One batch a class: that is what a mark is kept for.
+                    match batches.iter_mut().find(|b| b.class.uid == made.class.uid) {
+                        Some(first) => append(first, &made).map_err(|e| malformed(&e.to_string()))?,
+                        None => batches.push(made),
+                    }
+                }
+                Err(RowsError::UnknownClass(class)) => {
+                    counters.unknown_rows.inc(events.rows as u64);
+                    tracing::debug!(class, host = self.host.name, "rows of a class that only a newer server knows");
+                }
+                Err(error) => return Err(malformed(&error.to_string())),
+            }
+        }
+        counters.batches.inc(1);
+        counters.rows.inc(rows);
+        let (lane, sequence) = (sent.lane, sent.sequence);
+        let origin = Origin { sender: *self.host.id.as_bytes(), epoch: self.epoch, lane, sequence };
+        let stored = self.fleet.intake().offer(batches, origin, self.gate.clone()).await;
+        let stored = stored.map_err(|e| End::Refused(Refusal::Busy, e.0))?;
+        self.in_flight.push_back(Box::pin(async move { (lane, sequence, stored.await) }));
+        Ok(())
+    }
+
+    async fn renew(&mut self, wanted: &Renew) -> Result<Certificate, End> {
+        let signed = self.fleet.sign(self.host.id, &wanted.request.0);
+        let signed = signed.map_err(|e| End::Refused(Refusal::Malformed, e.to_string()))?;
+        let kept = async {
+            let mut tx = self.fleet.catalog().system().begin(self.host.tenant, Actor::system("fleet")).await?;
+            let host = tx.renew_host(self.host.id, &signed.serial, signed.not_after).await?;
+            tx.commit().await?;
+            Ok::<_, guardian_catalog::CatalogError>(host)
+        };
+        self.host = kept.await.map_err(|error| {
+            tracing::error!(%error, host = %self.host.id, "a certificate could not be renewed");
+            End::Refused(Refusal::Busy, "the certificate cannot be renewed now".into())
+        })?;
+        Ok(Certificate { certificate: Blob(signed.der), not_after: signed.not_after.0 })
+    }
+}
+
+fn health(beat: &Heartbeat, now: Micros) -> HostHealth {
+    let lost = |l: &Loss| HostLoss { class: l.class.clone(), rows: l.rows, place: l.place.clone() };
+    HostHealth {
+        // It was said half a round ago.
+        clock_skew_us: beat.time.saturating_add((beat.round_us / 2) as i64).saturating_sub(now.0),
+        round_us: beat.round_us,
+        spool_bytes: beat.spool_bytes,
+        cpu_us: beat.cpu_us,
+        resident_bytes: beat.resident_bytes,
+        lost: beat.lost.iter().take(64).map(lost).collect(),
+        complaints: beat.complaints.iter().take(32).cloned().collect(),
+        policy_version: beat.policy.as_ref().map(|p| p.version),
+        policy_hash: beat.policy.as_ref().map(|p| hex(&p.hash.0)),
+    }
+}

@@ -1,0 +1,252 @@
+//! The fleet as the rest of the server sees it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use guardian_catalog::Catalog;
+use guardian_identity::Identity;
+use guardian_kit::clock::Clock;
+use guardian_kit::metrics::{Counter, Gauge, Metrics};
+use guardian_kit::shutdown::Shutdown;
+use guardian_model::Micros;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rustls::ServerConfig;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::authority::{Authority, CertificateError, Signed, Tls};
+use crate::config::FleetConfig;
+use crate::intake::Intake;
+use crate::presence::Presence;
+
+/// What the fleet is made of.
+pub struct FleetDeps {
+    /// The system of record.
+    pub catalog: Catalog,
+    /// Opens and seals the authority's key.
+    pub identity: Identity,
+    /// Where what agents send goes.
+    pub intake: Arc<dyn Intake>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub config: FleetConfig,
+    /// Where counters are registered.
+    pub metrics: Metrics,
+    /// Tells when to end.
+    pub shutdown: Shutdown,
+}
+
+/// The fleet. Clones share it.
+#[derive(Clone)]
+pub struct Fleet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    deps: FleetDeps,
+    authority: Authority,
+    tls: ArcSwap<Tls>,
+    presence: Presence,
+    sessions: Mutex<Sessions>,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Sessions {
+    next: u64,
+    open: HashMap<Uuid, Open>,
+}
+
+struct Open {
+    number: u64,
+    end: oneshot::Sender<Ending>,
+}
+
+/// Why the server ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The host is shut out.
+    Revoked,
+    /// The same certificate connected again.
+    Replaced,
+}
+
+/// Counters of what passes.
+pub(crate) struct Counters {
+    pub(crate) sessions: Gauge,
+    pub(crate) batches: Counter,
+    pub(crate) rows: Counter,
+    pub(crate) repeated: Counter,
+    pub(crate) missed: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) unknown_rows: Counter,
+    pub(crate) agent_lost: Counter,
+}
+
+impl Counters {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            sessions: metrics.gauge("guardian_fleet_sessions", "Agents that are connected."),
+            batches: metrics.counter("guardian_fleet_batches_total", "Batches of agents that were stored."),
+            rows: metrics.counter("guardian_fleet_rows_total", "Rows of agents that were stored."),
+            repeated: metrics.counter(
+                "guardian_fleet_repeated_batches_total",
+                "Batches that agents sent again and that were stored before.",
+            ),
+            missed: metrics.counter(
+                "guardian_fleet_missed_batches_total",
+                "Batches that agents dropped before they could send them.",
+            ),
+            refused: metrics.counter("guardian_fleet_refused_total", "Connections of agents that were refused."),
+            unknown_rows: metrics.counter(
+                "guardian_fleet_unknown_rows_total",
+                "Rows of classes that only a newer server knows; they are not kept.",
+            ),
+            agent_lost: metrics.counter("guardian_fleet_lost_rows_total", "Rows that agents said they lost."),
+        }
+    }
+}
+
+/// A place among the sessions; leaving it is dropping it.
+pub(crate) struct Place {
+    fleet: Fleet,
+    host: Uuid,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut sessions = self.fleet.inner.sessions.lock();
+        if sessions.open.get(&self.host).is_some_and(|open| open.number == self.number) {
+            sessions.open.remove(&self.host);
+        }
+        self.fleet.inner.counters.sessions.set(sessions.open.len() as i64);
+    }
+}
+
+impl Place {
+    /// Whether another connection of the same host took over.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let sessions = self.fleet.inner.sessions.lock();
+        sessions.open.get(&self.host).is_some_and(|open| open.number != self.number)
+    }
+}
+
+impl Fleet {
+    /// Opens the fleet, and makes the agents' authority at the first start.
+    pub async fn open(deps: FleetDeps) -> Result<Self, CertificateError> {
+        let now = deps.clock.now();
+        let authority = Authority::open(&deps.catalog, &deps.identity, now).await?;
+        let tls = ArcSwap::from_pointee(authority.tls(now)?);
+        let counters = Counters::new(&deps.metrics);
+        let inner = Inner { deps, authority, tls, presence: Presence::default(), sessions: Mutex::default(), counters };
+        let fleet = Self { inner: Arc::new(inner) };
+        fleet.follow_presence(&fleet.inner.deps.shutdown);
+        Ok(fleet)
+    }
+
+    /// SHA-256 of the authority's certificate: what a token pins.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.inner.authority.fingerprint()
+    }
+
+    /// How connections of agents are accepted.
+    pub fn agent_tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls().agents)
+    }
+
+    /// How connections that enrol are accepted.
+    pub fn enrolment_tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls().enrolment)
+    }
+
+    fn tls(&self) -> Arc<Tls> {
+        let current = self.inner.tls.load_full();
+        let now = self.now();
+        if now < current.renew_at {
+            return current;
+        }
+        match self.inner.authority.tls(now) {
+            Ok(fresh) => {
+                self.inner.tls.store(Arc::new(fresh));
+                self.inner.tls.load_full()
+            }
+            Err(error) => {
+                tracing::error!(%error, "the certificate that agents see stays the last one");
+                current
+            }
+        }
+    }
+
+    /// Ends the session of a host that is not let in any more, at once.
+    pub fn end_session(&self, host: Uuid) {
+        if let Some(open) = self.inner.sessions.lock().open.remove(&host) {
+            // An error means that the session has just ended by itself.
+            open.end.send(Ending::Revoked).ok();
+        }
+    }
+
+    /// Agents that are connected.
+    pub fn connected(&self) -> usize {
+        self.inner.sessions.lock().open.len()
+    }
+
+    /// Whether an agent is connected to this node.
+    pub fn is_connected(&self, host: Uuid) -> bool {
+        self.inner.sessions.lock().open.contains_key(&host)
+    }
+
+    /// Takes a place for a session; none while there are too many. Another session of the same host ends.
+    pub(crate) fn enter(&self, host: Uuid) -> Option<(Place, oneshot::Receiver<Ending>)> {
+        let (end, ended) = oneshot::channel();
+        let mut sessions = self.inner.sessions.lock();
+        if sessions.open.len() >= self.config().sessions_max && !sessions.open.contains_key(&host) {
+            return None;
+        }
+        sessions.next += 1;
+        let number = sessions.next;
+        if let Some(before) = sessions.open.insert(host, Open { number, end }) {
+            before.end.send(Ending::Replaced).ok();
+        }
+        self.inner.counters.sessions.set(sessions.open.len() as i64);
+        Some((Place { fleet: self.clone(), host, number }, ended))
+    }
+
+    pub(crate) fn sign(&self, host: Uuid, request: &[u8]) -> Result<Signed, CertificateError> {
+        self.inner.authority.sign(host, request, self.now(), self.config().certificate_life.as_micros())
+    }
+
+    pub(crate) fn authority_pem(&self) -> String {
+        self.inner.authority.pem.clone()
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.inner.deps.catalog
+    }
+
+    pub(crate) fn intake(&self) -> &Arc<dyn Intake> {
+        &self.inner.deps.intake
+    }
+
+    pub(crate) fn config(&self) -> &FleetConfig {
+        &self.inner.deps.config
+    }
+
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.inner.deps.shutdown
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        self.inner.deps.clock.now()
+    }
+
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.inner.presence
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+}
