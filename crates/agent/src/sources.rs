@@ -2,6 +2,9 @@
 //! rows and hands them to the outbox; it never waits for the server and never keeps more than its bounds.
 
 pub mod batcher;
+pub mod connections;
+pub mod files;
+pub mod health;
 pub mod logs;
 pub mod names;
 pub mod processes;

@@ -1,7 +1,11 @@
 //! The agent's engines on real files.
 
+#[path = "it/connections.rs"]
+mod connections;
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/logs.rs"]
+mod logs;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/rows.rs"]

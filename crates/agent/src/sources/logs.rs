@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::{Record, parse as parse_audit};
 pub use auth::{Auth, Login};
 pub use journal::{Entry, parse as parse_journal};
+pub(crate) use row::address;
 pub use syslog::{Line, parse as parse_syslog};
 pub use tail::{Position, Tail};
 

@@ -23,6 +23,7 @@ use crate::outbox::Outbox;
 use crate::sources::batcher::{Batcher, WAIT_MAX, now_us};
 use crate::sources::names::Names;
 use hash::Hashes;
+pub(crate) use hash::hex;
 
 /// Room for messages of the kernel that wait: some ten thousand of them.
 const WAITING_BYTES: usize = 16 << 20;

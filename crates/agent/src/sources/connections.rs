@@ -1,0 +1,224 @@
+//! Connections and listening ports with their process: the kernel's list of sockets each second, and what it says of each
+//! socket that goes, so that one that came and went in between is seen too.
+//!
+//! The list names the owner of a socket that is there; of one that came and went between two lists only its addresses are
+//! known, because the process has let go of it by then.
+
+mod diag;
+mod owner;
+mod tracker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use guardian_protocol::Cell;
+use guardian_protocol::classes::{CONNECTIONS, ConnectionColumn as C};
+use guardian_sys::netlink::{self, Family, Netlink};
+
+pub use diag::{Part, Socket, dump_message, parse};
+pub use owner::{Owner, Owners};
+pub use tracker::{Activity, Event, Tracker};
+
+use crate::outbox::Outbox;
+use crate::sources::batcher::{Batcher, WAIT_MAX, now_us, number, some_text, text};
+use crate::sources::logs::address;
+use crate::sources::names::Names;
+use crate::sources::processes::boot_id;
+
+/// Room for what the kernel says of sockets that go.
+const WAITING_BYTES: usize = 4 << 20;
+/// How long one answer of the kernel may take.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Messages after which rows that wait are looked at.
+const ROUND: usize = 1_024;
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Lists that were asked for.
+    pub dumps: AtomicU64,
+    /// Sockets that went.
+    pub destroyed: AtomicU64,
+    /// Times that the kernel said that messages did not fit.
+    pub overflows: AtomicU64,
+    /// Connections for which there was no room.
+    pub untracked: AtomicU64,
+}
+
+/// The source. One thread drives it.
+#[derive(Debug)]
+pub struct Connections {
+    ask: Netlink,
+    hear: Netlink,
+    tracker: Tracker,
+    owners: Owners,
+    names: Names,
+    boot: String,
+    every: Duration,
+    dumped: Option<Instant>,
+    counters: Arc<Counters>,
+    batcher: Batcher,
+}
+
+impl Connections {
+    /// Begins to listen; the list of sockets is asked for each time after `every`.
+    pub fn start(outbox: Outbox, every: Duration) -> io::Result<Self> {
+        let hear = Netlink::open(Family::SockDiag, diag::DESTROY_GROUPS)?;
+        hear.reserve(WAITING_BYTES)?;
+        Ok(Self {
+            ask: Netlink::open(Family::SockDiag, 0)?,
+            hear,
+            tracker: Tracker::new(ephemeral_port_min()),
+            owners: Owners::default(),
+            names: Names::default(),
+            boot: boot_id(),
+            every,
+            dumped: None,
+            counters: Arc::default(),
+            batcher: Batcher::new(outbox, &CONNECTIONS),
+        })
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Works until it is told to stop.
+    pub fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            self.step(WAIT_MAX / 2)?;
+        }
+        self.batcher.flush();
+        Ok(())
+    }
+
+    /// Takes what waits, or waits for it; asks for the list if it is time.
+    pub fn step(&mut self, wait: Duration) -> io::Result<()> {
+        if self.dumped.is_none_or(|at| at.elapsed() >= self.every) {
+            self.dumped = Some(Instant::now());
+            self.dump()?;
+        }
+        if self.hear.wait(wait)? {
+            self.hear()?;
+        }
+        self.batcher.tick();
+        Ok(())
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
+        let now = now_us();
+        let mut gone = Vec::new();
+        for _ in 0..ROUND {
+            match self.hear.receive() {
+                Ok(Some(datagram)) => parse(datagram, |part| {
+                    if let Part::Socket(socket) = part {
+                        gone.push(socket);
+                    }
+                }),
+                Ok(None) => break,
+                Err(error) if netlink::lost(&error) => {
+                    self.counters.overflows.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.counters.destroyed.fetch_add(gone.len() as u64, Ordering::Relaxed);
+        for socket in gone {
+            let events = self.tracker.destroyed(&socket, now);
+            self.tell(events);
+        }
+        Ok(())
+    }
+
+    fn dump(&mut self) -> io::Result<()> {
+        let now = now_us();
+        let mut sockets = Vec::new();
+        for (family, protocol) in
+            [(diag::INET, diag::TCP), (diag::INET6, diag::TCP), (diag::INET, diag::UDP), (diag::INET6, diag::UDP)]
+        {
+            self.ask.send(&dump_message(family, protocol))?;
+            let asked = Instant::now();
+            let mut whole = false;
+            while !whole && asked.elapsed() < ANSWER_MAX && self.ask.wait(ANSWER_MAX)? {
+                while let Some(datagram) = self.ask.receive()? {
+                    parse(datagram, |part| match part {
+                        Part::Socket(socket) => sockets.push(Socket { protocol, ..socket }),
+                        Part::End => whole = true,
+                    });
+                }
+            }
+            if !whole {
+                // Half a list would close what is not in it.
+                return Ok(());
+            }
+        }
+        self.counters.dumps.fetch_add(1, Ordering::Relaxed);
+        let new = self.tracker.unknown(&sockets);
+        let owners = if new.is_empty() { Default::default() } else { self.owners.of(&new) };
+        let events = self.tracker.dumped(sockets, &owners, now);
+        self.counters.untracked.store(self.tracker.untracked, Ordering::Relaxed);
+        self.tell(events);
+        Ok(())
+    }
+
+    fn tell(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.row(&event);
+        }
+    }
+
+    fn row(&mut self, event: &Event) {
+        let socket = &event.socket;
+        let listens = matches!(event.activity, Activity::Listen | Activity::Unlisten);
+        let (local, remote) =
+            ((address(socket.local), socket.local_port), (address(socket.remote), socket.remote_port));
+        let (from, to) = match (listens, event.initiated) {
+            (true, _) => (None, local),
+            (false, Some(false)) => (Some(remote), local),
+            (false, _) => (Some(local), remote),
+        };
+        let owner = event.owner.as_deref();
+        let user = Some(socket.uid).filter(|_| event.listed).and_then(|uid| self.names.user(uid)).map(str::to_owned);
+        let interface = (socket.interface != 0).then(|| format!("if{}", socket.interface));
+        let mut cells = [Cell::Null; C::COUNT];
+        let mut set = |column: C, cell| cells[column as usize] = cell;
+        set(C::Time, Cell::Time(event.at));
+        set(C::Boot, text(&self.boot));
+        set(C::Activity, Cell::Text(event.activity.as_str()));
+        set(C::Protocol, Cell::Number(socket.protocol.into()));
+        set(C::SrcIp, from.as_ref().map_or(Cell::Null, |f| Cell::Bytes(&f.0)));
+        set(C::SrcPort, number(from.map(|f| f.1)));
+        set(C::DstIp, Cell::Bytes(&to.0));
+        set(C::DstPort, Cell::Number(to.1.into()));
+        set(C::Initiated, event.initiated.filter(|_| !listens).map_or(Cell::Null, Cell::Bool));
+        set(C::Start, Cell::Time(event.since));
+        set(C::End, if event.ended { Cell::Time(event.at) } else { Cell::Null });
+        set(C::State, text(socket.state_name()));
+        set(C::BytesSent, number(socket.bytes.filter(|_| event.ended).map(|b| b.0)));
+        set(C::BytesReceived, number(socket.bytes.filter(|_| event.ended).map(|b| b.1)));
+        set(C::Interface, some_text(interface.as_deref()));
+        set(C::Pid, number(owner.map(|o| o.pid)));
+        set(C::StartTicks, number(owner.and_then(|o| o.known.start_ticks)));
+        set(C::Name, some_text(owner.map(|o| o.known.name.as_str())));
+        set(C::Image, some_text(owner.and_then(|o| o.known.image.as_deref())));
+        set(C::CommandLine, some_text(owner.and_then(|o| o.known.command.as_deref())));
+        set(C::Uid, number(Some(socket.uid).filter(|_| event.listed)));
+        set(C::User, some_text(user.as_deref()));
+        set(C::LoginUid, number(owner.and_then(|o| o.known.login_uid)));
+        set(C::Unit, some_text(owner.and_then(|o| o.known.unit())));
+        set(C::Container, some_text(owner.and_then(|o| o.known.container.as_deref())));
+        set(C::Inode, number(Some(socket.inode).filter(|i| *i != 0)));
+        set(C::Cookie, Cell::Number(socket.cookie));
+        set(C::Source, Cell::Text(if event.listed { "dump" } else { "destroy" }));
+        self.batcher.push(&cells);
+    }
+}
+
+/// The lowest port that the system gives to clients.
+fn ephemeral_port_min() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768)
+}

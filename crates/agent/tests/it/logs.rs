@@ -1,0 +1,167 @@
+//! Logs as they are written, for real where the programs are there.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use guardian_agent::files::{Change, Kind, What, Who};
+use guardian_agent::outbox::Outbox;
+use guardian_agent::sources::files::{Around, Files};
+use guardian_agent::sources::health::Health;
+use guardian_agent::sources::logs::{Form, Logs, Options};
+use guardian_protocol::classes::{FileColumn as F, HealthColumn as H, LogColumn as L, LoginColumn as I};
+
+use crate::rows::{Row, take, until};
+
+fn append(path: &Path, text: &str) {
+    File::options().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+fn class<'a>(rows: &'a [Row], name: &str) -> Vec<&'a Row> {
+    rows.iter().filter(|r| r.class.name == name).collect()
+}
+
+#[test]
+fn files_become_messages_and_logins_and_are_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (auth, audit, state) =
+        (folder.path().join("auth.log"), folder.path().join("audit.log"), folder.path().join("state"));
+    append(&auth, "");
+    append(&audit, "");
+    let options = || Options {
+        journal: false,
+        files: vec![(auth.clone(), Form::Syslog), (audit.clone(), Form::Audit)],
+        state: Some(state.clone()),
+        offset_s: 0,
+    };
+    let (outbox, inbox) = Outbox::new();
+    let mut logs = Logs::start(&outbox, options());
+    let recorded = fs::read_to_string("fixtures/logs/auth.log").unwrap();
+    let records = fs::read_to_string("fixtures/logs/audit.log").unwrap();
+    append(&auth, &recorded);
+    append(&audit, &records);
+    let wanted = recorded.lines().count() + records.lines().count();
+    let all = |rows: &[Row]| class(rows, "logs").len() >= wanted && class(rows, "logins").len() >= 16;
+    let rows = until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), all);
+    assert_eq!((class(&rows, "logs").len(), class(&rows, "logins").len()), (wanted, 16));
+    let failed = class(&rows, "logins")[0];
+    assert_eq!(
+        (failed.get(I::SrcIp as usize), failed.get(I::User as usize), failed.get(I::Success as usize)),
+        ("127.0.0.1", "tester", "false")
+    );
+    assert_eq!(failed.get(I::Time as usize), "1795385155407255");
+    let call = class(&rows, "logs")
+        .into_iter()
+        .find(|r| r.get(L::Key as usize) == "memfd" && r.get(L::Type as usize) == "SYSCALL");
+    assert_eq!(call.unwrap().get(L::Syscall as usize), "memfd_create");
+    // Where reading stands is kept only after what was read is safe: somebody has to say so meanwhile.
+    let keeper = std::thread::spawn(move || {
+        let stop = std::sync::atomic::AtomicBool::new(true);
+        logs.run(&stop).unwrap();
+    });
+    while !keeper.is_finished() {
+        take(&inbox);
+    }
+    keeper.join().unwrap();
+    assert!(state.exists());
+    append(&auth, "2026-11-22T23:00:00Z vm sshd[1]: Failed password for root from 203.0.113.9 port 4711 ssh2\n");
+    let mut logs = Logs::start(&outbox, options());
+    let rows =
+        until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), |rows| !class(rows, "logins").is_empty());
+    assert_eq!((class(&rows, "logs").len(), class(&rows, "logins").len()), (1, 1), "the rest was read before");
+}
+
+/// A journal of its own, in namespaces of its own, with its own daemon: needs root and systemd's programs.
+#[test]
+fn the_journal_is_followed() {
+    const DAEMON: &str = "/lib/systemd/systemd-journald";
+    if std::env::var_os("GUARDIAN_TEST_IN_JOURNAL").is_none() {
+        let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+        if !(root && Path::new(DAEMON).exists() && Path::new("/usr/bin/journalctl").exists()) {
+            return eprintln!("skipped: no root, or no journal");
+        }
+        // The same test again, inside.
+        let script = format!(
+            "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && \
+             echo 0123456789abcdef0123456789abcdef > /run/machine-id && {{ [ -e /etc/machine-id ] || exit 77; }} && \
+             mount --bind /run/machine-id /etc/machine-id && {{ {DAEMON} & }} && daemon=$! && sleep 1 && \
+             \"$0\" the_journal_is_followed --nocapture; code=$?; kill $daemon; exit $code"
+        );
+        let program = std::env::current_exe().unwrap();
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "sh", "-c", &script]).arg(program).env("GUARDIAN_TEST_IN_JOURNAL", "1");
+        let status = inside.status().unwrap();
+        assert!(status.success() || status.code() == Some(77), "{status}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { journal: true, files: Vec::new(), state: Some(folder.path().join("state")), offset_s: 0 };
+    let (outbox, inbox) = Outbox::new();
+    let mut logs = Logs::start(&outbox, options);
+    let mut number = 0;
+    let mut step = || {
+        number += 1;
+        if number % 20 == 5 {
+            let forged = "Failed password for root from 203.0.113.9 port 4711 ssh2";
+            let mut logger = Command::new("logger");
+            logger.args(["--socket", "/run/systemd/journal/dev-log", "-t", "sshd", "-p", "auth.info", forged]);
+            assert!(logger.status().unwrap().success());
+        }
+        logs.step(Duration::from_millis(50)).unwrap();
+    };
+    let rows = until(&inbox, 20, &mut step, |rows| rows.iter().any(|r| r.get(L::Program as usize) == "sshd"));
+    let message = rows.iter().find(|r| r.get(L::Program as usize) == "sshd").unwrap();
+    assert_eq!((message.get(L::Source as usize), message.get(L::Severity as usize)), ("journal", "6"));
+    assert_eq!(message.get(L::Boot as usize).len(), 36);
+    assert!(class(&rows, "logins").is_empty(), "logger is not sshd, whatever it says");
+}
+
+#[test]
+fn the_host_is_measured() {
+    let (outbox, inbox) = Outbox::new();
+    let mut health = Health::start(outbox, Duration::from_millis(300));
+    let measured = |rows: &[Row]| rows.iter().any(|r| r.get(H::Metric as usize) == "cpu_busy");
+    let step = || {
+        health.step();
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let rows = until(&inbox, 20, step, measured);
+    let value = |metric: &str| {
+        let row = rows.iter().find(|r| r.get(H::Metric as usize) == metric).unwrap_or_else(|| panic!("{metric}"));
+        row.get(H::Value as usize).parse::<u64>().unwrap()
+    };
+    assert!(value("memory_available") < value("memory_total") && value("cpu_busy") <= 1_000);
+    assert!(value("agent_memory") > 1 << 20 && value("uptime") > 0 && value("load_1m") < 1_000_000);
+    let space = rows.iter().find(|r| r.get(H::Metric as usize) == "filesystem_total").unwrap();
+    assert!(space.get(H::Object as usize).starts_with('/') && space.get(H::Unit as usize) == "bytes");
+}
+
+#[test]
+fn changes_of_files_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tool");
+    let policy = guardian_agent::files::Policy { roots: vec![folder.path().to_owned()], ..Default::default() };
+    let record = |mode: u32| {
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        guardian_agent::files::look(&policy, &path).unwrap().unwrap()
+    };
+    let (before, after) = (record(0o755), record(0o4755));
+    assert_eq!(after.kind, Kind::Regular);
+    let properties = vec![guardian_agent::files::Property::Mode];
+    let what = What::Changed { before: Box::new(before), after: Box::new(after), properties };
+    let (outbox, inbox) = Outbox::new();
+    let mut files = Files::new(outbox);
+    let who = Who::of(std::process::id());
+    let around = Around { who: Some(&who), policy: "programs", source: "fanotify", ..Around::default() };
+    files.tell(&Change { path: path.clone(), what }, 5, around);
+    files.flush();
+    let rows = take(&inbox);
+    let row = &rows[0];
+    assert_eq!((row.get(F::Activity as usize), row.get(F::Changed as usize)), ("modify", "mode"));
+    assert_eq!((row.get(F::Setid as usize), row.get(F::OldMode as usize)), ("true", (0o755).to_string().as_str()));
+    assert_eq!(row.get(F::OldSha256 as usize), "", "the content is the same");
+    assert_eq!(row.get(F::Pid as usize), std::process::id().to_string());
+}
