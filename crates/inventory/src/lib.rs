@@ -19,6 +19,7 @@ pub mod keys;
 pub mod limits;
 pub mod nix;
 pub mod npm;
+pub mod owned;
 mod package;
 pub mod pacman;
 pub mod portage;
@@ -30,7 +31,9 @@ pub mod sockets;
 pub mod sqlite;
 pub mod sudoers;
 mod text;
+pub mod transaction;
 pub mod unit;
 
 pub use found::{Found, Issue, Malformed};
+pub use owned::Owned;
 pub use package::{Manager, Package};
