@@ -2,3 +2,5 @@
 
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/packages.rs"]
+mod packages;

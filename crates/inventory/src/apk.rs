@@ -92,7 +92,8 @@ pub fn files(installed: &[u8]) -> Found<(usize, Owned)> {
                     waiting.push(default(clip_bytes(&folder), FOLDER, 0o755));
                 }
             }
-            b'R' => waiting.push(Owned { kind: None, ..default(clip_bytes(&[&folder[..], b"/", value].concat()), 0, 0o644) }),
+            b'R' => waiting
+                .push(Owned { kind: None, ..default(clip_bytes(&[&folder[..], b"/", value].concat()), 0, 0o644) }),
             b'M' | b'a' => match (waiting.last_mut(), access(value)) {
                 (Some(owned), Some((user, group, mode))) => {
                     (owned.user, owned.group, owned.mode) =

@@ -186,7 +186,7 @@ pub fn pacman_log(log: &[u8]) -> Found<Transaction> {
     found
 }
 
-/// The lines of `/var/log/apk.log` (apk-tools 2.14 and later) that say what was done, such as
+/// The lines of `/var/log/apk.log` (apk-tools 3, times in UTC) that say what was done, such as
 /// `(1/2) Upgrading musl (1.2.4-r0 -> 1.2.4-r1)`.
 pub fn apk_log(log: &[u8]) -> Found<Transaction> {
     let mut found = Found::default();
@@ -340,7 +340,10 @@ mod tests {
         let log = b"Running `apk upgrade` at 2026-01-01 12:00:00\n(1/2) Upgrading musl (1.2.4-r0 -> 1.2.4-r1)\n(2/2) Purging x (1-r0)\nOK: 5 MiB in 3 packages\n";
         assert_eq!(
             told(&apk_log(log)),
-            ["2026-01-01 12:00:00 Upgrade musl: 1.2.4-r0->1.2.4-r1 apk upgrade", "2026-01-01 12:00:00 Remove x: 1-r0-> apk upgrade"]
+            [
+                "2026-01-01 12:00:00 Upgrade musl: 1.2.4-r0->1.2.4-r1 apk upgrade",
+                "2026-01-01 12:00:00 Remove x: 1-r0-> apk upgrade"
+            ]
         );
     }
 }

@@ -217,7 +217,10 @@ mod tests {
         assert_eq!(list(b"/.\n/usr\n/usr/x\n").entries.len(), 2);
         let diverted = diversions(b"/a\n/a.distrib\n:\n/b\n/b.x\npkg\n/c\n");
         assert_eq!((diverted.entries.len(), diverted.issues.len()), (2, 1));
-        assert_eq!((diverted.entries[0].package.as_deref(), diverted.entries[1].package.as_deref()), (None, Some("pkg")));
+        assert_eq!(
+            (diverted.entries[0].package.as_deref(), diverted.entries[1].package.as_deref()),
+            (None, Some("pkg"))
+        );
         let forced = overrides(b"root #104 4754 /usr/x y\nroot root 99999 /z\n");
         assert_eq!((forced.entries.len(), forced.issues.len()), (1, 1));
         assert_eq!((forced.entries[0].mode, &forced.entries[0].group), (0o4754, &Account::Number(104)));
