@@ -2,5 +2,7 @@
 
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/foreign.rs"]
+mod foreign;
 #[path = "it/packages.rs"]
 mod packages;

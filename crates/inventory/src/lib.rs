@@ -5,6 +5,7 @@
 //! panics. This crate must never open a file, run a program, or read a clock.
 
 pub mod accounts;
+pub mod aide;
 pub mod apk;
 pub mod cargo;
 pub mod certificate;
@@ -32,6 +33,7 @@ pub mod sqlite;
 pub mod sudoers;
 mod text;
 pub mod transaction;
+pub mod tripwire;
 pub mod unit;
 
 pub use found::{Found, Issue, Malformed};

@@ -70,30 +70,34 @@ pub fn capabilities_text(value: &[u8]) -> Option<String> {
         permitted |= u64::from(word(value, 4 + 8 * i)?) << (32 * i);
         inheritable |= u64::from(word(value, 8 + 8 * i)?) << (32 * i);
     }
-    // Those with the same flags stand together: effective, inheritable, permitted.
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for number in 0..64 {
+    // As libcap does: the most common flags are for all, then the others with the names of those that have them.
+    let flags = |number: usize| {
         let bit = 1u64 << number;
-        let mut flags = String::new();
-        if effective && (permitted | inheritable) & bit != 0 {
-            flags.push('e');
-        }
-        if inheritable & bit != 0 {
-            flags.push('i');
-        }
-        if permitted & bit != 0 {
-            flags.push('p');
-        }
-        if flags.is_empty() {
-            continue;
-        }
-        let name = CAPABILITIES.get(number as usize).map_or_else(|| number.to_string(), |name| format!("cap_{name}"));
-        match groups.iter_mut().find(|(of, _)| *of == flags) {
-            Some((_, names)) => names.push(name),
-            None => groups.push((flags, vec![name])),
-        }
+        let (p, i) = (permitted & bit != 0, inheritable & bit != 0);
+        usize::from(effective && (p || i)) | usize::from(p) << 1 | usize::from(i) << 2
+    };
+    let numbers = || (0..64).filter(|number| *number < CAPABILITIES.len() || flags(*number) != 0);
+    let count = |of: usize| numbers().filter(|number| flags(*number) == of).count();
+    let common = (0..8).rev().fold(7, |best, of| if count(of) >= count(best) { of } else { best });
+    let letters = |of: usize| -> String {
+        [(1, 'e'), (4, 'i'), (2, 'p')].iter().filter(|(bit, _)| of & bit != 0).map(|(_, letter)| letter).collect()
+    };
+    let mut text: Vec<String> = Vec::new();
+    if common != 0 {
+        text.push(format!("={}", letters(common)));
     }
-    let mut text: Vec<String> = groups.iter().map(|(flags, names)| format!("{}={flags}", names.join(","))).collect();
+    for of in (0..8).rev().filter(|of| *of != common && count(*of) > 0) {
+        let name =
+            |number: usize| CAPABILITIES.get(number).map_or_else(|| number.to_string(), |name| format!("cap_{name}"));
+        let mut clause = numbers().filter(|number| flags(*number) == of).map(name).collect::<Vec<_>>().join(",");
+        for (sign, bits) in [(if text.is_empty() { '=' } else { '+' }, of & !common), ('-', common & !of)] {
+            if bits != 0 {
+                clause.push(sign);
+                clause.push_str(&letters(bits));
+            }
+        }
+        text.push(clause);
+    }
     if text.is_empty() {
         text.push("=".to_owned());
     }
