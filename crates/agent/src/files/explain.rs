@@ -67,6 +67,9 @@ pub enum Verdict {
     Rewritten(By),
     /// The file has changed again since it was looked at.
     Moved,
+    /// No package owns it, but it is a link to a file of a package that changed, as those that enable a service are: made
+    /// by the package's scripts, or by somebody at that time.
+    LeadsTo(By),
     /// No package owns it.
     Unowned,
 }
@@ -247,7 +250,7 @@ pub fn explain(
 }
 
 fn link_target(root: &Root, change: &Change) -> Option<PathBuf> {
-    let (What::Added(after) | What::Changed { after, .. }) = &change.what else { return None };
+    let (What::Added(after) | What::Changed { after, .. } | What::Removed(after)) = &change.what;
     if after.kind != Kind::Link {
         return None;
     }
@@ -261,7 +264,7 @@ impl Explainer<'_> {
         let Some(path) = self.root.inside(&change.path) else { return Verdict::Unowned };
         let owners = self.owners.get(&path).map_or(&[][..], Vec::as_slice);
         let after = match &change.what {
-            What::Removed(_) => return self.removed(&path, owners),
+            What::Removed(_) => return self.removed(change, &path, owners),
             What::Added(after) | What::Changed { after, .. } => after,
         };
         // Of several owners (folders, and files that are the same in both) the one that explains it is the one.
@@ -274,7 +277,17 @@ impl Explainer<'_> {
             Verdict::Contradicted(..) => 3,
             _ => 4,
         });
-        verdicts.into_iter().next().unwrap_or(Verdict::Unowned)
+        verdicts.into_iter().next().unwrap_or_else(|| self.leads_to(change))
+    }
+
+    /// Of what no package owns.
+    fn leads_to(&self, change: &Change) -> Verdict {
+        let Some(target) = link_target(self.root, change) else { return Verdict::Unowned };
+        let owners = self.before.owners(&target).chain(self.after.owners(&target));
+        let changed = owners
+            .map(|installed| self.by(installed))
+            .find(|(by, changed)| *changed && by.package.old != by.package.new);
+        changed.map_or(Verdict::Unowned, |(by, _)| Verdict::LeadsTo(by))
     }
 
     fn by(&self, installed: &Installed) -> (By, bool) {
@@ -301,7 +314,7 @@ impl Explainer<'_> {
         (By { package, logged }, change.is_some() || again)
     }
 
-    fn removed(&self, path: &Path, owners: &[(Installed, Owned)]) -> Verdict {
+    fn removed(&self, change: &Change, path: &Path, owners: &[(Installed, Owned)]) -> Verdict {
         if let Some((installed, _)) = owners.iter().find(|(_, owned)| !owned.may_miss) {
             let (by, changed) = self.by(installed);
             let missing = vec![Differs::Missing];
@@ -321,7 +334,7 @@ impl Explainer<'_> {
             }
             return Verdict::Rewritten(self.by(installed).0);
         }
-        Verdict::Unowned
+        self.leads_to(change)
     }
 
     fn owned(&self, change: &Change, after: &Record, installed: &Installed, owned: &Owned) -> Verdict {

@@ -1,5 +1,9 @@
 //! Which files are looked at, and which of their properties count, by path. Later rules override earlier ones.
 
+mod family;
+
+pub use family::Family;
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 

@@ -107,6 +107,7 @@ impl Watched {
                 Verdict::Deviates(b, differs) => by(&format!("deviates {differs:?}"), b),
                 Verdict::Rewritten(b) => by("rewritten", b),
                 Verdict::Moved => format!("{path}: moved"),
+                Verdict::LeadsTo(b) => by("leads to", b),
                 Verdict::Unowned => format!("{path}: unowned"),
             }
         };
@@ -206,10 +207,13 @@ fn dpkg_root_verified_and_explained() {
     fs::remove_file(root.join("usr/lib/libacme.so")).unwrap();
     symlink("/tmp/evil.so", root.join("usr/lib/libacme.so")).unwrap();
     put(&root.join("usr/bin/acme-helper"), "evil\n", 0o755);
+    // As services are enabled.
+    symlink("/usr/bin/acme", root.join("etc/acme.service")).unwrap();
     let told = watched.judged(&log);
     for expected in [
         "usr/bin/acme: contradicted [Digest] acme 1.0->2.0 logged",
         "usr/bin/acme-helper: unowned",
+        "etc/acme.service: leads to acme 1.0->2.0 logged",
         "usr/lib/libacme.so: partly [Target] acme 1.0->2.0 logged",
         "usr/lib/libacme.so.2.0: partly [Mode] acme 1.0->2.0 logged",
         "etc/acme.conf: explained acme 1.0->2.0 logged",
