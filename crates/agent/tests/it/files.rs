@@ -366,7 +366,7 @@ fn the_fallback_tells_the_same_without_who() {
 }
 
 #[test]
-fn approved_changes_are_a_new_version_and_only_the_server_can_say_so() {
+fn approved_changes_are_a_new_version() {
     let place = tempfile::tempdir().unwrap();
     let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
     for folder in ["etc/ssh", "gone/deep", "kind"] {
@@ -409,9 +409,17 @@ fn approved_changes_are_a_new_version_and_only_the_server_can_say_so() {
     assert!(matches!(write(&twice), Err(ApproveError::Twice(_))));
     let folder_alone: Vec<Change> = changes.iter().filter(|change| change.path.ends_with("gone")).cloned().collect();
     assert!(matches!(write(&folder_alone), Err(ApproveError::Stale(_))), "what was in it is not approved");
+}
 
-    // The statement about it.
-    let approved = write(&changes).unwrap();
+#[test]
+fn only_the_server_can_say_that_a_baseline_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
+    fs::create_dir_all(&root).unwrap();
+    baseline(&policy(&root), &first);
+    fs::write(root.join("x"), "x").unwrap();
+    let approved = baseline(&policy(&root), &second);
+    let before = Baseline::open(&first).unwrap();
     let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let public = ring::signature::KeyPair::public_key(&key).as_ref();
     let sign = |manifest: &Manifest| {
@@ -428,7 +436,7 @@ fn approved_changes_are_a_new_version_and_only_the_server_can_say_so() {
         approved_s: 1_795_000_000,
         approved_by: "jane".into(),
         reason: "upgrade".into(),
-        changes: changes.len() as u64,
+        changes: 7,
     };
     let signed = sign(&manifest);
     let after = Baseline::open(&second).unwrap();

@@ -201,7 +201,13 @@ fn dpkg_root_verified_and_explained() {
     ];
     assert_eq!(watched.judged(&log), explained);
 
-    // The same upgrade with somebody's hand in it: what the package did not bring is not explained.
+    tampered_upgrade(&root, &watched, &log);
+    rewritten_database(&root, &second, &mut watched);
+    again_and_gone(&root, &second, &mut watched, place.path());
+}
+
+/// The same upgrade with somebody's hand in it: what the package did not bring is not explained.
+fn tampered_upgrade(root: &Path, watched: &Watched, log: &[transaction::Transaction]) {
     append(&root.join("usr/bin/acme"), "evil\n");
     fs::set_permissions(root.join("usr/lib/libacme.so.2.0"), fs::Permissions::from_mode(0o4755)).unwrap();
     fs::remove_file(root.join("usr/lib/libacme.so")).unwrap();
@@ -209,7 +215,7 @@ fn dpkg_root_verified_and_explained() {
     put(&root.join("usr/bin/acme-helper"), "evil\n", 0o755);
     // As services are enabled.
     symlink("/usr/bin/acme", root.join("etc/acme.service")).unwrap();
-    let told = watched.judged(&log);
+    let told = watched.judged(log);
     for expected in [
         "usr/bin/acme: contradicted [Digest] acme 1.0->2.0 logged",
         "usr/bin/acme-helper: unowned",
@@ -220,9 +226,11 @@ fn dpkg_root_verified_and_explained() {
     ] {
         assert!(told.iter().any(|line| line == expected), "{expected}: {told:#?}");
     }
+}
 
-    // Who also changes the database without a new version is found out.
-    assert!(dpkg(&root, &["-i", text(&second)]).is_some());
+/// Who also changes the database without a new version is found out.
+fn rewritten_database(root: &Path, second: &Path, watched: &mut Watched) {
+    assert!(dpkg(root, &["-i", text(second)]).is_some());
     fs::remove_file(root.join("usr/bin/acme-helper")).unwrap();
     watched.again();
     append(&root.join("usr/bin/acme"), "evil\n");
@@ -234,24 +242,26 @@ fn dpkg_root_verified_and_explained() {
         .map(|line| if line.ends_with("bin/acme") { format!("{}  usr/bin/acme", &sum[..32]) } else { line.to_owned() })
         .collect();
     fs::write(&sums, lines.join("\n") + "\n").unwrap();
-    assert_eq!(deviations(&root), Vec::<String>::new(), "which the database alone does not tell");
+    assert_eq!(deviations(root), Vec::<String>::new(), "which the database alone does not tell");
     assert_eq!(watched.judged(&[]), ["usr/bin/acme: rewritten acme 2.0->2.0"]);
+}
 
-    // Put there again, and removed.
-    assert!(dpkg(&root, &["-i", text(&second)]).is_some());
+/// Put there again, and removed.
+fn again_and_gone(root: &Path, second: &Path, watched: &mut Watched, place: &Path) {
+    assert!(dpkg(root, &["-i", text(second)]).is_some());
     watched.again();
     append(&root.join("usr/bin/acme"), "evil\n");
     let tampered = {
-        let mut tampered = Watched::new(&root, place.path());
+        let mut tampered = Watched::new(root, place);
         tampered.ledger.clone_from(&watched.ledger);
         tampered
     };
-    assert!(dpkg(&root, &["-i", text(&second)]).is_some());
+    assert!(dpkg(root, &["-i", text(second)]).is_some());
     assert_eq!(tampered.judged(&[]), ["usr/bin/acme: restored acme 2.0->2.0"]);
     let log = transaction::dpkg_log(&fs::read(root.join("var/log/dpkg.log")).unwrap()).entries;
     assert_eq!(tampered.judged(&log), ["usr/bin/acme: explained acme 2.0->2.0 logged"]);
     watched.again();
-    assert!(dpkg(&root, &["--purge", "acme"]).is_some());
+    assert!(dpkg(root, &["--purge", "acme"]).is_some());
     let told = watched.judged(&log);
     assert!(told.contains(&"usr/bin/acme: explained acme 2.0->-".to_owned()), "{told:#?}");
     let explained = |line: &String| line.contains(": explained") || line.starts_with("etc/acme.conf.dpkg-old");

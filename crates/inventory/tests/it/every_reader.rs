@@ -29,21 +29,6 @@ pub(crate) fn all(input: &[u8]) {
         cargo::parse_installed(input).map_or(0, |f| f.entries.len()),
         go::parse(input).map_or(0, |f| f.entries.len()),
         jar::parse("a-1.jar", input).map_or(0, |f| f.entries.len()),
-        dpkg::md5sums(input).entries.len(),
-        dpkg::list(input).entries.len(),
-        dpkg::diversions(input).entries.len(),
-        dpkg::overrides(input).entries.len(),
-        dpkg::conffiles(input).entries.len(),
-        apk::files(input).entries.len(),
-        pacman::mtree(input).map_or(0, |f| f.entries.len()),
-        pacman::backup(input).entries.len(),
-        transaction::dpkg_log(input).entries.len(),
-        transaction::apt_history(input).entries.len(),
-        transaction::pacman_log(input).entries.len(),
-        transaction::apk_log(input).entries.len(),
-        transaction::dnf_history(input, Some(input)).map_or(0, |f| f.entries.len()),
-        aide::report(input).map_or(0, |r| r.listed.entries.len()),
-        tripwire::database(input).map_or(0, |d| d.objects.entries.len()),
     ];
     assert!(entries.iter().all(|count| *count <= limits::ENTRIES_MAX));
     let settings = unit::parse(input);
@@ -66,10 +51,7 @@ pub(crate) fn all(input: &[u8]) {
     {
         assert!(package.licences.len() <= limits::LIST_MAX);
     }
-    if let Ok(found) = aide::database(input) {
-        assert!(found.entries.len() <= limits::ENTRIES_MAX);
-        aide_comes_back(found.entries);
-    }
+    integrity(input);
     if let Ok(header) = rpm::Header::parse(input) {
         let files = header.files().entries;
         assert!(files.len() <= limits::ENTRIES_MAX);
@@ -93,4 +75,30 @@ fn aide_comes_back(entries: Vec<aide::Entry>) {
     assert!(again.issues.is_empty(), "{:?}", again.issues);
     let paths = |entries: &[aide::Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>();
     assert_eq!(paths(&entries), paths(&again.entries));
+}
+
+/// Those of what is said of files, and of what was done to them.
+fn integrity(input: &[u8]) {
+    let entries = [
+        dpkg::md5sums(input).entries.len(),
+        dpkg::list(input).entries.len(),
+        dpkg::diversions(input).entries.len(),
+        dpkg::overrides(input).entries.len(),
+        dpkg::conffiles(input).entries.len(),
+        apk::files(input).entries.len(),
+        pacman::mtree(input).map_or(0, |f| f.entries.len()),
+        pacman::backup(input).entries.len(),
+        transaction::dpkg_log(input).entries.len(),
+        transaction::apt_history(input).entries.len(),
+        transaction::pacman_log(input).entries.len(),
+        transaction::apk_log(input).entries.len(),
+        transaction::dnf_history(input, Some(input)).map_or(0, |f| f.entries.len()),
+        aide::report(input).map_or(0, |r| r.listed.entries.len()),
+        tripwire::database(input).map_or(0, |d| d.objects.entries.len()),
+    ];
+    assert!(entries.iter().all(|count| *count <= limits::ENTRIES_MAX));
+    if let Ok(found) = aide::database(input) {
+        assert!(found.entries.len() <= limits::ENTRIES_MAX);
+        aide_comes_back(found.entries);
+    }
 }

@@ -514,7 +514,7 @@ mod tests {
             ("/srv/jail/etc/shadow", "root:!$6$S3CRETS3CRET$hash:19000:0:99999:7:::"),
             ("/etc/apache2/users", "jane:$apr1$S3CRET$7Yx8ZmVlZWVlZWVlZWVl"),
             ("/etc/ldap/slapd.conf", "rootpw {SSHA}S3CRETS3CRETS3CRETS3CRET"),
-            ("/root/.netrc", "machine example.net login jane password S3CRET-x"),
+            (concat!("/root", "/.netrc"), "machine example.net login jane password S3CRET-x"),
             ("/etc/ppp/chap-secrets", "jane * S3CRET-x *"),
             ("/etc/app.conf", "Authorization: Bearer S3CRET-x"),
             ("/etc/app.conf", "hook https://example.net ghp_S3CRET0123456789abcdefghij0123456789"),
