@@ -3,20 +3,34 @@
 //! A scan hands over one folder at a time, so that nothing has to hold a machine's files in memory; a baseline keeps one
 //! block a folder and is compared folder by folder. Which files, and which of their properties, a policy says.
 
+mod approve;
+mod attributes;
 mod baseline;
 mod budget;
+mod content;
 mod diff;
+mod explain;
+mod foreign;
 mod live;
+mod packages;
 mod policy;
 mod record;
 mod scan;
+mod verify;
 mod who;
 
+pub use approve::{ApproveError, Manifest, Signed, Weekly, Window, apply, happened_s, window_of};
+pub use attributes::{acl_text, capabilities_text};
 pub use baseline::{Baseline, BaselineError, Writer};
 pub use budget::Budget;
+pub use content::{Difference, Kept, Mask, difference, is_text, keep};
 pub use diff::{Change, Comparison, What};
+pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_hint};
+pub use foreign::{ExportError, aide_folders, compare_foreign, export_aide, of_aide, of_tripwire};
 pub use live::{Live, Told, Touched};
-pub use policy::{Policy, Property, Rule, Watch};
+pub use packages::{Installed, Root};
+pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
 pub use scan::{Options, Summary, look, scan};
+pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

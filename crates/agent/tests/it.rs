@@ -12,3 +12,7 @@ mod processes;
 mod rows;
 #[path = "it/spool.rs"]
 mod spool;
+#[path = "it/foreign.rs"]
+mod foreign;
+#[path = "it/packages.rs"]
+mod packages;

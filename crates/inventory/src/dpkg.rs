@@ -3,7 +3,11 @@
 //! dpkg has no licence field: it is in `/usr/share/doc/PACKAGE/copyright`, in the machine-readable form (DEP 5) for most
 //! packages, and [`licences`] reads it there.
 
-use crate::text::{clip, list, stanzas};
+mod files;
+
+pub use files::{Conffile, Diversion, Override, conffiles, diversions, list, md5sums, overrides};
+
+use crate::text::{clip, list as texts, stanzas};
 use crate::{Found, Manager, Package};
 
 /// The installed packages of `/var/lib/dpkg/status`, or of a file of `/var/lib/dpkg/status.d`, where images without
@@ -49,7 +53,7 @@ pub fn licences(copyright: &[u8]) -> Vec<String> {
     for stanza in stanzas {
         let short = stanza.get("License").lines().next().unwrap_or_default().trim();
         if !stanza.get("Files").is_empty() && !names.iter().any(|n| n == short) {
-            names.extend(list([short]));
+            names.extend(texts([short]));
         }
     }
     names.truncate(crate::limits::LIST_MAX);

@@ -5,6 +5,7 @@
 //! panics. This crate must never open a file, run a program, or read a clock.
 
 pub mod accounts;
+pub mod aide;
 pub mod apk;
 pub mod cargo;
 pub mod certificate;
@@ -19,6 +20,7 @@ pub mod keys;
 pub mod limits;
 pub mod nix;
 pub mod npm;
+pub mod owned;
 mod package;
 pub mod pacman;
 pub mod portage;
@@ -30,7 +32,10 @@ pub mod sockets;
 pub mod sqlite;
 pub mod sudoers;
 mod text;
+pub mod transaction;
+pub mod tripwire;
 pub mod unit;
 
 pub use found::{Found, Issue, Malformed};
+pub use owned::Owned;
 pub use package::{Manager, Package};

@@ -1,7 +1,12 @@
 //! pacman's local database, `/var/lib/pacman/local/NAME-VERSION/desc` (libalpm): `%KEY%` lines, values below, a blank line
 //! after each.
 
-use crate::text::{clip, lines, list};
+mod mtree;
+
+pub use mtree::mtree;
+
+use crate::owned::{Algorithm, Digest};
+use crate::text::{byte_lines, clip, clip_bytes, lines, list};
 use crate::{Found, Malformed, Manager, Package};
 
 /// The package of one `desc` file.
@@ -45,6 +50,28 @@ pub fn files(files: &[u8]) -> Found<String> {
             "%FILES%" => inside = true,
             "" => inside = false,
             path if inside => found.push(clip(path)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The configuration files of one `files` file (`%BACKUP%`), each path with a slash in front, with the MD5 of what the
+/// package brought.
+pub fn backup(files: &[u8]) -> Found<(Vec<u8>, Digest)> {
+    let mut found = Found::default();
+    let mut inside = false;
+    for (number, line) in byte_lines(files) {
+        match line {
+            b"%BACKUP%" => inside = true,
+            b"" => inside = false,
+            line if inside => {
+                let (path, hex) = line.split_at(line.iter().rposition(|b| *b == b'\t').unwrap_or(line.len()));
+                match Digest::of_hex(Algorithm::Md5, hex.get(1..).unwrap_or_default()) {
+                    Some(digest) => found.push((clip_bytes(&[b"/", path].concat()), digest)),
+                    None => found.issue(number, "a configuration file without a digest"),
+                }
+            }
             _ => {}
         }
     }

@@ -17,6 +17,18 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Cow<'_, str>)>
     split.enumerate().map(|(i, line)| (i + 1, String::from_utf8_lossy(line)))
 }
 
+/// The lines as bytes with their numbers from 1, without their ends.
+pub(crate) fn byte_lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    let lines = (!bytes.is_empty()).then(|| bytes.split(|b| *b == b'\n')).into_iter().flatten();
+    lines.enumerate().map(|(i, line)| (i + 1, line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
+/// Bytes, cut off where they are too many.
+pub(crate) fn clip_bytes(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(TEXT_BYTES_MAX)].to_vec()
+}
+
 /// The text, cut off at a character where it is too long.
 pub(crate) fn clip(text: &str) -> String {
     let mut end = text.len().min(TEXT_BYTES_MAX);

@@ -4,6 +4,8 @@
 mod every_reader;
 #[path = "it/hostile.rs"]
 mod hostile;
+#[path = "it/integrity.rs"]
+mod integrity;
 #[path = "it/languages.rs"]
 mod languages;
 #[path = "it/live.rs"]

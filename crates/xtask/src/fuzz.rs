@@ -12,7 +12,7 @@ use clap::Args;
 use crate::{cargo, say};
 
 /// The targets, in the order in which they are run.
-const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "inventory"];
+const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "inventory", "files"];
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
@@ -111,7 +111,12 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             // What is longer would be cut, and what is compressed is not what a decoder reads.
             let compressed = file.extension().is_some_and(|e| e == "zst");
             if bytes.len() <= INPUT_BYTES_MAX as usize && !compressed {
-                write(target, &file.file_name().unwrap_or_default().to_string_lossy(), &bytes)?;
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                write(target, &name, &bytes)?;
+                // Configuration of all kinds is also what the masks for secrets are tried on.
+                if target == "inventory" {
+                    write("files", &name, &bytes)?;
+                }
             }
         }
     }

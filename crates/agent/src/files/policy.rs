@@ -1,5 +1,9 @@
 //! Which files are looked at, and which of their properties count, by path. Later rules override earlier ones.
 
+mod family;
+
+pub use family::Family;
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -111,7 +115,7 @@ impl Policy {
 }
 
 /// Whether a pattern fits a path or a folder above it.
-fn fits(pattern: &[u8], path: &[u8]) -> bool {
+pub(super) fn fits(pattern: &[u8], path: &[u8]) -> bool {
     // Nearly every path differs from nearly every pattern before its first star.
     let literal = pattern.split(|b| *b == b'*').next().unwrap_or_default();
     let literal = literal.strip_suffix(b"/").unwrap_or(literal);

@@ -11,8 +11,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use guardian_agent::files::{
-    Baseline, Change, Comparison, Folder, Kind, Live, Options, Policy, Property, Record, Rule, Summary, Watch, What,
-    Writer, look, scan,
+    ApproveError, Baseline, Change, Comparison, Folder, Kind, Live, Manifest, Options, Policy, Property, Record, Rule,
+    Signed, Summary, Watch, What, Writer, apply, look, scan,
 };
 use proptest::prelude::*;
 
@@ -363,4 +363,96 @@ fn the_fallback_tells_the_same_without_who() {
         assert!(changes.iter().any(|(told, _)| told == expected), "{expected}: {changes:?}");
     }
     assert!(changes.iter().all(|(told, who)| !told.contains("cache") && who.is_none()));
+}
+
+#[test]
+fn approved_changes_are_a_new_version() {
+    let place = tempfile::tempdir().unwrap();
+    let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
+    for folder in ["etc/ssh", "gone/deep", "kind"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for name in ["etc/passwd", "etc/ssh/config", "gone/deep/x", "gone/y", "other"] {
+        fs::write(root.join(name), name).unwrap();
+    }
+    let policy = policy(&root);
+    baseline(&policy, &first);
+    fs::write(root.join("etc/passwd"), "changed").unwrap();
+    fs::remove_dir_all(root.join("gone")).unwrap();
+    fs::create_dir_all(root.join("new/deep/empty")).unwrap();
+    fs::write(root.join("new/deep/x"), "x").unwrap();
+    fs::remove_dir(root.join("kind")).unwrap();
+    fs::write(root.join("kind"), "a file now").unwrap();
+    fs::remove_file(root.join("other")).unwrap();
+    fs::create_dir(root.join("other")).unwrap();
+    let changes = compare(&policy, &first);
+    assert_eq!(changes.len(), 11, "{changes:#?}");
+
+    // All of them: nothing is left to tell.
+    let before = Baseline::open(&first).unwrap();
+    let write = |changes: &[Change]| apply(&before, changes, Writer::new(fs::File::create(&second).unwrap()).unwrap());
+    let approved = write(&changes).unwrap();
+    assert_eq!(compare(&policy, &second), []);
+    assert_eq!(&approved, Baseline::open(&second).unwrap().root());
+
+    // One of them: the others are told as before.
+    write(&changes[..1]).unwrap();
+    assert_eq!(compare(&policy, &second), changes[1..]);
+
+    // What is not what was looked at is refused.
+    let passwd = changes.iter().position(|change| change.path.ends_with("passwd")).unwrap();
+    let mut stale = changes.clone();
+    let What::Changed { before: was, .. } = &mut stale[passwd].what else { panic!("changed") };
+    was.blake3 = Some([0; 32]);
+    assert!(matches!(write(&stale), Err(ApproveError::Stale(path)) if path.ends_with("passwd")));
+    let twice = [changes[passwd].clone(), changes[passwd].clone()];
+    assert!(matches!(write(&twice), Err(ApproveError::Twice(_))));
+    let folder_alone: Vec<Change> = changes.iter().filter(|change| change.path.ends_with("gone")).cloned().collect();
+    assert!(matches!(write(&folder_alone), Err(ApproveError::Stale(_))), "what was in it is not approved");
+}
+
+#[test]
+fn only_the_server_can_say_that_a_baseline_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
+    fs::create_dir_all(&root).unwrap();
+    baseline(&policy(&root), &first);
+    fs::write(root.join("x"), "x").unwrap();
+    let approved = baseline(&policy(&root), &second);
+    let before = Baseline::open(&first).unwrap();
+    let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let public = ring::signature::KeyPair::public_key(&key).as_ref();
+    let sign = |manifest: &Manifest| {
+        let manifest = manifest.to_bytes();
+        let signature = key.sign(&Manifest::to_sign(&manifest)).as_ref().to_vec();
+        Signed { manifest, signature }
+    };
+    let manifest = Manifest {
+        agent: "a1".into(),
+        version: 1,
+        root: approved,
+        ledger: [0; 32],
+        previous: [0; 32],
+        approved_s: 1_795_000_000,
+        approved_by: "jane".into(),
+        reason: "upgrade".into(),
+        changes: 7,
+    };
+    let signed = sign(&manifest);
+    let after = Baseline::open(&second).unwrap();
+    assert_eq!(signed.verify(public), Some(manifest.clone()));
+    assert!(
+        signed.is_of(public, "a1", &after)
+            && !signed.is_of(public, "a2", &after)
+            && !signed.is_of(public, "a1", &before)
+    );
+    for at in 0..signed.manifest.len() {
+        let mut forged = signed.clone();
+        forged.manifest[at] ^= 1;
+        assert_eq!(forged.verify(public), None);
+    }
+    assert_eq!(signed.verify(&[9; 32]), None);
+    let next = Manifest { version: 2, previous: *blake3::hash(&signed.manifest).as_bytes(), ..manifest.clone() };
+    assert!(next.follows(Some(&signed)) && !manifest.follows(Some(&signed)) && manifest.follows(None));
+    assert!(!manifest.follows(Some(&sign(&next))), "an old one does not come back");
 }

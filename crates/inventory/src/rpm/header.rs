@@ -19,18 +19,23 @@ const PACKAGER: u32 = 1015;
 const URL: u32 = 1020;
 const ARCH: u32 = 1022;
 const FILESIZES: u32 = 1028;
+const FILESTATES: u32 = 1029;
 const FILEMODES: u32 = 1030;
+const FILERDEVS: u32 = 1033;
+const FILEMTIMES: u32 = 1034;
 const FILEDIGESTS: u32 = 1035;
 const FILELINKTOS: u32 = 1036;
 const FILEFLAGS: u32 = 1037;
 const FILEUSERNAME: u32 = 1039;
 const FILEGROUPNAME: u32 = 1040;
 const SOURCERPM: u32 = 1044;
+const FILEVERIFYFLAGS: u32 = 1045;
 const DIRINDEXES: u32 = 1116;
 const BASENAMES: u32 = 1117;
 const DIRNAMES: u32 = 1118;
 const LONGFILESIZES: u32 = 5008;
 const LONGSIZE: u32 = 5009;
+const FILECAPS: u32 = 5010;
 const FILEDIGESTALGO: u32 = 5011;
 
 const ENTRY_BYTES: usize = 16;
@@ -67,8 +72,49 @@ pub struct File {
     pub user: String,
     /// Group.
     pub group: String,
-    /// Flags: 1 configuration, 2 documentation, 16 not to be replaced, 64 not stored ("ghost").
+    /// Flags: 1 configuration, 2 documentation, 8 may be missing, 16 not to be replaced, 64 not stored ("ghost").
     pub flags: u32,
+    /// Last change, in seconds since the epoch.
+    pub modified_s: i64,
+    /// Number of the device, for devices.
+    pub device: u32,
+    /// Capabilities in their text form; none where the package says nothing of capabilities.
+    pub capabilities: Option<String>,
+    /// What `rpm -V` compares (rpmvf.h): 1 digest, 2 size, 4 target, 8 owner, 16 group, 32 time, 64 mode, 128 device, 256
+    /// capabilities.
+    pub verify: u32,
+    /// State: 0 installed, 1 replaced by another package, 2 not installed, 3 on a shared disk, 4 of another colour.
+    pub state: u8,
+}
+
+impl File {
+    /// As the other managers' files. What the package does not want to have compared is left out.
+    pub fn owned(&self) -> crate::Owned {
+        use crate::owned::{Account, Algorithm, Digest, FOLDER, KIND_MASK, LINK, Owned, REGULAR};
+        let kind = u32::from(self.mode) & KIND_MASK;
+        // What is made later has no content to compare, and rpm does not compare its type.
+        let (ghost, content) = (self.flags & 64 != 0, 1 | 2 | 4 | 32);
+        let compared = |flag: u32| self.verify & flag != 0 && !(ghost && flag & content != 0);
+        let algorithm = Algorithm::of_openpgp(self.algorithm);
+        Owned {
+            path: self.path.clone().into_bytes(),
+            kind: (!ghost).then_some(kind),
+            mode: (compared(64) && kind != LINK).then_some(u32::from(self.mode) & !KIND_MASK),
+            user: compared(8).then(|| Account::Name(self.user.clone())),
+            group: compared(16).then(|| Account::Name(self.group.clone())),
+            size: (compared(2) && kind == REGULAR).then_some(self.size_bytes),
+            modified_s: (compared(32) && kind != LINK && kind != FOLDER).then_some(self.modified_s),
+            target: (compared(4) && kind == LINK).then(|| self.link.clone().into_bytes()),
+            digest: algorithm
+                .filter(|_| compared(1) && kind == REGULAR)
+                .and_then(|algorithm| Digest::of_hex(algorithm, self.digest.as_bytes())),
+            capabilities: self.capabilities.clone().filter(|_| compared(256) && kind == REGULAR),
+            device: (compared(128) && !matches!(kind, REGULAR | FOLDER | LINK)).then_some(u64::from(self.device)),
+            config: self.flags & 1 != 0,
+            ghost,
+            may_miss: self.flags & (8 | 64) != 0,
+        }
+    }
 }
 
 impl<'a> Header<'a> {
@@ -113,6 +159,7 @@ impl<'a> Header<'a> {
 
     fn numbers(&self, tag: u32) -> impl Iterator<Item = u64> + use<'a> {
         let (width, count, data) = match self.entry(tag) {
+            Some((1 | 2, count, data)) => (1, count, data),
             Some((3, count, data)) => (2, count, data),
             Some((4, count, data)) => (4, count, data),
             Some((5, count, data)) => (8, count, data),
@@ -163,6 +210,9 @@ impl<'a> Header<'a> {
             Some(_) => Box::new(self.numbers(LONGFILESIZES)),
             None => Box::new(self.numbers(FILESIZES)),
         };
+        let (mut times, mut devices) = (self.numbers(FILEMTIMES), self.numbers(FILERDEVS));
+        let (mut verify, mut states) = (self.numbers(FILEVERIFYFLAGS), self.numbers(FILESTATES));
+        let (mut capabilities, has_capabilities) = (self.strings(FILECAPS), self.entry(FILECAPS).is_some());
         let (mut modes, mut flags) = (self.numbers(FILEMODES), self.numbers(FILEFLAGS));
         let (mut digests, mut links) = (self.strings(FILEDIGESTS), self.strings(FILELINKTOS));
         let (mut users, mut groups) = (self.strings(FILEUSERNAME), self.strings(FILEGROUPNAME));
@@ -183,6 +233,11 @@ impl<'a> Header<'a> {
                 user: text(users.next()),
                 group: text(groups.next()),
                 flags: flags.next().unwrap_or(0) as u32,
+                modified_s: times.next().unwrap_or(0) as i64,
+                device: devices.next().unwrap_or(0) as u32,
+                capabilities: has_capabilities.then(|| text(capabilities.next())),
+                verify: verify.next().map_or(u32::MAX, |flags| flags as u32),
+                state: states.next().unwrap_or(0) as u8,
             });
         }
         found

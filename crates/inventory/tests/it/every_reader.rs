@@ -2,8 +2,8 @@
 //! this file by its path.
 
 use guardian_inventory::{
-    accounts, apk, cargo, certificate, cron, dpkg, flatpak, gem, go, jar, keys, limits, nix, npm, pacman, portage,
-    process, python, rpm, snap, sockets, sqlite, sudoers, unit,
+    accounts, aide, apk, cargo, certificate, cron, dpkg, flatpak, gem, go, jar, keys, limits, nix, npm, pacman,
+    portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
 };
 
 /// Every reader on the same bytes.
@@ -51,8 +51,11 @@ pub(crate) fn all(input: &[u8]) {
     {
         assert!(package.licences.len() <= limits::LIST_MAX);
     }
+    integrity(input);
     if let Ok(header) = rpm::Header::parse(input) {
-        assert!(header.files().entries.len() <= limits::ENTRIES_MAX);
+        let files = header.files().entries;
+        assert!(files.len() <= limits::ENTRIES_MAX);
+        files.iter().for_each(|file| drop(file.owned()));
         drop(header.package());
     }
     if let Ok(database) = sqlite::Database::open(input, Some(input)) {
@@ -62,4 +65,40 @@ pub(crate) fn all(input: &[u8]) {
     process::parse_status(input);
     process::parse_cmdline(input);
     process::container(input);
+}
+
+/// What is written of an AIDE database is read back the same.
+fn aide_comes_back(entries: Vec<aide::Entry>) {
+    let mut written = Vec::new();
+    aide::write(&mut written, aide::Columns::ALL, &mut entries.iter().cloned()).unwrap();
+    let again = aide::database(&written).unwrap();
+    assert!(again.issues.is_empty(), "{:?}", again.issues);
+    let paths = |entries: &[aide::Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<Vec<_>>();
+    assert_eq!(paths(&entries), paths(&again.entries));
+}
+
+/// Those of what is said of files, and of what was done to them.
+fn integrity(input: &[u8]) {
+    let entries = [
+        dpkg::md5sums(input).entries.len(),
+        dpkg::list(input).entries.len(),
+        dpkg::diversions(input).entries.len(),
+        dpkg::overrides(input).entries.len(),
+        dpkg::conffiles(input).entries.len(),
+        apk::files(input).entries.len(),
+        pacman::mtree(input).map_or(0, |f| f.entries.len()),
+        pacman::backup(input).entries.len(),
+        transaction::dpkg_log(input).entries.len(),
+        transaction::apt_history(input).entries.len(),
+        transaction::pacman_log(input).entries.len(),
+        transaction::apk_log(input).entries.len(),
+        transaction::dnf_history(input, Some(input)).map_or(0, |f| f.entries.len()),
+        aide::report(input).map_or(0, |r| r.listed.entries.len()),
+        tripwire::database(input).map_or(0, |d| d.objects.entries.len()),
+    ];
+    assert!(entries.iter().all(|count| *count <= limits::ENTRIES_MAX));
+    if let Ok(found) = aide::database(input) {
+        assert!(found.entries.len() <= limits::ENTRIES_MAX);
+        aide_comes_back(found.entries);
+    }
 }

@@ -17,6 +17,11 @@ fn damaged(name: &str, at: prop::sample::Index, to: u8, cut: prop::sample::Index
 }
 
 const SMALL: &[&str] = &[
+    "aide-database",
+    "aide-report",
+    "apk-installed-files",
+    "pacman-mtree",
+    "tripwire-database",
     "apk-installed",
     "authorized_keys",
     "certificate.der",

@@ -1,0 +1,197 @@
+//! The package databases of a root: which packages there are, and which files they own. Files are handed over one by one,
+//! so that nothing holds the hundred thousands of them.
+//!
+//! It reads only; a root that is not `/` is read as from inside, so that links in it lead nowhere else.
+
+mod sources;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use guardian_inventory::owned::{Account, Owned};
+use guardian_inventory::{Manager, accounts};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of one file of a database that are read.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Links that are followed on the way to one file; the kernel's own limit.
+const LINKS_MAX: usize = 40;
+/// Complaints that are kept.
+const ISSUES_MAX: usize = 100;
+
+/// An installed package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Installed {
+    /// What manages it.
+    pub manager: Manager,
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub arch: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// A root and what its databases are read with.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+    users: HashMap<String, u32>,
+    groups: HashMap<String, u32>,
+    /// Where folders really are, as far as they were asked for.
+    folders: HashMap<PathBuf, PathBuf>,
+    /// What could not be read.
+    pub issues: Vec<String>,
+}
+
+impl Root {
+    /// A root; `/` for this machine.
+    pub fn new(path: &Path) -> Self {
+        let mut root = Self {
+            path: path.to_owned(),
+            users: HashMap::new(),
+            groups: HashMap::new(),
+            folders: HashMap::new(),
+            issues: Vec::new(),
+        };
+        let users = accounts::parse_passwd(&root.read("/etc/passwd").unwrap_or_default()).entries;
+        // The first of a name counts, as in the C library.
+        for user in users.into_iter().rev() {
+            root.users.insert(user.name, user.uid);
+        }
+        for group in accounts::parse_group(&root.read("/etc/group").unwrap_or_default()).entries.into_iter().rev() {
+            root.groups.insert(group.name, group.gid);
+        }
+        root
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path as it is outside of the root.
+    pub fn outside(&self, inside: &Path) -> PathBuf {
+        self.path.join(inside.strip_prefix("/").unwrap_or(inside))
+    }
+
+    /// The path as it is inside of the root; none where it is not.
+    pub fn inside(&self, outside: &Path) -> Option<PathBuf> {
+        outside.strip_prefix(&self.path).ok().map(|rest| Path::new("/").join(rest))
+    }
+
+    fn issue(&mut self, what: String) {
+        if self.issues.len() < ISSUES_MAX {
+            self.issues.push(what);
+        }
+    }
+
+    /// The bytes of a file inside of the root; none where there is none.
+    pub(crate) fn read(&mut self, path: &str) -> Option<Vec<u8>> {
+        let place = self.outside(&self.resolve(Path::new(path)));
+        let mut bytes = Vec::new();
+        let read = fs::File::open(&place).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Some(bytes),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(e) => {
+                self.issue(format!("{path}: {e}"));
+                None
+            }
+        }
+    }
+
+    /// The names in a folder inside of the root, sorted.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        let listed = fs::read_dir(self.outside(&self.resolve(Path::new(path))));
+        let names = listed.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The number of an owner; none where the root knows no such name.
+    pub(crate) fn user(&self, account: &Account) -> Option<u32> {
+        number(account, &self.users)
+    }
+
+    /// The number of a group.
+    pub(crate) fn group(&self, account: &Account) -> Option<u32> {
+        number(account, &self.groups)
+    }
+
+    /// Follows every link in a path, all inside of the root.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let mut at = PathBuf::from("/");
+        let mut left: Vec<std::ffi::OsString> = components(path);
+        left.reverse();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            if name == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&name);
+            match fs::read_link(self.outside(&next)) {
+                Ok(target) if links < LINKS_MAX => {
+                    links += 1;
+                    if target.is_absolute() {
+                        at = PathBuf::from("/");
+                    }
+                    left.extend(components(&target).into_iter().rev());
+                }
+                _ => at = next,
+            }
+        }
+        at
+    }
+
+    /// Where a package's file really is: links on the way are followed (`/bin` is `/usr/bin`), one at the end is the file
+    /// itself.
+    pub(crate) fn place(&mut self, path: &[u8]) -> PathBuf {
+        let path = Path::new(OsStr::from_bytes(path));
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+        if let Some(folder) = self.folders.get(parent) {
+            return folder.join(name);
+        }
+        let folder = self.resolve(parent);
+        let place = folder.join(name);
+        self.folders.insert(parent.to_owned(), folder);
+        place
+    }
+
+    /// Calls `each` with every file of every package, in the order of the packages; the path of each is where it really
+    /// is. A package with no file is handed over once, without.
+    pub fn owned(&mut self, each: &mut dyn FnMut(&Installed, Option<Owned>)) {
+        for source in sources::ALL {
+            source(self, &mut |root, installed, owned| {
+                let owned = owned.map(|mut owned| {
+                    owned.path = root.place(&owned.path).into_os_string().into_vec();
+                    owned
+                });
+                each(installed, owned);
+            });
+        }
+    }
+}
+
+fn number(account: &Account, names: &HashMap<String, u32>) -> Option<u32> {
+    match account {
+        Account::Number(number) => Some(*number),
+        Account::Name(name) if name == "root" => Some(0),
+        Account::Name(name) => names.get(name).copied(),
+    }
+}
+
+fn components(path: &Path) -> Vec<std::ffi::OsString> {
+    let part = |component: Component<'_>| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    };
+    path.components().filter_map(part).collect()
+}
