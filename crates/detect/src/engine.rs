@@ -139,7 +139,7 @@ impl Engine {
         self.rows += times.len() as u64;
         let received: Vec<i64> = match &rows {
             Some(rows) => rows.received.to_vec(),
-            None => vec![batch.received.0; times.len()],
+            None => received_times(batch),
         };
         let matches = self.rules.evaluate(batch);
         let infos = std::mem::take(&mut self.register.infos);
@@ -406,6 +406,16 @@ impl EntityValue {
     }
 }
 
+/// When each row of a batch was received: what its column says, else when the batch was.
+fn received_times(batch: &Batch) -> Vec<i64> {
+    use arrow::array::AsArray;
+    let column = batch.class.index_of("received").and_then(|i| batch.rows.columns().get(i));
+    match column.and_then(|c| c.as_primitive_opt::<arrow::datatypes::TimestampMicrosecondType>()) {
+        Some(column) => column.values().to_vec(),
+        None => vec![batch.received.0; batch.rows.num_rows()],
+    }
+}
+
 /// `name=value` pairs, separated by `, `.
 fn pairs_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     pairs.map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(", ")
@@ -417,8 +427,11 @@ fn group_text(realm: &RealmName, rule: &CompiledRule, value: &EntityValue) -> St
 }
 
 fn entity(site: Option<&str>, class: &Class, column: Option<usize>, value: String) -> Entity {
-    let kind = match column.map(|c| class.fields[c].kind) {
-        Some(guardian_model::Kind::Ip) => EntityKind::Ip,
+    use guardian_model::Kind;
+    let kind = match column.map(|c| (class.fields[c].kind, class.fields[c].name)) {
+        Some((Kind::Ip, _)) => EntityKind::Ip,
+        Some((Kind::Label | Kind::Text, "host")) => EntityKind::Host,
+        Some((Kind::Label | Kind::Text, "user" | "target_user" | "login_user")) => EntityKind::User,
         _ => EntityKind::Other,
     };
     Entity { site: site.unwrap_or_default().to_owned(), kind, value }

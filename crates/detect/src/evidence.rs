@@ -1,8 +1,9 @@
 //! Evidence: rows copied into alerts, because retention deletes the originals. A row is kept in a compact binary form
 //! (about 200 bytes) and turned into JSON only when an alert is told. Must never keep a whole batch alive.
 //!
-//! Form: for every non-null column its position (one byte) and its value; numbers little-endian at their width,
-//! addresses and MACs as they are, text and bytes with a `u32` length.
+//! Form: unless it is a flow, [`CLASS`] and the number of its class (`u32`), because the rules of a correlation may look
+//! at several classes; then for every non-null column its position (one byte) and its value; numbers little-endian at
+//! their width, addresses and MACs as they are, text and bytes with a `u32` length.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use guardian_model::{Class, EventRef, Field, Kind, cell_json};
+use guardian_model::{ALL_CLASSES, Class, EventRef, FLOW, Field, Kind, cell_json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -25,9 +26,16 @@ pub(crate) struct Copied {
     pub(crate) row: Box<[u8]>,
 }
 
+/// No class has so many columns: stands where a position would, before the number of a class.
+const CLASS: u8 = u8::MAX;
+
 /// Copies one row.
 pub(crate) fn copy(class: &Class, rows: &RecordBatch, row: usize) -> Box<[u8]> {
     let mut out = Vec::with_capacity(256);
+    if class.uid != FLOW.uid {
+        out.push(CLASS);
+        out.extend(class.uid.to_le_bytes());
+    }
     for (position, (field, column)) in class.fields.iter().zip(rows.columns()).enumerate() {
         if column.is_null(row) {
             continue;
@@ -70,8 +78,14 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The JSON object of a copied row: the same that [`guardian_model::row_json`] gives for the original.
-pub(crate) fn to_json(class: &Class, copied: &[u8]) -> Value {
+pub(crate) fn to_json(copied: &[u8]) -> Value {
     let mut rest = copied;
+    let mut class = &FLOW;
+    if let Some((&CLASS, mut behind)) = copied.split_first() {
+        let uid = take(&mut behind).map(u32::from_le_bytes);
+        let Some(known) = ALL_CLASSES.iter().find(|c| Some(c.uid) == uid) else { return Value::Object(Map::new()) };
+        (class, rest) = (known, behind);
+    }
     let mut object = Map::new();
     while let Some((field, value)) = take_cell(class, &mut rest) {
         if let Some(value) = cell_json(value.as_ref(), 0) {
@@ -172,8 +186,8 @@ impl Evidence {
     }
 
     /// All copied rows, oldest first, as an alert carries them.
-    pub(crate) fn to_json(&self, class: &Class) -> Vec<(EventRef, Value)> {
-        self.first.iter().chain(&self.newest).map(|c| (c.event, to_json(class, &c.row))).collect()
+    pub(crate) fn to_json(&self) -> Vec<(EventRef, Value)> {
+        self.first.iter().chain(&self.newest).map(|c| (c.event, to_json(&c.row))).collect()
     }
 
     /// Bytes held.
@@ -236,7 +250,7 @@ mod tests {
         .batch(guardian_model::TenantId::DEFAULT);
         for row in 0..2 {
             let original = Value::Object(row_json(&batch.rows, row));
-            assert_eq!(to_json(&FLOW, &copy(&FLOW, &batch.rows, row)), original);
+            assert_eq!(to_json(&copy(&FLOW, &batch.rows, row)), original);
         }
     }
 
@@ -254,7 +268,7 @@ mod tests {
                 }
             }
             evidence.settle(1, &FLOW, &batch.rows);
-            let rows: Vec<u32> = evidence.to_json(&FLOW).iter().map(|(e, _)| e.row).collect();
+            let rows: Vec<u32> = evidence.to_json().iter().map(|(e, _)| e.row).collect();
             assert!(rows.iter().copied().eq((0..50).chain(350..400)), "step {step}: {rows:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Fixtures: flows in a compact text form, for tests of rules. A fixture is a YAML list of patterns; each pattern makes
+//! Fixtures: flows or events of hosts in a compact text form, for tests of rules. A fixture is a YAML list of patterns; each pattern makes
 //! one or many flows. Pure and the same everywhere: even jitter comes from the row numbers.
 //!
 //! ```yaml
@@ -18,6 +18,15 @@
 //! | `flags`, `bytes`, `packets`, `duration` | letters of `FSRPAUEC`; numbers or ranges; seconds |
 //! | `rev_flags`, `rev_bytes`, `rev_packets` | what came back |
 //! | `direction`, `indicator`, `site`, `replay`, `source` | enrichment; direction follows from private addresses if absent; an indicator means the address outside |
+//!
+//! Events name their class; every other key is a column by its SQL or Sigma name, with a value, a range of numbers or
+//! addresses, or a list that is walked round and round. `at`, `repeat`, `every` and `jitter` are as above. A fixture has
+//! either flows or events.
+//!
+//! ```yaml
+//! - {class: processes, image: /bin/sh, parent_image: /usr/sbin/nginx, command_line: sh -c id, user: www-data}
+//! - {class: logins, service: sshd, success: false, user: [root, admin], src_ip: 203.0.113.9, repeat: 30, every: 2}
+//! ```
 
 use std::fmt;
 
@@ -25,6 +34,7 @@ use guardian_model::{Batch, FLOW, Ip, Micros, TenantId};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use crate::fixture_events;
 use crate::fixture_rows::{self, Row};
 
 /// Time at which fixtures begin: 2026-01-05T09:00:00Z, a Monday.
@@ -65,10 +75,11 @@ pub enum FixtureError {
     TooMany,
 }
 
-/// Flows made from patterns, in order of their ends.
+/// Flows made from patterns, in order of their ends, or events in order.
 #[derive(Debug)]
 pub struct Fixture {
     rows: Vec<Row>,
+    events: Vec<fixture_events::Row>,
 }
 
 /// A number, a range or a name, kept as text.
@@ -137,6 +148,11 @@ fn every() -> f64 {
 
 /// Reads a fixture.
 pub fn parse(text: &str) -> Result<Fixture, FixtureError> {
+    if let Ok(patterns) = serde_saphyr::from_str::<Vec<fixture_events::Pattern>>(text)
+        && patterns.first().is_some_and(|p| p.contains_key("class"))
+    {
+        return parse_events(&patterns);
+    }
     let patterns: Vec<Pattern> = serde_saphyr::from_str(text).map_err(|e| FixtureError::Form(e.to_string()))?;
     let mut rows = Vec::new();
     for (i, pattern) in patterns.iter().enumerate() {
@@ -147,7 +163,20 @@ pub fn parse(text: &str) -> Result<Fixture, FixtureError> {
         }
     }
     rows.sort_by_key(|r| r.end);
-    Ok(Fixture { rows })
+    Ok(Fixture { rows, events: Vec::new() })
+}
+
+fn parse_events(patterns: &[fixture_events::Pattern]) -> Result<Fixture, FixtureError> {
+    let mut events = Vec::new();
+    for (i, pattern) in patterns.iter().enumerate() {
+        let rows = fixture_events::rows(pattern).map_err(|what| FixtureError::Pattern { pattern: i + 1, what })?;
+        events.extend(rows);
+        if events.len() > ROWS_MAX {
+            return Err(FixtureError::TooMany);
+        }
+    }
+    events.sort_by_key(|r| r.time);
+    Ok(Fixture { rows: Vec::new(), events })
 }
 
 impl Fixture {
@@ -156,8 +185,11 @@ impl Fixture {
         batch_of(&self.rows, tenant)
     }
 
-    /// The flows as batches of at most `rows_max` rows, in a shape.
+    /// The flows as batches of at most `rows_max` rows, in a shape; or the events, which have but one.
     pub fn batches(&self, tenant: TenantId, shape: Shape, rows_max: usize) -> Vec<Batch> {
+        if !self.events.is_empty() {
+            return fixture_events::batches(&self.events, tenant, rows_max);
+        }
         let rows: Vec<Row> = match shape {
             Shape::Biflow => self.rows.clone(),
             Shape::OneWay => self.rows.iter().flat_map(Row::halves).collect(),
@@ -218,14 +250,19 @@ impl Pattern {
     }
 
     fn start(&self, i: usize) -> Micros {
-        // The row number, well mixed, stands in for chance (SplitMix64).
-        let mut mixed = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let chance = ((mixed ^ (mixed >> 31)) >> 40) as f64 / (1_u64 << 24) as f64 * 2.0 - 1.0;
-        let seconds = self.at + self.every * (i as f64 + self.jitter * chance);
-        BEGINNING + (seconds * Micros::SECOND as f64) as i64
+        instant(self.at, self.every, self.jitter, i)
     }
+}
+
+/// When the row of this number happens.
+pub(crate) fn instant(at: f64, every: f64, jitter: f64, i: usize) -> Micros {
+    // The row number, well mixed, stands in for chance (SplitMix64).
+    let mut mixed = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let chance = ((mixed ^ (mixed >> 31)) >> 40) as f64 / (1_u64 << 24) as f64 * 2.0 - 1.0;
+    let seconds = at + every * (i as f64 + jitter * chance);
+    BEGINNING + (seconds * Micros::SECOND as f64) as i64
 }
 
 fn numbers(word: Option<&Word>, default: u64) -> Result<Vec<u64>, String> {
@@ -243,7 +280,7 @@ fn numbers(word: Option<&Word>, default: u64) -> Result<Vec<u64>, String> {
     }
 }
 
-fn addresses(text: &str) -> Result<Vec<Ip>, String> {
+pub(crate) fn addresses(text: &str) -> Result<Vec<Ip>, String> {
     let address = |t: &str| t.parse::<Ip>().map_err(|_| format!("`{t}` is not an address"));
     let Some((first, last)) = text.split_once("..") else { return Ok(vec![address(text)?]) };
     let first = address(first)?;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use guardian_model::{AlertKey, AlertState, Class, Entity, Finding, Micros, RuleRef, TenantId};
+use guardian_model::{AlertKey, AlertState, Entity, Finding, Micros, RuleRef, TenantId};
 use guardian_rules::Template;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,6 @@ const GRACE: i64 = Micros::HOUR;
 #[derive(Clone, Debug)]
 pub(crate) struct RuleInfo {
     pub(crate) reference: Arc<RuleRef>,
-    pub(crate) class: &'static Class,
     pub(crate) alert_window: i64,
     pub(crate) summary: Option<Template>,
 }
@@ -367,7 +366,7 @@ impl Alert {
             count: self.count,
             summary: self.summary(key, info),
             measures: self.measures.iter().map(|(n, m)| (n.clone(), m.to_json())).collect(),
-            evidence: self.evidence.to_json(info.class),
+            evidence: self.evidence.to_json(),
             replay: self.about.replay.clone(),
             retro: false,
         }

@@ -10,6 +10,7 @@ pub mod detectors;
 mod engine;
 mod evidence;
 pub mod fixture;
+mod fixture_events;
 mod fixture_rows;
 mod grouping;
 pub mod harness;

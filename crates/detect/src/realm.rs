@@ -4,7 +4,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Int32Type;
-use guardian_model::{Batch, FlowField, Micros, TenantId};
+use guardian_model::{Batch, Micros, TenantId};
 
 use crate::config::DetectConfig;
 use crate::detectors::{Context, Descriptor, Detector, Firing, Prevalence};
@@ -39,14 +39,14 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// Finds the realms of a flow batch. A batch is of one realm in practice; of more than 65,536 the rest counts as
+    /// Finds the realms of a batch. It is of one realm in practice; of more than 65,536 the rest counts as
     /// the last.
     pub(crate) fn new(batch: &Batch) -> Self {
-        let label = |field: FlowField| {
-            let column = batch.rows.column(field.index()).as_dictionary_opt::<Int32Type>()?;
+        let label = |name: &str| {
+            let column = batch.rows.columns().get(batch.class.index_of(name)?)?.as_dictionary_opt::<Int32Type>()?;
             (column.null_count() < column.len()).then_some(column)
         };
-        let (site, replay) = (label(FlowField::Site), label(FlowField::Replay));
+        let (site, replay) = (label("site"), label("replay"));
         let name = |row: usize| {
             let text = |c: Option<&arrow::array::DictionaryArray<Int32Type>>| {
                 let c = c?;

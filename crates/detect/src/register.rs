@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use guardian_model::{FLOW, Micros};
+use guardian_model::Micros;
 use guardian_rules::{RuleSet, Template};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,6 @@ impl Register {
         let enter = |r: &guardian_rules::CompiledRule| {
             let info = RuleInfo {
                 reference: Arc::clone(&r.rule_ref),
-                class: r.class,
                 alert_window: r.alert_window,
                 summary: r.document.extension.summary.as_ref().map(|(t, _)| t.clone()),
             };
@@ -98,7 +97,6 @@ impl Register {
     pub(crate) fn enter_detector(&mut self, descriptor: &Descriptor, config: &DetectConfig) -> u32 {
         let info = RuleInfo {
             reference: Arc::new(descriptor.rule_ref(config)),
-            class: &FLOW,
             alert_window: descriptor.alert_window,
             summary: Template::parse(descriptor.summary).ok(),
         };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use guardian_expr::{Graph, NodeId};
+use guardian_expr::{Graph, NodeId, Predicate, Test, TextPattern};
 use guardian_model::{Class, Kind, RuleRef};
 use hashbrown::{HashMap, HashSet};
 
@@ -110,7 +110,7 @@ impl Compiler {
         });
     }
 
-    /// The entity column: as the rule says, else the first address it groups by, else the source address.
+    /// The entity column: as the rule says, else the first address it groups by, else the host or the source address.
     fn entity(&mut self, document: &Document, class: &'static Class, plan: &Plan) -> Option<usize> {
         if let Some((name, place)) = &document.extension.entity {
             let alias = match plan {
@@ -128,7 +128,7 @@ impl Compiler {
                 let columns: Vec<usize> = plan.group.iter().map(|(_, columns)| columns[0]).collect();
                 columns.iter().copied().find(|c| is_ip(c)).or(columns.first().copied())
             }
-            Plan::Detection { .. } => class.index_of("src_ip"),
+            Plan::Detection { .. } => class.index_of("host").or_else(|| class.index_of("src_ip")),
         }
     }
 
@@ -146,7 +146,7 @@ impl Compiler {
     }
 
     fn rule(&mut self, document: &Document, rule: &Rule) -> Result<(&'static Class, Plan), Issue> {
-        let class = logsource::class_of(&rule.logsource).map_err(|help| {
+        let logsource::Source { class, only } = logsource::find(&rule.logsource).map_err(|help| {
             let words = logsource::words(&rule.logsource);
             Issue::error(rule.logsource.place, format!("{words} is not collected, so the rule can never fire"))
                 .help(help)
@@ -173,6 +173,16 @@ impl Compiler {
         if nodes.constant(true) == root {
             self.issues.push(Issue::warning(document.place, "the rule matches every event").of(&document.id));
         }
+        let root = match only {
+            None => root,
+            Some((column, values)) => {
+                let column = field::column(class, column).map_err(|failure| issue(document.place, failure))?;
+                let patterns = values.iter().map(|value| TextPattern::wildcard(value, false, false, false));
+                let predicate = Predicate { column, test: Test::text(patterns) };
+                let source = nodes.test(predicate).map_err(|m| issue(document.place, (m, String::new())))?;
+                nodes.and(vec![source, root])
+            }
+        };
         nodes.add_user(root);
         Ok((class, Plan::Detection { graph, root }))
     }

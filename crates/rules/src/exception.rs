@@ -3,8 +3,8 @@
 //! open alerts go on when an exception comes or goes.
 
 use arrow::buffer::BooleanBuffer;
-use guardian_expr::{Evaluator, Graph, NodeId, Typed};
-use guardian_model::{Batch, Micros};
+use guardian_expr::{Evaluator, Expr, Graph, NodeId};
+use guardian_model::{Batch, FLOW, Micros};
 
 use crate::ruleset::{Matches, Plan, RuleSet};
 
@@ -16,8 +16,10 @@ pub struct Exception {
     /// Id of the rule; one that is not in the set may be a detector's, whose driver asks
     /// [`Matches::excepted_rows`].
     pub rule_id: String,
-    /// The rows.
-    pub filter: Typed,
+    /// The rows: a filter over the columns of the rule's class.
+    pub filter: Expr,
+    /// When it was made: what `now` means in the filter.
+    pub made: Micros,
     /// It holds for what is received before this time.
     pub expires: Option<Micros>,
 }
@@ -40,18 +42,27 @@ impl RuleSet {
     pub fn with_exceptions(mut self, exceptions: Vec<Exception>) -> (Self, Vec<(u128, String)>) {
         let mut wrong = Vec::new();
         for exception in exceptions {
-            let class = exception.filter.class();
+            // Detectors look at flows.
+            let rule = self.rules.iter().position(|r| r.document.id == exception.rule_id);
+            let class = rule.map_or(&FLOW, |rule| self.rules[rule].class);
+            let filter = match exception.filter.check(class, exception.made) {
+                Ok(filter) => filter,
+                Err(error) => {
+                    wrong.push((exception.id, error.to_string()));
+                    continue;
+                }
+            };
             let at = self.graphs.iter().position(|g| g.class().name == class.name);
             let graph = at.unwrap_or_else(|| {
                 self.graphs.push(Graph::new(class));
                 self.graphs.len() - 1
             });
-            match exception.filter.insert_into(&mut self.graphs[graph]) {
+            match filter.insert_into(&mut self.graphs[graph]) {
                 Ok(root) => {
                     self.graphs[graph].add_user(root);
                     self.exceptions.push(CompiledException {
                         id: exception.id,
-                        rule: self.rules.iter().position(|r| r.document.id == exception.rule_id),
+                        rule,
                         rule_id: exception.rule_id,
                         graph,
                         root,

@@ -204,8 +204,8 @@ impl Matches {
 /// windows of honest events into the past.
 pub const EVENT_TIME_AHEAD_MAX: i64 = 5 * Micros::MINUTE;
 
-/// The event time of each row, in microseconds. That of a flow is its end, because exporters report in about that
-/// order, while starts lie back by as much as the exporter's active timeout; other classes have a `time`. Times more
+/// The event time of each row, in microseconds: its `time`. That of a flow is its end, because exporters report in about
+/// that order, while starts lie back by as much as the exporter's active timeout. Times more
 /// than [`EVENT_TIME_AHEAD_MAX`] after receipt are taken as received.
 pub fn event_times(batch: &Batch) -> Vec<i64> {
     let column = |name: &str| -> Option<&TimestampMicrosecondArray> {
@@ -214,7 +214,7 @@ pub fn event_times(batch: &Batch) -> Vec<i64> {
             .index_of(name)
             .and_then(|i| batch.rows.columns().get(i)?.as_primitive_opt::<TimestampMicrosecondType>())
     };
-    let time = column("end").or_else(|| column("time")).or_else(|| column("received"));
+    let time = column("time").or_else(|| column("end")).or_else(|| column("received"));
     let received = column("received");
     (0..batch.rows.num_rows())
         .map(|row| {

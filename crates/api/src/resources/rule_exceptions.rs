@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{AlertDetail, ExceptionDraft, RuleException};
-use guardian_expr::{Expr, Typed};
+use guardian_expr::Expr;
 use guardian_identity::Permission;
-use guardian_model::{FLOW, Kind, Micros, Scope, TenantId};
+use guardian_model::{ALL_CLASSES, FLOW, Kind, Micros, Scope, TenantId};
 use guardian_rules::Exception;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -152,9 +152,10 @@ impl ExceptionBody {
 
 /// `field in ("a", "b")`.
 fn one_of(fields: &FieldValues) -> ApiResult<String> {
-    let column = FLOW.sigma_index_of(&fields.field).map(|i| &FLOW.fields[i]).ok_or_else(|| {
-        ApiError::invalid(format!("`field`: there is no column `{}`; the field reference lists them", fields.field))
-    })?;
+    let column =
+        ALL_CLASSES.iter().find_map(|c| c.sigma_index_of(&fields.field).map(|i| &c.fields[i])).ok_or_else(|| {
+            ApiError::invalid(format!("`field`: there is no column `{}`; the field reference lists them", fields.field))
+        })?;
     let values: Vec<String> = fields.values.iter().map(|v| literal(column.kind, v)).collect();
     match values.as_slice() {
         [] => Err(ApiError::invalid(format!("`{}` has no values", fields.field))),
@@ -172,9 +173,14 @@ fn literal(kind: Kind, value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The filter of an exception, or what is wrong with it. What `now` means is when the exception was made.
-pub(crate) fn checked(filter: &str, made: Micros) -> Result<Typed, String> {
-    Expr::parse(filter).and_then(|e| e.check(&FLOW, made)).map_err(|e| e.render(filter))
+/// The filter of an exception, or what is wrong with it: it has to fit the columns of one class. Whether that is the class
+/// of the rule is seen when both are put together.
+pub(crate) fn checked(filter: &str, made: Micros) -> Result<Expr, String> {
+    let parsed = Expr::parse(filter).map_err(|e| e.render(filter))?;
+    match parsed.check(&FLOW, made) {
+        Err(error) if !ALL_CLASSES.iter().any(|class| parsed.check(class, made).is_ok()) => Err(error.render(filter)),
+        _ => Ok(parsed),
+    }
 }
 
 /// An exception as detection takes it, or what keeps it from working.
@@ -183,6 +189,7 @@ pub fn exception(exception: &RuleException) -> Result<Exception, String> {
         id: exception.id.as_u128(),
         rule_id: exception.rule_id.clone(),
         filter: checked(&exception.draft.filter, exception.created)?,
+        made: exception.created,
         expires: exception.draft.expires,
     })
 }

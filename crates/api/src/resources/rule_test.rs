@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::AsArray as _;
+use arrow::array::{AsArray as _, TimestampMicrosecondArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, max};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -14,7 +14,7 @@ use guardian_detect::fixture::{self, Shape};
 use guardian_detect::{DetectConfig, Engine, Output};
 use guardian_identity::Permission;
 use guardian_lake::QueryLimits;
-use guardian_model::{AlertKey, AlertState, Batch, FLOW, FlowField, Micros, Scope, TenantId, row_json};
+use guardian_model::{AlertKey, AlertState, Batch, Class, Micros, Scope, TenantId, row_json};
 use guardian_rules::{Exception, RuleSet};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub(crate) struct TestStep {
 /// What the rule would have found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TestAnswer {
-    /// Flow rows looked at.
+    /// Rows looked at.
     pub(crate) rows: u64,
     /// Rows that matched the rule, or one of the rules that a correlation builds on.
     pub(crate) matched: u64,
@@ -153,9 +153,20 @@ async fn test(
     let set = with_exceptions(&state, tenant, set, body.exceptions, body.except.as_deref()).await?;
     let scope = Scope::of(tenant);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let mut classes: Vec<&'static Class> = Vec::new();
+    for rule in set.rules() {
+        if !classes.iter().any(|class| class.uid == rule.class.uid) {
+            classes.push(rule.class);
+        }
+    }
     let mut work = Backtest::new(tenant, set, from, to);
     let working = tokio::task::spawn_blocking(move || work.run(receiver));
-    let cut = feed(&state, &scope, from, to, began, sender).await?;
+    let mut cut = false;
+    // A correlation over several classes sees them one after the other.
+    for class in classes {
+        cut |= feed(&state, &scope, class, (from, to), began, &sender).await?;
+    }
+    drop(sender);
     let mut answer = working.await.map_err(ApiError::internal)??;
     answer.truncated |= cut;
     answer.took_ms = (state.clock.monotonic().saturating_sub(began)).as_secs_f64() * 1e3;
@@ -210,8 +221,9 @@ async fn with_exceptions(
         all.extend(kept.iter().filter(|e| e.draft.enabled).filter_map(|e| exception(e).ok()));
     }
     if let Some(filter) = except.filter(|f| !f.trim().is_empty()) {
-        let filter = checked(filter, state.clock.now()).map_err(ApiError::invalid)?;
-        all.push(Exception { id: 0, rule_id: main, filter, expires: None });
+        let made = state.clock.now();
+        let filter = checked(filter, made).map_err(ApiError::invalid)?;
+        all.push(Exception { id: 0, rule_id: main, filter, made, expires: None });
     }
     let (set, wrong) = set.with_exceptions(all);
     match wrong.into_iter().next() {
@@ -225,19 +237,20 @@ async fn with_exceptions(
 async fn feed(
     state: &ApiState,
     scope: &Scope,
-    from: Micros,
-    to: Micros,
+    class: &'static Class,
+    (from, to): (Micros, Micros),
     began: Duration,
-    sender: mpsc::Sender<RecordBatch>,
+    sender: &mpsc::Sender<(&'static Class, RecordBatch)>,
 ) -> ApiResult<bool> {
+    let table = class.name;
     let within = format!("received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
-    let sql = format!("SELECT min(batch) AS low, max(batch) AS high, count(*) AS n FROM flows WHERE {within}");
+    let sql = format!("SELECT min(batch) AS low, max(batch) AS high, count(*) AS n FROM {table} WHERE {within}");
     let bounds = objects(run(state, scope, &sql, 1, TIME_MAX.as_secs()).await?);
     let number = |key: &str| bounds.first().and_then(|b| b.get(key)).and_then(Value::as_u64);
     let (Some(first), Some(last), Some(rows)) = (number("low"), number("high"), number("n")) else {
         return Ok(false);
     };
-    let columns: Vec<_> = FLOW.fields.iter().map(|f| format!("\"{}\"", f.name)).collect();
+    let columns: Vec<_> = class.fields.iter().map(|f| format!("\"{}\"", f.name)).collect();
     let columns = columns.join(", ");
     let slices = rows.div_ceil(SLICE_ROWS).max(1);
     let step = (last - first + 1).div_ceil(slices).max(1);
@@ -249,13 +262,13 @@ async fn feed(
         }
         let end = at.saturating_add(step);
         let sql = format!(
-            "SELECT {columns} FROM flows WHERE {within} AND batch >= {at} AND batch < {end} ORDER BY batch, \"row\""
+            "SELECT {columns} FROM {table} WHERE {within} AND batch >= {at} AND batch < {end} ORDER BY batch, \"row\""
         );
         let limits = QueryLimits { rows: Some((ROWS_MAX - sent) as usize), time: Some(left), ..QueryLimits::default() };
         let mut stream = state.lake.query(scope, &sql, limits).await?;
         while let Some(batch) = stream.try_next().await? {
             sent += batch.num_rows() as u64;
-            if sender.send(batch).await.is_err() {
+            if sender.send((class, batch)).await.is_err() {
                 // The engine gave up, and says why.
                 return Ok(false);
             }
@@ -301,9 +314,9 @@ impl Backtest {
         Self { tenant, set, engine, from, to, number: 0, found: HashMap::new(), dropped: 0, answer }
     }
 
-    fn run(&mut self, mut rows: mpsc::Receiver<RecordBatch>) -> ApiResult<TestAnswer> {
-        while let Some(rows) = rows.blocking_recv() {
-            self.take(&conform(self.tenant, &rows)?);
+    fn run(&mut self, mut rows: mpsc::Receiver<(&'static Class, RecordBatch)>) -> ApiResult<TestAnswer> {
+        while let Some((class, rows)) = rows.blocking_recv() {
+            self.take(&conform(self.tenant, class, &rows)?);
         }
         Ok(self.end())
     }
@@ -328,7 +341,7 @@ impl Backtest {
         self.answer.excepted += matches.excepted().iter().sum::<u64>();
         let masks = (0..self.set.rules().len()).filter_map(|rule| matches.rows(rule).cloned());
         let matched = masks.reduce(|all: BooleanBuffer, rows| &all | &rows);
-        let received = batch.rows.column(FlowField::Received.index()).as_primitive_opt::<TimestampMicrosecondType>();
+        let received = received_of(batch.class, &batch.rows);
         for row in 0..batch.rows.num_rows() {
             let step = self.step(received.map_or(batch.received, |r| Micros(r.value(row))));
             self.answer.histogram[step].rows += 1;
@@ -380,12 +393,16 @@ fn told(a: AlertState) -> Value {
 }
 
 /// Rows that came out of SQL, in the columns of their class again.
-fn conform(tenant: TenantId, rows: &RecordBatch) -> ApiResult<Batch> {
-    let schema = FLOW.schema();
+fn conform(tenant: TenantId, class: &'static Class, rows: &RecordBatch) -> ApiResult<Batch> {
+    let schema = class.schema();
     let columns = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(ApiError::internal)?;
     let rows = RecordBatch::try_new(schema, columns).map_err(ApiError::internal)?;
-    let received = rows.column(FlowField::Received.index()).as_primitive::<TimestampMicrosecondType>();
-    let received = Micros(max(received).unwrap_or_default());
-    Ok(Batch { tenant, class: &FLOW, received, rows })
+    let received = Micros(received_of(class, &rows).and_then(max).unwrap_or_default());
+    Ok(Batch { tenant, class, received, rows })
+}
+
+/// When each row was received.
+fn received_of<'a>(class: &Class, rows: &'a RecordBatch) -> Option<&'a TimestampMicrosecondArray> {
+    rows.columns().get(class.index_of("received")?)?.as_primitive_opt::<TimestampMicrosecondType>()
 }

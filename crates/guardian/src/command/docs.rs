@@ -56,7 +56,11 @@ fn fields() -> String {
     for class in ALL_CLASSES {
         let head =
             "| column | type | unit | OCSF 1.8 | Sigma names | personal | meaning |\n|---|---|---|---|---|---|---|\n";
-        write!(text, "\n## {}\n\n{} OCSF class {}.\n\n{head}", class.name, class.doc, class.ocsf_class_uid).ok();
+        let ocsf = match class.ocsf_class_uid {
+            0 => "OCSF base event".to_owned(),
+            uid => format!("OCSF class {uid}"),
+        };
+        write!(text, "\n## {}\n\n{} {ocsf}.\n\n{head}", class.name, class.doc).ok();
         for f in class.fields {
             let (null, personal) = (if f.nullable { "?" } else { "" }, if f.personal { "yes" } else { "" });
             let sigma = f.sigma.join(", ");
