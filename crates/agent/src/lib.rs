@@ -18,7 +18,7 @@ mod spooler;
 pub mod status;
 mod talk;
 pub mod tls;
-mod vitals;
+mod watching;
 
 /// The time by the clock of the machine, in UTC microseconds.
 #[expect(

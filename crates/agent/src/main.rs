@@ -120,6 +120,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
                     DropPolicy::Oldest => Drop::Oldest,
                     DropPolicy::Newest => Drop::Newest,
                 },
+                ..Settings::default()
             };
             run(&cli.dir, &settings)?;
         }

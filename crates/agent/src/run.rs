@@ -1,6 +1,5 @@
 //! The running agent: sources, spool and conversation, in one process that is cut so that it can become three.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,18 +12,19 @@ use tokio::sync::watch;
 use crate::facts::Facts;
 use crate::home::Home;
 use crate::outbox::Outbox;
-use crate::sources::{logs, processes};
 use crate::spool::{Drop, Spool};
 use crate::spooler::{self, Shared};
 use crate::status::Status;
 use crate::talk::Talk;
-use crate::vitals;
+use crate::watching;
 
 /// Settings of a running agent.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How often the machine's health is measured.
     pub health_every: Duration,
+    /// How often the list of sockets is asked for; what ends meanwhile is told by the kernel.
+    pub sockets_every: Duration,
     /// Most bytes that may wait on the disk.
     pub spool_bytes_max: u64,
     /// What goes when there are more.
@@ -33,7 +33,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { health_every: Duration::from_secs(15), spool_bytes_max: 512 << 20, drop: Drop::Oldest }
+        Self {
+            health_every: Duration::from_secs(15),
+            sockets_every: Duration::from_secs(10),
+            spool_bytes_max: 512 << 20,
+            drop: Drop::Oldest,
+        }
     }
 }
 
@@ -54,9 +59,9 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
     let shared = Shared::new(spool);
     let (outbox, inbox) = Outbox::new();
     let spooling = spooler::start(inbox, Arc::clone(&shared))?;
-    let measuring = vitals::start(outbox.clone(), settings.health_every, Arc::clone(&shared))?;
-    let mut sources = vec![measuring];
-    sources.extend(watching(outbox, &home, &shared)?);
+    let sources = watching::start(&outbox, settings, &home, &shared)?;
+    // The sources' ends alone keep the spool open.
+    drop(outbox);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
     let status = Status {
@@ -65,8 +70,7 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
         server: identity.server.clone(),
         ..Status::default()
     };
-    let talk =
-        Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status };
+    let talk = Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -87,25 +91,4 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
         talking.await?;
         ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))
     })
-}
-
-/// Starts what watches the machine, each on a thread of its own. What this machine does not let us see is told and left
-/// out; the rest goes on.
-fn watching(outbox: Outbox, home: &Home, shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
-    let mut started = Vec::new();
-    let source = |name: &'static str, mut run: Box<dyn FnMut(&Shared) -> io::Result<()> + Send>| {
-        let shared = Arc::clone(shared);
-        std::thread::Builder::new().name(name.into()).spawn(move || {
-            if let Err(error) = run(&shared) {
-                say(&format!("{name} are no longer watched: {error}"));
-            }
-        })
-    };
-    match processes::Processes::start(outbox.clone(), processes::Options::default()) {
-        Ok(mut watched) => started.push(source("processes", Box::new(move |shared| watched.run(&shared.stop)))?),
-        Err(error) => say(&format!("processes are not watched ({error}): the agent needs CAP_NET_ADMIN")),
-    }
-    let mut logs = logs::Logs::start(&outbox, logs::Options::of_this_machine(Some(home.logs())));
-    started.push(source("logs", Box::new(move |shared| logs.run(&shared.stop)))?);
-    Ok(started)
 }

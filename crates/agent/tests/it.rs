@@ -4,15 +4,15 @@
 mod connections;
 #[path = "it/files.rs"]
 mod files;
+#[path = "it/foreign.rs"]
+mod foreign;
 #[path = "it/logs.rs"]
 mod logs;
+#[path = "it/packages.rs"]
+mod packages;
 #[path = "it/processes.rs"]
 mod processes;
 #[path = "it/rows.rs"]
 mod rows;
 #[path = "it/spool.rs"]
 mod spool;
-#[path = "it/foreign.rs"]
-mod foreign;
-#[path = "it/packages.rs"]
-mod packages;
