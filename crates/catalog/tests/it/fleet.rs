@@ -73,11 +73,7 @@ pub(crate) async fn tokens_let_in_as_many_as_they_say(db: &Db) {
     let states: Vec<_> = all.iter().map(|t| (t.name.as_str(), t.uses, t.status(START + 2 * Micros::DAY))).collect();
     assert_eq!(
         states,
-        [
-            ("late", 0, TokenStatus::Expired),
-            ("many", 1, TokenStatus::Revoked),
-            ("once", 1, TokenStatus::UsedUp),
-        ]
+        [("late", 0, TokenStatus::Expired), ("many", 1, TokenStatus::Revoked), ("once", 1, TokenStatus::UsedUp),]
     );
 }
 
@@ -93,7 +89,11 @@ pub(crate) async fn hosts_are_found_heard_and_shut_out(db: &Db) {
         id: Uuid::from_u128(n),
         last_seen: START + Micros::SECOND,
         online_until: until,
-        came: came.then(|| HostFacts { system: format!("Debian {n}"), platform: "linux".into(), ..HostFacts::default() }),
+        came: came.then(|| HostFacts {
+            system: format!("Debian {n}"),
+            platform: "linux".into(),
+            ..HostFacts::default()
+        }),
         went: false,
         health: Some(HostHealth { clock_skew_us: -5, spool_bytes: 9, ..HostHealth::default() }),
     };
@@ -167,8 +167,7 @@ pub(crate) async fn the_agents_authority_is_kept_sealed(db: &Db) {
     let system = db.catalog.system();
     assert!(system.agent_authority().await.unwrap().is_none());
     let id = Uuid::from_u128(5);
-    let authority =
-        AgentAuthority { id, certificate: "PEM".into(), secret: "v2:k:sealed".into(), created: START };
+    let authority = AgentAuthority { id, certificate: "PEM".into(), secret: "v2:k:sealed".into(), created: START };
     system.add_agent_authority(&authority).await.unwrap();
     let later = AgentAuthority { id: Uuid::from_u128(6), created: START + 1, ..authority.clone() };
     system.add_agent_authority(&later).await.unwrap();

@@ -157,9 +157,14 @@ fn a_machine_enrols_is_heard_and_is_shut_out() {
     let count = format!("SELECT count(*) FROM health WHERE host_id = '{id}' AND host = 'web-1'");
     app.wait("events arrive", |app| (app.number(&count) > 30).then_some(()));
     let shown = app.wait("the host is online", |app| Some(host(app, &id)).filter(|h| h["status"] == "online"));
-    assert_eq!((&shown["name"], &shown["tags"][0], &shown["groups"][0]), (&"web-1".into(), &"web".into(), &"shop".into()));
+    assert_eq!(
+        (&shown["name"], &shown["tags"][0], &shown["groups"][0]),
+        (&"web-1".into(), &"web".into(), &"shop".into())
+    );
     assert!(shown["os"].as_str().unwrap().len() > 2 && shown["kernel"].as_str().unwrap().len() > 2, "{shown}");
-    app.wait("a heartbeat is told", |app| (host(app, &id)["health"]["resident_bytes"].as_u64()? > 1 << 20).then_some(()));
+    app.wait("a heartbeat is told", |app| {
+        (host(app, &id)["health"]["resident_bytes"].as_u64()? > 1 << 20).then_some(())
+    });
     assert!(agent.call(&["status"]).status.success());
     let listed = app.json(&["hosts", "--status", "online", "--tag", "web", "--search", "WEB-"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
@@ -278,7 +283,10 @@ fn what_happens_while_the_network_is_cut_comes_later() {
     assert_eq!(app.number(&format!("SELECT count(*) {of}")), before);
     // The agent is killed meanwhile, and what it had written down stays.
     agent.signal(nix::sys::signal::Signal::SIGKILL);
-    let waiting: u64 = std::fs::read_dir(agent.dir.path().join("spool/0")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    let waiting: u64 = std::fs::read_dir(agent.dir.path().join("spool/0"))
+        .unwrap()
+        .map(|e| e.unwrap().metadata().unwrap().len())
+        .sum();
     assert!(waiting > 1_000, "{waiting} bytes wait");
     agent.run("3600");
     way.lead(address(&app));
