@@ -13,6 +13,8 @@ use super::{Drop, SpoolError, write_whole};
 
 /// A segment is closed when it is this large.
 const SEGMENT_BYTES: u64 = 4 << 20;
+/// What a record takes beside its events, at most: heads, and what was lost.
+const OVERHEAD_BYTES: u64 = 16 << 10;
 /// Sequences that are reserved at once.
 const RESERVE: u64 = 4_096;
 /// Sorts of loss that are told apart.
@@ -141,7 +143,7 @@ impl Lane {
     }
 
     pub(super) fn append(&mut self, mut batch: Batch, rows: u32) -> Result<u64, SpoolError> {
-        while self.bytes() + batch.events.0.len() as u64 > self.bytes_max {
+        while self.bytes() + batch.events.0.len() as u64 + OVERHEAD_BYTES > self.bytes_max {
             if self.drop == Drop::Newest || !self.drop_oldest()? {
                 self.count_dropped(&batch, u64::from(rows), "spool");
                 return Ok(self.last());

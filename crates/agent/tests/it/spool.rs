@@ -9,10 +9,16 @@ const MIB: u64 = 1 << 20;
 
 fn batch(rows: u32, width: usize) -> Batch {
     let mut made = Rows::new("health", &[(4, Coding::Time), (17, Coding::Text)]);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for row in 0..rows {
         // Something that does not compress.
-        let text: String =
-            (0..width).map(|i| char::from(b'!' + ((row as usize * 7_919 + i * i * 31 + i) % 90) as u8)).collect();
+        let mut letter = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'!' + (state % 90) as u8)
+        };
+        let text: String = (0..width).map(|_| letter()).collect();
         made.push(&[Cell::Time(i64::from(row)), Cell::Text(&text)]);
     }
     seal(&[made.finish()]).unwrap()
