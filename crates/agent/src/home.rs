@@ -51,6 +51,11 @@ impl Home {
         self.0.join("status.json")
     }
 
+    /// Where the baseline of files is.
+    pub fn files(&self) -> PathBuf {
+        self.0.join("files")
+    }
+
     /// Where it is kept how far logs are read.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs.json")

@@ -9,6 +9,7 @@ pub mod enrol;
 pub mod facts;
 pub mod files;
 pub mod home;
+mod integrity;
 pub mod outbox;
 pub mod run;
 pub mod simulate;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guardian_agent::enrol;
+use guardian_agent::files::Policy;
 use guardian_agent::home::{Home, USUAL};
 use guardian_agent::run::{Settings, run, say};
 use guardian_agent::simulate::{self, Simulation};
@@ -66,6 +67,15 @@ struct Run {
     /// How often the machine's health is measured, in seconds
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     health_every: f64,
+    /// Watch the files below this folder only; may be given several times (default: programs, libraries and configuration)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "no_files")]
+    files: Vec<PathBuf>,
+    /// Watch no files
+    #[arg(long)]
+    no_files: bool,
+    /// Most MiB a second that a scan of all files reads; 0 for no limit
+    #[arg(long, default_value_t = 32, value_name = "MIB")]
+    scan_rate: u64,
     /// Most MiB that may wait on the disk for the server
     #[arg(long, default_value_t = 512, value_name = "MIB")]
     spool_max: u64,
@@ -113,7 +123,14 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
         Command::Run(wanted) => {
+            let files = match wanted.files.as_slice() {
+                _ if wanted.no_files => None,
+                [] => Some(Policy::of_this_machine()),
+                roots => Some(Policy { roots: roots.to_vec(), ..Policy::of_this_machine() }),
+            };
             let settings = Settings {
+                files,
+                scan_bytes_per_second: wanted.scan_rate.min(1 << 20) << 20,
                 health_every: Duration::from_secs_f64(wanted.health_every.clamp(0.01, 86_400.0)),
                 spool_bytes_max: wanted.spool_max.clamp(8, 1 << 20) << 20,
                 drop: match wanted.spool_drop {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::facts::Facts;
+use crate::files::Policy;
 use crate::home::Home;
 use crate::outbox::Outbox;
 use crate::spool::{Drop, Spool};
@@ -25,6 +26,10 @@ pub struct Settings {
     pub health_every: Duration,
     /// How often the list of sockets is asked for; what ends meanwhile is told by the kernel.
     pub sockets_every: Duration,
+    /// Which files are watched; none where none are.
+    pub files: Option<Policy>,
+    /// Bytes a second that a scan of all files reads; 0 for no limit.
+    pub scan_bytes_per_second: u64,
     /// Most bytes that may wait on the disk.
     pub spool_bytes_max: u64,
     /// What goes when there are more.
@@ -36,6 +41,8 @@ impl Default for Settings {
         Self {
             health_every: Duration::from_secs(15),
             sockets_every: Duration::from_secs(10),
+            files: Some(Policy::of_this_machine()),
+            scan_bytes_per_second: 32 << 20,
             spool_bytes_max: 512 << 20,
             drop: Drop::Oldest,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::home::Home;
+use crate::integrity::{Integrity, Plan};
 use crate::outbox::Outbox;
 use crate::run::{Settings, say};
 use crate::sources::connections::Connections;
@@ -37,6 +38,14 @@ pub(crate) fn start(
     match Connections::start(outbox.clone(), settings.sockets_every) {
         Ok(mut connections) => sources.push(("connections", Box::new(move |shared| connections.run(&shared.stop)))),
         Err(error) => say(&format!("connections are not watched ({error}): that needs CAP_NET_ADMIN")),
+    }
+    if let Some(policy) = &settings.files {
+        let plan =
+            Plan { policy: policy.clone(), bytes_per_second: settings.scan_bytes_per_second, folder: home.files() };
+        match Integrity::start(outbox.clone(), plan) {
+            Ok(mut integrity) => sources.push(("files", Box::new(move |shared| integrity.run(&shared.stop)))),
+            Err(error) => say(&format!("files are not watched: {error}")),
+        }
     }
     sources.into_iter().map(|(name, run)| thread(name, run, shared)).collect()
 }

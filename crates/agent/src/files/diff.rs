@@ -85,14 +85,9 @@ impl<'a> Comparison<'a> {
             );
             let name = was.as_ref().map(|r| &r.name).or(is.map(|r| &r.name));
             let Some(path) = name.map(|name| join(path, name)) else { return changes };
-            let Some(counting) = self.policy.properties(&path) else { continue };
-            let what = match (was, is) {
-                (Some(was), Some(is)) => changed(was, is, counting),
-                (Some(was), None) => Some(What::Removed(Box::new(was))),
-                (None, Some(is)) if known => Some(What::Added(Box::new(is.clone()))),
-                _ => None,
-            };
-            changes.extend(what.map(|what| Change { path, what }));
+            if was.is_some() || known {
+                changes.extend(between(self.policy, &path, was, is));
+            }
         }
     }
 
@@ -124,6 +119,18 @@ impl<'a> Comparison<'a> {
         }
         Ok(changes)
     }
+}
+
+/// The change of one path between two moments, as far as the policy lets it count.
+pub fn between(policy: &Policy, path: &Path, before: Option<Record>, after: Option<&Record>) -> Option<Change> {
+    let counting = policy.properties(path)?;
+    let what = match (before, after) {
+        (Some(was), Some(is)) => changed(was, is, counting)?,
+        (Some(was), None) => What::Removed(Box::new(was)),
+        (None, Some(is)) => What::Added(Box::new(is.clone())),
+        (None, None) => return None,
+    };
+    Some(Change { path: path.to_owned(), what })
 }
 
 fn changed(was: Record, is: &Record, counting: &[Property]) -> Option<What> {
