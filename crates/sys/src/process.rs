@@ -53,6 +53,16 @@ pub fn raise_open_files(wanted: u64) -> io::Result<u64> {
     Ok(target)
 }
 
+/// Lets the calling thread run before others (a lower number, down to -20) or after them (a higher one, up to 19). Going
+/// down needs `CAP_SYS_NICE`.
+pub fn nice_thread(nice: i32) -> io::Result<()> {
+    // SAFETY: the call takes numbers; on Linux 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Bytes of a memory page.
 pub(crate) fn page_bytes() -> u64 {
     // SAFETY: the call takes no pointer and has no precondition.

@@ -86,7 +86,8 @@ fn the_journal_is_followed() {
         let script = format!(
             "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && \
              echo 0123456789abcdef0123456789abcdef > /run/machine-id && {{ [ -e /etc/machine-id ] || exit 77; }} && \
-             mount --bind /run/machine-id /etc/machine-id && {{ {DAEMON} & }} && daemon=$! && sleep 1 && \
+             mount --bind /run/machine-id /etc/machine-id && {{ {DAEMON} & }} && daemon=$! && \
+             for i in $(seq 100); do [ -S /run/systemd/journal/dev-log ] && break; sleep 0.1; done && \
              \"$0\" the_journal_is_followed --nocapture; code=$?; kill $daemon; exit $code"
         );
         let program = std::env::current_exe().unwrap();
@@ -105,9 +106,22 @@ fn the_journal_is_followed() {
         number += 1;
         if number % 20 == 5 {
             let forged = "Failed password for root from 203.0.113.9 port 4711 ssh2";
-            let mut logger = Command::new("logger");
-            logger.args(["--socket", "/run/systemd/journal/dev-log", "-t", "sshd", "-p", "auth.info", forged]);
-            assert!(logger.status().unwrap().success());
+            // Somebody who is not root: root's word for a process that is gone already is taken.
+            let mut logger = Command::new("setpriv");
+            logger.args([
+                "--reuid=65534",
+                "--clear-groups",
+                "logger",
+                "--socket",
+                "/run/systemd/journal/dev-log",
+                "-t",
+                "sshd",
+                "-p",
+                "auth.info",
+                forged,
+            ]);
+            // The daemon may not be there yet; then the next one comes through.
+            let _ = logger.status().unwrap().success();
         }
         logs.step(Duration::from_millis(50)).unwrap();
     };

@@ -90,8 +90,10 @@ fn short_commands_are_seen_or_counted() {
     const COMMANDS: usize = 4_000;
     let Some((mut processes, inbox)) = start(Options { exits: false, ..Options::default() }) else { return };
     let begun = Instant::now();
+    // The commands begin before this thread hurries, or they would hurry too.
     let script = format!("i=0; while [ $i -lt {} ]; do /bin/true guardian-storm; i=$((i+1)); done", COMMANDS / 2);
     let mut shells: Vec<_> = (0..2).map(|_| Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap()).collect();
+    Processes::hurry();
     let parents: Vec<_> = shells.iter().map(|s| s.id().to_string()).collect();
     let (mut seen, mut whole, mut took) = (0, 0, None);
     let counters = processes.counters();

@@ -122,8 +122,8 @@ fn message(bytes: &[u8]) -> Option<Event> {
     let (pid, process) = (field(0)?, field(1)?);
     let first = pid == process;
     let what = match kind {
-        // The answer to our own message.
-        0 => return None,
+        // The answer to somebody's wish to listen: it takes a number as the others do.
+        0 => None,
         0x1 => {
             let (child, child_process) = (field(2)?, field(3)?);
             (child == child_process).then_some(What::Fork { parent: process, pid: child })
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(what(4, &[11, 11, 33, 0]), Some(What::User { pid: 11, real: 33, effective: 0 }));
         assert_eq!(what(0x100, &[11, 11, 10, 10]), Some(What::Trace { pid: 11, tracer: 10 }));
         assert_eq!(what(0x8000_0000, &[11, 11, 256, 17, 10, 10]), Some(What::Exit { pid: 11, status: 256 }));
-        assert_eq!(one(&recorded(0, 0, &[])), None);
+        assert_eq!(what(0, &[]), None);
         let event = one(&recorded(0x200, 7, &[11, 11])).unwrap();
         assert_eq!((event.cpu, event.sequence, event.at_ns, event.what), (1, 7, 64_050_709_273_626, None));
     }

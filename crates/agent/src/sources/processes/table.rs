@@ -80,7 +80,11 @@ impl Table {
     /// A process became another program; `seen` is what a look at it gave.
     pub fn exec(&mut self, pid: u32, seen: Option<Known>, sha256: Option<String>) {
         if let Some(known) = seen {
-            return self.put(pid, Known { sha256, ..known }, true);
+            let parent = match known.parent {
+                0 => self.get(pid).map_or(0, |before| before.parent),
+                parent => parent,
+            };
+            return self.put(pid, Known { sha256, parent, ..known }, true);
         }
         // What a program has from before it is executed stays what it was.
         let before = self.entries.get(&pid).map(|e| (e.parent, Arc::clone(&e.known)));
