@@ -16,6 +16,10 @@ use ring::digest;
 use super::attributes::capabilities_text;
 use super::packages::{Installed, Root};
 
+/// Threads that compare files.
+const THREADS: usize = 8;
+/// Files that are held to be compared.
+const FILES_AT_ONCE: usize = 4_096;
 /// What is read at once.
 const READ_BYTES: usize = 128 << 10;
 
@@ -101,25 +105,38 @@ pub fn verify(root: &mut Root, told: &mut dyn FnMut(Deviation)) -> u64 {
     let mut count = 0;
     let accounts = Root::new(root.path());
     let mut flush = |waiting: &mut Vec<(Installed, Owned)>| {
-        for (package, owned) in waiting.drain(..) {
-            count += 1;
-            let differs = check(&accounts, &owned);
-            if !differs.is_empty() {
-                let path = PathBuf::from(std::ffi::OsStr::from_bytes(&owned.path));
-                told(Deviation { package, path, differs, config: owned.config });
-            }
+        count += waiting.len() as u64;
+        for deviation in check_all(&accounts, waiting) {
+            told(deviation);
         }
+        waiting.clear();
     };
     root.owned(&mut |package, owned| {
         if let Some(owned) = owned {
             waiting.push((package.clone(), owned));
         }
-        if waiting.len() >= 1_000 {
+        if waiting.len() >= FILES_AT_ONCE {
             flush(&mut waiting);
         }
     });
     flush(&mut waiting);
     count
+}
+
+/// Compares files by several threads, most of which wait for the disk; what deviates comes in the order of the files.
+fn check_all(root: &Root, files: &[(Installed, Owned)]) -> Vec<Deviation> {
+    let one = |(package, owned): &(Installed, Owned)| {
+        let differs = check(root, owned);
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(&owned.path));
+        let package = package.clone();
+        (!differs.is_empty()).then_some(Deviation { package, path, differs, config: owned.config })
+    };
+    std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(THREADS).max(1));
+        let running: Vec<_> =
+            parts.map(|part| scope.spawn(move || part.iter().filter_map(one).collect::<Vec<_>>())).collect();
+        running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
 }
 
 /// In what a file is not what its package says; its path is where it really is.
