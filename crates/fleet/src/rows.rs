@@ -247,7 +247,7 @@ mod tests {
         assert_eq!((made.rows.num_rows(), made.received), (2, NOW));
         let shown = |row, name| {
             let at = made.class.index_of(name).unwrap();
-            guardian_model::cell_text(made.rows.column(at), row, made.class.fields[at].kind)
+            guardian_model::cell_text(made.rows.column(at), row)
         };
         assert_eq!(format!("{:?} {:?}", shown(0, "host"), shown(1, "host_id")), r#"Some("web-1") Some("id-1")"#);
         let time = made.rows.column(made.class.index_of("time").unwrap());
