@@ -249,7 +249,7 @@ mod tests {
             let at = made.class.index_of(name).unwrap();
             guardian_model::cell_text(made.rows.column(at), row)
         };
-        assert_eq!(format!("{:?} {:?}", shown(0, "host"), shown(1, "host_id")), r#"Some("web-1") Some("id-1")"#);
+        assert_eq!((shown(0, "host").as_str(), shown(1, "host_id").as_str()), ("web-1", "id-1"));
         let time = made.rows.column(made.class.index_of("time").unwrap());
         let time = time.as_any().downcast_ref::<TimestampMicrosecondArray>().unwrap();
         assert_eq!((time.value(0), time.value(1)), (NOW.0 - 5, NOW.0 + AHEAD_MAX), "a clock cannot be years ahead");
