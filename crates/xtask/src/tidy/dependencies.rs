@@ -25,12 +25,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("detect", &["model", "expr", "rules"]),
     ("respond", &["model", "kit", "catalog"]),
     ("notify", &["model", "kit", "catalog", "identity"]),
+    ("fleet", &["model", "kit", "catalog", "identity", "protocol"]),
     ("pipeline", &["model", "kit", "sys", "flow", "intel", "rules", "detect"]),
     (
         "api",
         &[
             "model", "kit", "flow", "expr", "rules", "intel", "lake", "catalog", "identity", "detect", "respond",
-            "notify",
+            "notify", "fleet",
         ],
     ),
     ("agent", &["sys", "inventory", "protocol"]),
