@@ -283,6 +283,13 @@ mod tests {
             ((0..30_000).map(|i| format!("a{i}\n")).collect(), (0..30_000).map(|i| format!("b{i}\n")).collect());
         let told = difference(&kept(&old), &kept(&new));
         assert!(told.cut && told.unified.len() < DIFF_BYTES_MAX + LINE_BYTES_MAX + 8, "{}", told.unified.len());
+        // Hardly anything takes longer than anything else.
+        let begun = std::time::Instant::now();
+        for sign in ["$1$", "://a:b@", "password=", "a=", "{", "token ", "-----BEGIN "] {
+            kept(&sign.repeat(TEXT_BYTES_MAX / sign.len()));
+            kept(&format!("{sign}\n").repeat(LINES_MAX));
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
         let told = difference(&kept("x\n"), &kept(&("é".repeat(5_000) + "\n")));
         assert!(told.unified.len() < 1_100);
     }

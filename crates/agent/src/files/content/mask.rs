@@ -140,6 +140,8 @@ const SECRET_NAMES: &[&str] = &[
     "id_ecdsa",
     "id_dsa",
 ];
+/// Bytes of one line that are looked through.
+const LINE_BYTES_MAX: usize = 4_000;
 /// Longest base64 or hex run that stands without a mask.
 const RUN_MAX: usize = 39;
 
@@ -227,6 +229,14 @@ impl<'a> Mask<'a> {
 
     /// One line with its secrets masked.
     pub fn line(&self, line: &str) -> String {
+        let mut end = line.len().min(LINE_BYTES_MAX);
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        if end < line.len() {
+            // What is too long to be looked through is a secret until the opposite is known.
+            return format!("{}{}", self.line(&line[..end]), self.masked(&line[end..]));
+        }
         if let Some(secret) = self.fields {
             return self.field(line, secret);
         }
@@ -328,7 +338,13 @@ impl<'a> Mask<'a> {
                 "$1$", "$2", "$5$", "$6$", "$7$", "$y$", "$gy$", "$argon2", "$apr1$", "{SSHA", "{SHA", "{CRYPT}",
                 "{MD5}", "{PBKDF2",
             ];
-            let Some(at) = crypt.iter().filter_map(|start| rest.find(start)).min() else { break };
+            // Forward only, so that a line full of signs takes no longer than another.
+            let Some(at) = rest.find(['$', '{']) else { break };
+            if !crypt.iter().any(|start| rest[at..].starts_with(start)) {
+                told.push_str(&rest[..=at]);
+                rest = &rest[at + 1..];
+                continue;
+            }
             told.push_str(&rest[..at]);
             let end = rest[at..].find(is_end).map_or(rest.len(), |end| at + end);
             if end - at > 12 {
