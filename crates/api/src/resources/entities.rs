@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::alerts::{AlertView, parse_time};
 use super::incident_view::{IncidentView, Lookup};
-use super::query::{objects, run, run_small};
+use super::query::{objects, run};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -293,7 +293,6 @@ async fn flows(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros
     for (rows, outward) in [(&as_source, true), (&as_target, false)] {
         collect(&mut found, rows, outward, from, to);
     }
-    found.facts.extend(place(state, scope, ip, &as_source, &as_target).await?);
     found.peers.sort_by_key(|p| std::cmp::Reverse(p.bytes));
     found.peers.truncate(TOP);
     found.ports.sort_by_key(|p| std::cmp::Reverse(p.flows));
@@ -308,15 +307,13 @@ struct Side {
     ports: Vec<Value>,
 }
 
-impl Side {
-    /// When it was received last.
-    fn last(&self) -> Option<&str> {
-        self.volume.iter().filter_map(|row| row.get("last")?.as_str()).max()
-    }
-}
-
 async fn ask(state: &ApiState, scope: &Scope, sql: &str) -> ApiResult<Vec<Value>> {
     Ok(objects(run(state, scope, sql, ROWS_MAX, SECONDS).await?))
+}
+
+/// Where one's own address is, as the flows say.
+fn facts_of(own: &str) -> String {
+    format!("max({own}_country) AS country, max({own}_as) AS as_number, max({own}_as_org) AS as_name")
 }
 
 async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micros, to: Micros) -> ApiResult<Side> {
@@ -328,38 +325,15 @@ async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micro
     let sums = "sum(bytes) AS b, sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, \
                 min(received) AS first, max(received) AS last";
     let minute = format!("date_trunc('{unit}', received)");
+    let facts = facts_of(own);
     let all = format!(
-        "SELECT {minute} AS at, {other}_ip AS peer, dst_port AS port, protocol, {sums} FROM flows WHERE {which} \
+        "SELECT {minute} AS at, {other}_ip AS peer, dst_port AS port, protocol, {sums}, {facts} FROM flows WHERE {which} \
          GROUP BY GROUPING SETS (({minute}), ({other}_ip), (dst_port, protocol))"
     );
     let answer = run(state, scope, &all, ROWS_MAX, SECONDS).await?;
     let (volume, peers, ports) =
-        if answer.truncated { apart(state, scope, &which, other, unit).await? } else { parted(objects(answer)) };
+        if answer.truncated { apart(state, scope, &which, (own, other), unit).await? } else { parted(objects(answer)) };
     Ok(Side { volume, peers, ports })
-}
-
-/// Country and autonomous system, as the newest flow tells them: its one moment is asked about, not the whole span.
-async fn place(
-    state: &ApiState,
-    scope: &Scope,
-    ip: Ip,
-    as_source: &Side,
-    as_target: &Side,
-) -> ApiResult<serde_json::Map<String, Value>> {
-    let (source, target) = (as_source.last(), as_target.last());
-    let (Some(last), own) = (source.max(target), if source >= target { "src" } else { "dst" }) else {
-        return Ok(serde_json::Map::new());
-    };
-    let Some(last) = Micros::parse(last) else { return Ok(serde_json::Map::new()) };
-    let sql = format!(
-        "SELECT {own}_country AS country, {own}_as AS as_number, {own}_as_org AS as_name FROM flows \
-         WHERE {own}_ip = '{ip}' AND received = TIMESTAMP '{last}' LIMIT 1"
-    );
-    let rows = objects(run_small(state, scope, &sql, 1, SECONDS).await?);
-    Ok(match rows.into_iter().next() {
-        Some(Value::Object(facts)) => facts,
-        _ => serde_json::Map::new(),
-    })
 }
 
 type Parts = (Vec<Value>, Vec<Value>, Vec<Value>);
@@ -393,10 +367,17 @@ fn parted(rows: Vec<Value>) -> Parts {
 }
 
 /// Volume, peers and ports, each asked for by itself.
-async fn apart(state: &ApiState, scope: &Scope, which: &str, other: &str, unit: &str) -> ApiResult<Parts> {
+async fn apart(
+    state: &ApiState,
+    scope: &Scope,
+    which: &str,
+    (own, other): (&str, &str),
+    unit: &str,
+) -> ApiResult<Parts> {
+    let facts = facts_of(own);
     let volume = format!(
         "SELECT date_trunc('{unit}', received) AS at, sum(bytes) AS b, \
-         sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, min(received) AS first, max(received) AS last \
+         sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, min(received) AS first, max(received) AS last, {facts} \
          FROM flows WHERE {which} GROUP BY 1"
     );
     let peers = format!(
@@ -417,6 +398,11 @@ fn collect(found: &mut Flows, rows: &Side, outward: bool, from: Micros, to: Micr
         let (sent, back, flows) = (whole(row, "b"), whole(row, "rb"), whole(row, "n"));
         found.flows += flows;
         found.bytes += sent + back;
+        for fact in ["country", "as_number", "as_name"] {
+            if let Some(value) = row.get(fact).filter(|value| !value.is_null()) {
+                found.facts.entry(fact).or_insert_with(|| value.clone());
+            }
+        }
         for (key, earlier) in [("first", true), ("last", false)] {
             let name = if earlier { "first_seen" } else { "last_seen" };
             let Some(new) = row.get(key).and_then(Value::as_str) else { continue };

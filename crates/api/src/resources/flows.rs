@@ -68,7 +68,7 @@ struct Cursor {
 
 /// Batches that are looked through first, newest first; then so many times more at most.
 const BATCHES_FIRST: u64 = 2;
-const BATCHES_FACTOR: u64 = 64;
+const BATCHES_FACTOR: u64 = 1_024;
 /// So many batches are few: looking through them is a small question.
 const BATCHES_SMALL: u64 = 16;
 
@@ -374,8 +374,8 @@ mod tests {
     #[test]
     fn a_search_reads_what_should_do() {
         for (count, found, wanted, next) in [
-            (2, 0, 500, 128),
-            (2, 3, 500, 128),
+            (2, 0, 500, 2_048),
+            (2, 3, 500, 496),
             (128, 183, 497, 329),
             (128, 127, 128, 2),
             (16, 400, 500, 6),
