@@ -15,7 +15,7 @@ use guardian_sys::{disk, process};
 pub use measure::{Counts, Processor, disks, filesystems, interfaces, load, memory, processor};
 
 use crate::outbox::Outbox;
-use crate::sources::batcher::{Batcher, now_us, some_text};
+use crate::sources::batcher::{Batcher, WAIT_MAX, now_us, some_text};
 
 /// Disks, file systems and interfaces that are measured, each.
 const OBJECTS_MAX: usize = 64;
@@ -55,7 +55,7 @@ impl Health {
     pub fn run(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.step();
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(self.every.min(WAIT_MAX));
         }
         self.batcher.flush();
     }

@@ -375,7 +375,7 @@ mod tests {
     fn a_search_reads_what_should_do() {
         for (count, found, wanted, next) in [
             (2, 0, 500, 2_048),
-            (2, 3, 500, 496),
+            (2, 3, 500, 497),
             (128, 183, 497, 329),
             (128, 127, 128, 2),
             (16, 400, 500, 6),
