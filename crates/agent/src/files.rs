@@ -24,7 +24,7 @@ pub use attributes::{acl_text, capabilities_text};
 pub use baseline::{Baseline, BaselineError, Writer};
 pub use budget::Budget;
 pub use content::{Difference, Kept, Mask, difference, is_text, keep};
-pub use diff::{Change, Comparison, What, between};
+pub use diff::{Change, Comparison, What, between, since};
 pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_hint};
 pub use foreign::{ExportError, aide_folders, compare_foreign, export_aide, of_aide, of_tripwire};
 pub use live::{Live, Told, Touched};

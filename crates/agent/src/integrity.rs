@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::files::{
     Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
-    Writer, between, explain, look, package_manager_hint, scan,
+    Writer, between, explain, look, package_manager_hint, scan, since,
 };
 use crate::outbox::Outbox;
 use crate::run::say;
@@ -175,7 +175,7 @@ impl Integrity {
         let busy = packages.is_some_and(|last| now.duration_since(last) < SETTLED_PACKAGES);
         let ready = |w: &Waiting| {
             let (age, quiet) = (now.duration_since(w.first), now.duration_since(w.last));
-            age >= SETTLED_MAX || quiet >= if w.packages { SETTLED_PACKAGES } else { SETTLED } && !(w.packages && busy)
+            age >= SETTLED_MAX || if w.packages { !busy } else { quiet >= SETTLED }
         };
         let due: Vec<(PathBuf, Waiting)> = self.waiting.extract_if(.., |_, w| ready(w)).collect();
         let mut changes = Vec::new();
@@ -190,35 +190,35 @@ impl Integrity {
                 Err(error) => say(&format!("{} cannot be looked at: {error}", path.display())),
             }
         }
-        let ledger = if changes.is_empty() { None } else { Some(Ledger::read(&mut Root::new(Path::new("/")))) };
-        if let Some(ledger) = ledger {
-            self.judge(&changes, &actors, &ledger, "fanotify");
+        if !changes.is_empty() {
+            let mut root = Root::new(Path::new("/"));
+            let ledger = Ledger::read(&mut root);
+            let source = if self.live.fallback.is_some() { "inotify" } else { "fanotify" };
+            self.judge(&mut root, &changes, &actors, &ledger, source);
         }
     }
 
     /// What changed at a path since it was told last, or since the baseline.
     fn change(&mut self, path: &Path, now: Instant) -> Result<Option<Change>, BaselineError> {
         let after = look(&self.plan.policy, path)?;
-        let before = match (self.remembered.get(path), &self.baseline) {
-            (Some(known), _) => known.now.clone(),
-            (None, Some(baseline)) => baseline.entry(path)?,
-            (None, None) => return Ok(None),
+        let policy = &self.plan.policy;
+        let change = match (self.remembered.get(path), &self.baseline) {
+            (Some(known), _) => between(policy, path, known.now.clone(), after.as_ref()),
+            (None, Some(baseline)) => since(baseline, policy, path, after.as_ref())?,
+            (None, None) => None,
         };
-        let change = between(&self.plan.policy, path, before, after.as_ref());
         if change.is_some() {
             self.remembered.insert(path.to_owned(), Remembered { now: after, at: now });
         }
         Ok(change)
     }
 
-    fn judge(&mut self, changes: &[Change], actors: &[Option<Who>], after: &Ledger, source: &str) {
-        let mut root = Root::new(Path::new("/"));
-        let verdicts = explain(&mut root, &self.ledger, after, &[], changes);
+    fn judge(&mut self, root: &mut Root, changes: &[Change], actors: &[Option<Who>], after: &Ledger, source: &str) {
+        let verdicts = explain(root, &self.ledger, after, &[], changes);
         let at = crate::now();
         for (i, (change, verdict)) in changes.iter().zip(&verdicts).enumerate() {
             let (package, expected) = explained(verdict);
             let who = actors.get(i).and_then(Option::as_ref);
-            let source = if source == "fanotify" && self.live.fallback.is_some() { "inotify" } else { source };
             self.tell.tell(change, at, Around { who, package, expected, diff: None, policy: POLICY, source });
         }
     }
@@ -250,7 +250,7 @@ impl Integrity {
         let news: Vec<Change> = found.changes.iter().filter(|change| !told(change)).cloned().collect();
         if self.baseline.is_some() && !news.is_empty() {
             say(&format!("a scan found {} changes that nobody had told of", news.len() as u64 + found.more));
-            self.judge(&news, &[], &found.ledger, "scan");
+            self.judge(&mut Root::new(Path::new("/")), &news, &[], &found.ledger, "scan");
         }
         fs::rename(self.plan.folder.join("baseline.new"), self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;

@@ -196,13 +196,6 @@ impl Baseline {
         self.position(path).map(|position| self.at(position)).transpose()
     }
 
-    /// What was at a path.
-    pub fn entry(&self, path: &Path) -> Result<Option<Record>, BaselineError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
-        let folder = self.folder(parent)?;
-        Ok(folder.and_then(|folder| folder.entries.into_iter().find(|record| record.name == name.as_bytes())))
-    }
-
     /// Every folder, in the order of paths.
     pub fn folders(&self) -> impl Iterator<Item = Result<Folder, BaselineError>> + '_ {
         (0..self.index.len()).map(|position| self.at(position))

@@ -91,20 +91,6 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The change at one path, given what is there now, as a watch tells it; for a folder that came or went, what is below
-    /// it is a matter for a scan of that folder.
-    pub fn entry(&self, path: &Path, after: Option<&Record>) -> Result<Option<Change>, BaselineError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
-        let before = match self.baseline.folder(parent)? {
-            Some(mut folder) => {
-                folder.entries.retain(|record| record.name == name.as_bytes());
-                folder
-            }
-            None => Folder { path: parent.to_owned(), entries: Vec::new(), error: None },
-        };
-        Ok(self.entries(parent, before, after.map_or(&[], std::slice::from_ref)).pop())
-    }
-
     /// What is in folders that the scan did not come to any more. Call it when the scan has ended.
     pub fn finish(self) -> Result<Vec<Change>, BaselineError> {
         let mut changes = Vec::new();
@@ -119,6 +105,26 @@ impl<'a> Comparison<'a> {
         }
         Ok(changes)
     }
+}
+
+/// The change at one path since the baseline, given what is there now, as a watch tells it; for a folder that came or went,
+/// what is below it is a matter for a scan of that folder.
+pub fn since(
+    baseline: &Baseline,
+    policy: &Policy,
+    path: &Path,
+    after: Option<&Record>,
+) -> Result<Option<Change>, BaselineError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+    let (known, before) = match baseline.folder(parent)? {
+        Some(folder) => {
+            let before = folder.entries.into_iter().find(|record| record.name == name.as_bytes());
+            (folder.error.is_none(), before)
+        }
+        None => (true, None),
+    };
+    // What could not be read before has no baseline: that it is there now is no news.
+    Ok(if before.is_some() || known { between(policy, path, before, after) } else { None })
 }
 
 /// The change of one path between two moments, as far as the policy lets it count.

@@ -1,6 +1,6 @@
 //! Collects the rows of one source until there are enough of them or the oldest has waited long enough.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use guardian_protocol::classes::EventClass;
 use guardian_protocol::{Cell, Rows};
@@ -70,12 +70,6 @@ impl Drop for Batcher {
     fn drop(&mut self) {
         self.flush();
     }
-}
-
-/// The time, in microseconds since 1970.
-pub fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A text cell; null for an empty text.

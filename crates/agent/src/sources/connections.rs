@@ -22,7 +22,7 @@ pub use owner::{Owner, Owners};
 pub use tracker::{Activity, Event, Tracker};
 
 use crate::outbox::Outbox;
-use crate::sources::batcher::{Batcher, WAIT_MAX, now_us, number, some_text, text};
+use crate::sources::batcher::{Batcher, WAIT_MAX, number, some_text, text};
 use crate::sources::logs::address;
 use crate::sources::names::Names;
 use crate::sources::processes::boot_id;
@@ -109,7 +109,7 @@ impl Connections {
     }
 
     fn hear(&mut self) -> io::Result<()> {
-        let now = now_us();
+        let now = crate::now();
         let mut gone = Vec::new();
         for _ in 0..ROUND {
             match self.hear.receive() {
@@ -134,7 +134,7 @@ impl Connections {
     }
 
     fn dump(&mut self) -> io::Result<()> {
-        let now = now_us();
+        let now = crate::now();
         let mut sockets = Vec::new();
         for (family, protocol) in
             [(diag::INET, diag::TCP), (diag::INET6, diag::TCP), (diag::INET, diag::UDP), (diag::INET6, diag::UDP)]

@@ -15,7 +15,7 @@ use guardian_sys::{disk, process};
 pub use measure::{Counts, Processor, disks, filesystems, interfaces, load, memory, processor};
 
 use crate::outbox::Outbox;
-use crate::sources::batcher::{Batcher, WAIT_MAX, now_us, some_text};
+use crate::sources::batcher::{Batcher, WAIT_MAX, some_text};
 
 /// Disks, file systems and interfaces that are measured, each.
 const OBJECTS_MAX: usize = 64;
@@ -70,7 +70,7 @@ impl Health {
 
     /// Measures now and adds the rows.
     pub fn tell(&mut self) {
-        let at = now_us();
+        let at = crate::now();
         for measured in self.measure() {
             let mut cells = [Cell::Null; C::COUNT];
             cells[C::Time as usize] = Cell::Time(at);

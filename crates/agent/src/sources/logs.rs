@@ -29,7 +29,7 @@ pub use syslog::{Line, parse as parse_syslog};
 pub use tail::{Position, Tail};
 
 use crate::outbox::Outbox;
-use crate::sources::batcher::{Batcher, now_us};
+use crate::sources::batcher::Batcher;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -199,9 +199,9 @@ impl Logs {
             }
             return;
         }
-        let line = syslog::parse(text, now_us(), self.options.offset_s);
+        let line = syslog::parse(text, crate::now(), self.options.offset_s);
         let entry = Entry {
-            at: line.at.unwrap_or_else(now_us),
+            at: line.at.unwrap_or_else(crate::now),
             program: line.program.to_owned(),
             pid: line.pid,
             message: line.message.to_owned(),

@@ -20,7 +20,7 @@ pub use look::{Known, Stream, look};
 pub use table::Table;
 
 use crate::outbox::Outbox;
-use crate::sources::batcher::{Batcher, WAIT_MAX, now_us};
+use crate::sources::batcher::{Batcher, WAIT_MAX};
 use crate::sources::names::Names;
 use hash::Hashes;
 pub(crate) use hash::hex;
@@ -191,7 +191,7 @@ impl Processes {
     /// The time of a message by the clock of the day.
     fn at(&self, at_ns: u64) -> i64 {
         let ago_us = netlink::monotonic_ns().saturating_sub(at_ns) / 1_000;
-        now_us().saturating_sub(i64::try_from(ago_us).unwrap_or(0))
+        crate::now().saturating_sub(i64::try_from(ago_us).unwrap_or(0))
     }
 
     fn row(&mut self, activity: &str, pid: u32, at: i64, extra: row::Extra) {

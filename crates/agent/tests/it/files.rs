@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use guardian_agent::files::{
     ApproveError, Baseline, Change, Comparison, Folder, Kind, Live, Manifest, Options, Policy, Property, Record, Rule,
-    Signed, Summary, Watch, What, Writer, apply, look, scan,
+    Signed, Summary, Watch, What, Writer, apply, look, scan, since,
 };
 use proptest::prelude::*;
 
@@ -311,7 +311,6 @@ fn watched(inotify: bool) -> Option<Vec<(String, Option<(String, u32)>)>> {
     policy.rules = vec![Rule { path: root.join("cache").to_str().unwrap().to_owned(), watch: Watch::Nothing }];
     baseline(&policy, &file);
     let before = Baseline::open(&file).unwrap();
-    let comparison = Comparison::new(&before, &policy);
     let mut live = if inotify { Live::by_inotify(&policy, None) } else { Live::new(&policy) }.unwrap();
     if live.fallback.is_some() {
         // Not permitted here; the fallback has its own test.
@@ -326,7 +325,7 @@ fn watched(inotify: bool) -> Option<Vec<(String, Option<(String, u32)>)>> {
         assert!(!told.lost);
         for touched in told.touched {
             let now = look(&policy, &touched.path).unwrap();
-            let change = comparison.entry(&touched.path, now.as_ref()).unwrap();
+            let change = since(&before, &policy, &touched.path, now.as_ref()).unwrap();
             let who = touched.who.map(|who| (who.name, who.pid));
             changes.extend(change.map(|change| (told_one(&root, &change), who)));
         }

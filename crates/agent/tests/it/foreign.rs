@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use guardian_agent::files::{
-    Baseline, Comparison, Differs, Options, Policy, Root, What, Writer, aide_folders, capabilities_text,
-    compare_foreign, export_aide, look, of_aide, of_tripwire, scan,
+    Baseline, Differs, Options, Policy, Root, What, Writer, aide_folders, capabilities_text, compare_foreign,
+    export_aide, look, of_aide, of_tripwire, scan, since,
 };
 use guardian_inventory::aide::{self, Columns};
 use guardian_inventory::{accounts, tripwire};
@@ -111,9 +111,8 @@ fn aide_checks_against_our_export_and_we_against_its_database() {
     assert_eq!(of("0zero"), Some(vec![Differs::Missing]));
     assert!(of("inner").unwrap().contains(&Differs::Mode));
     // As a baseline: the content by the hash that AIDE made.
-    let comparison = Comparison::new(&imported, &policy);
-    let change =
-        comparison.entry(&root.join("file"), look(&policy, &root.join("file")).unwrap().as_ref()).unwrap().unwrap();
+    let file = root.join("file");
+    let change = since(&imported, &policy, &file, look(&policy, &file).unwrap().as_ref()).unwrap().unwrap();
     let What::Changed { properties, .. } = change.what else { panic!("changed") };
     assert!(properties.contains(&guardian_agent::files::Property::Content));
 }
