@@ -13,6 +13,7 @@ mod dashboard_traffic;
 mod deliveries;
 mod enrollment_tokens;
 mod entities;
+mod entity_traffic;
 mod exporters;
 mod factors;
 mod flows;
