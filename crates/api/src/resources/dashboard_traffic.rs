@@ -79,6 +79,7 @@ pub struct TrafficCache {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Traffic of single addresses.
     pub(super) addresses: Arc<AddressSlots>,
+    pub(super) address_turn: Arc<tokio::sync::Mutex<()>>,
     /// Histograms of filtered flows.
     pub(super) histograms: Arc<Histograms>,
 }

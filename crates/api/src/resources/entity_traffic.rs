@@ -119,6 +119,8 @@ pub(crate) async fn traffic_of(
     let read = {
         let state = state.clone();
         async move {
+            // One address at a time, so that whoever searches meanwhile does not wait behind all of them.
+            let _turn = state.traffic.address_turn.lock().await;
             let (from, to) = span(&state, from, to);
             read(&state, &Scope::of(tenant), ip, from, to).await
         }
@@ -134,11 +136,12 @@ pub(crate) fn span(state: &ApiState, from: Option<Micros>, to: Option<Micros>) -
     (from.unwrap_or(to - Micros::DAY), to)
 }
 
-/// Both sides are asked apart, because `src_ip = x OR dst_ip = x` reads everything.
+/// Both sides are asked apart, because `src_ip = x OR dst_ip = x` reads everything, and one after the other, because each
+/// takes all the cores there are.
 async fn read(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros) -> ApiResult<AddressTraffic> {
     let mut found = AddressTraffic::none(from, to);
-    let (as_source, as_target) =
-        tokio::try_join!(side(state, scope, ip, true, from, to), side(state, scope, ip, false, from, to))?;
+    let as_source = side(state, scope, ip, true, from, to).await?;
+    let as_target = side(state, scope, ip, false, from, to).await?;
     for (rows, outward) in [(&as_source, true), (&as_target, false)] {
         collect(&mut found, rows, outward, from, to);
     }
