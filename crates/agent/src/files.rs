@@ -31,6 +31,6 @@ pub use live::{Live, Told, Touched};
 pub use packages::{Installed, Root};
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
-pub use scan::{Options, Summary, look, scan};
+pub use scan::{Options, Summary, look, scan, scan_until};
 pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

@@ -56,6 +56,11 @@ impl Home {
         self.0.join("files")
     }
 
+    /// Where the policy is that the server said last.
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.json")
+    }
+
     /// Where it is kept how far logs are read.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs.json")
@@ -96,7 +101,7 @@ impl Home {
         }
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         let fresh = path.with_extension("new");
         let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(bytes)?;

@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
+use crate::policy::Policies;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -168,6 +169,9 @@ pub(crate) struct Talk {
     pub(crate) facts: Facts,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
+    pub(crate) policies: Arc<Policies>,
+    /// How often the policy wants a heartbeat; none where the server's greeting says.
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 impl Talk {
@@ -248,7 +252,7 @@ impl Talk {
             lanes: vec![lane],
             time: crate::now(),
             abilities: vec!["health".into()],
-            policy: None,
+            policy: Some(self.policies.state()),
         }
     }
 
@@ -282,18 +286,21 @@ impl Talk {
         if welcome.renewal_wanted {
             conversation.renew(&mut link).await?;
         }
-        let every = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
+        let usual = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
         let mut beat_at = Instant::now();
+        let policies = Arc::clone(&self.policies);
         loop {
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 biased;
                 message = link.next() => self.hear(message?, &mut conversation, &mut link).await?,
                 () = sleep_until(beat_at) => {
-                    beat_at = Instant::now() + every;
+                    beat_at = Instant::now() + self.heartbeat.unwrap_or(usual);
                     conversation.beat(&mut link, self).await?;
                     self.tell("connected", None);
                 }
+                // The server hears at once what became of a policy.
+                () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
@@ -339,6 +346,11 @@ impl Talk {
                 let round = with.beat_sent.elapsed().as_micros() as u64;
                 self.status.round_us = round;
                 self.status.clock_skew_us = crate::now() - (round / 2) as i64 - beat.time;
+            }
+            FromServer::Policy(policy) => {
+                if let Some(settings) = self.policies.take(&policy) {
+                    self.heartbeat = settings.heartbeat;
+                }
             }
             FromServer::Certificate(certificate) => self.keep(certificate, with)?,
             FromServer::Command(command) => {
@@ -420,7 +432,7 @@ impl Conversation {
             resident_bytes: guardian_sys::process::resident_bytes().unwrap_or(0),
             lost,
             complaints,
-            policy: None,
+            policy: Some(talk.policies.state()),
             round_us: talk.status.round_us,
         };
         link.send(&FromAgent::Heartbeat(beat)).await

@@ -12,6 +12,7 @@ mod frame;
 pub mod limits;
 mod marks;
 pub mod message;
+pub mod policy;
 mod rows;
 mod wire;
 
