@@ -32,6 +32,6 @@ pub use packages::{Installed, Root};
 pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
-pub use scan::{Options, Summary, look, scan};
+pub use scan::{Options, Summary, look, scan, scan_until};
 pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

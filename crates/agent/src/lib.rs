@@ -11,6 +11,7 @@ pub mod files;
 pub mod home;
 mod integrity;
 pub mod outbox;
+pub mod policy;
 pub mod response;
 pub mod run;
 pub mod simulate;

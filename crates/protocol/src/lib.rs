@@ -14,6 +14,7 @@ mod json;
 pub mod limits;
 mod marks;
 pub mod message;
+pub mod policy;
 mod rows;
 mod wire;
 

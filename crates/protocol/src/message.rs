@@ -153,6 +153,8 @@ message! {
         2 hash: Blob,
         /// Parts that it could not apply, with reasons.
         3 complaints: Vec<String>,
+        /// Names of values that an option of its command line decides, with that value: `spool.mib_max=64`.
+        4 overrides: Vec<String>,
     }
 
     /// What became of a command; there may be several, `part` in order. The last one says how it ended.

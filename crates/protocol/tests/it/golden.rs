@@ -16,7 +16,12 @@ fn loss() -> Loss {
 }
 
 fn policy() -> PolicyState {
-    PolicyState { version: 7, hash: Blob(vec![0xab; 32]), complaints: vec!["fanotify: not permitted".into()] }
+    PolicyState {
+        version: 7,
+        hash: Blob(vec![0xab; 32]),
+        complaints: vec!["fanotify: not permitted".into()],
+        ..PolicyState::default()
+    }
 }
 
 fn batch() -> Batch {

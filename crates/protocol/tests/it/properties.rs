@@ -19,6 +19,7 @@ fn losses() -> impl Strategy<Value = Vec<Loss>> {
 
 fn policy() -> impl Strategy<Value = PolicyState> {
     (any::<u64>(), blob(), vec(".{0,20}", 0..3)).prop_map(|(version, hash, complaints)| PolicyState {
+        overrides: Vec::new(),
         version,
         hash,
         complaints,
