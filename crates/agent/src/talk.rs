@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guardian_protocol::message::{
-    Certificate, Goodbye, Heartbeat, Hello, Lane, Outcome, Progress, Refusal, Refuse, Renew, Welcome,
+    Certificate, Goodbye, Heartbeat, Hello, Lane, Outcome, Refusal, Refuse, Renew, Welcome,
 };
 use guardian_protocol::{Blob, Frames, FromAgent, FromServer, VERSION_MAX, VERSION_MIN, limits};
 use rand::RngExt as _;
@@ -24,6 +24,8 @@ use tokio_rustls::client::TlsStream;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
+use crate::policy::Policies;
+use crate::response::Worker;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -168,6 +170,13 @@ pub(crate) struct Talk {
     pub(crate) facts: Facts,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
+    pub(crate) policies: Arc<Policies>,
+    /// Carries commands out.
+    pub(crate) worker: Arc<Worker>,
+    /// What becomes of them.
+    pub(crate) outcomes: mpsc::Receiver<Outcome>,
+    /// How often the policy wants a heartbeat; none where the server's greeting says.
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 impl Talk {
@@ -247,8 +256,8 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: vec!["health".into()],
-            policy: None,
+            abilities: std::iter::once("health".into()).chain(self.worker.response().abilities()).collect(),
+            policy: Some(self.policies.state()),
         }
     }
 
@@ -282,18 +291,22 @@ impl Talk {
         if welcome.renewal_wanted {
             conversation.renew(&mut link).await?;
         }
-        let every = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
+        let usual = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
         let mut beat_at = Instant::now();
+        let policies = Arc::clone(&self.policies);
         loop {
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 biased;
-                message = link.next() => self.hear(message?, &mut conversation, &mut link).await?,
+                message = link.next() => self.hear(message?, &mut conversation)?,
                 () = sleep_until(beat_at) => {
-                    beat_at = Instant::now() + every;
+                    beat_at = Instant::now() + self.heartbeat.unwrap_or(usual);
                     conversation.beat(&mut link, self).await?;
                     self.tell("connected", None);
                 }
+                // The server hears at once what became of a policy.
+                () = policies.applied.notified() => beat_at = Instant::now(),
+                Some(outcome) = self.outcomes.recv() => link.send(&FromAgent::Outcome(outcome)).await?,
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
@@ -315,7 +328,7 @@ impl Talk {
                 let shared = Arc::clone(&self.shared);
                 tokio::select! {
                     biased;
-                    message = link.next() => self.hear(message?, conversation, link).await?,
+                    message = link.next() => self.hear(message?, conversation)?,
                     frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
@@ -326,7 +339,7 @@ impl Talk {
         timeout(Duration::from_secs(3), draining).await.ok();
     }
 
-    async fn hear(&mut self, message: FromServer, with: &mut Conversation, link: &mut Link) -> Result<(), Ended> {
+    fn hear(&mut self, message: FromServer, with: &mut Conversation) -> Result<(), Ended> {
         match message {
             FromServer::Ack(ack) if ack.lane == 0 => {
                 with.acknowledged = with.acknowledged.max(ack.sequence);
@@ -340,12 +353,14 @@ impl Talk {
                 self.status.round_us = round;
                 self.status.clock_skew_us = crate::now() - (round / 2) as i64 - beat.time;
             }
-            FromServer::Certificate(certificate) => self.keep(certificate, with)?,
-            FromServer::Command(command) => {
-                let text = "this agent carries out no commands yet".to_owned();
-                let outcome = Outcome { command: command.id, progress: Progress::Refused, text, ..Outcome::default() };
-                link.send(&FromAgent::Outcome(outcome)).await?;
+            FromServer::Policy(policy) => {
+                if let Some(settings) = self.policies.take(&policy) {
+                    self.heartbeat = settings.heartbeat;
+                }
             }
+            FromServer::Certificate(certificate) => self.keep(certificate, with)?,
+            FromServer::Command(command) => self.worker.submit(command, self.status.clock_skew_us),
+            FromServer::Cancel(cancel) => drop(self.worker.cancel(&cancel.id)),
             // What this version does not do yet.
             _ => {}
         }
@@ -420,7 +435,7 @@ impl Conversation {
             resident_bytes: guardian_sys::process::resident_bytes().unwrap_or(0),
             lost,
             complaints,
-            policy: None,
+            policy: Some(talk.policies.state()),
             round_us: talk.status.round_us,
         };
         link.send(&FromAgent::Heartbeat(beat)).await
