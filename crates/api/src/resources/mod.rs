@@ -8,6 +8,7 @@ mod alerts;
 mod api_keys;
 mod audit;
 mod certificates;
+mod commands;
 mod dashboard;
 mod dashboard_traffic;
 mod deliveries;
@@ -16,6 +17,9 @@ mod entities;
 mod exporters;
 mod factors;
 mod flows;
+mod host_bulk;
+mod host_groups;
+mod host_policy;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -32,6 +36,7 @@ mod notifications;
 mod oidc;
 mod passkeys;
 mod people;
+mod policies;
 mod profile;
 pub(crate) mod query;
 mod replays;
@@ -105,6 +110,11 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_test::routes,
     exporters::routes,
     hosts::routes,
+    host_bulk::routes,
+    host_groups::routes,
+    host_policy::routes,
+    policies::routes,
+    commands::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,
