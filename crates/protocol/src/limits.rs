@@ -39,9 +39,9 @@ pub const ARGUMENT_BYTES_MAX: usize = 8_192;
 pub const PATTERNS_MAX: usize = 256;
 /// Largest pack of evidence, in bytes before compression.
 pub const PACK_BYTES_MAX: u64 = 4 << 30;
-/// Steps that one outcome tells.
-pub const STEPS_MAX: usize = 2_000;
+/// Bytes of the steps that one outcome tells.
+pub const STEPS_BYTES_MAX: usize = 256 << 10;
 /// Bytes of output of one command that are kept; more is counted.
-pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+pub const OUTPUT_BYTES_MAX: usize = 512 << 10;
 /// Longest time that a command may take, in milliseconds: six hours.
 pub const TIMEOUT_MS_MAX: u32 = 6 * 3_600_000;
