@@ -41,6 +41,11 @@ impl Home {
         Ok(Self(path.to_owned()))
     }
 
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Where the spool is.
     pub fn spool(&self) -> PathBuf {
         self.0.join("spool")
@@ -59,6 +64,11 @@ impl Home {
     /// Where the policy is that the server said last.
     pub fn policy(&self) -> PathBuf {
         self.0.join("policy.json")
+    }
+
+    /// Where it is kept what came of commands.
+    pub fn commands(&self) -> PathBuf {
+        self.0.join("commands.json")
     }
 
     /// Where it is kept how far logs are read.

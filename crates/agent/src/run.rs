@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
 use crate::outbox::Outbox;
@@ -38,13 +39,10 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     let spooling = spooler::start(inbox, Arc::clone(&shared))?;
     let heartbeat = settings.heartbeat;
     // It alone keeps the spool open.
-    let watching = Watching {
-        outbox,
-        home: home.clone(),
-        shared: Arc::clone(&shared),
-        policies: Arc::clone(&policies),
-        wishes: Arc::default(),
-    };
+    let wishes = Arc::default();
+    let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
+    let watching =
+        Watching { outbox, home: home.clone(), shared: Arc::clone(&shared), policies: Arc::clone(&policies), wishes };
     let sources = watching.start(settings, orders)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);

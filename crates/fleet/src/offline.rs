@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guardian_catalog::{CatalogError, Host};
+use guardian_catalog::{Actor, AlertChange, AlertFilter, AlertStatus, CatalogError, Host, Verdict};
 use guardian_kit::shutdown::Shutdown;
 use guardian_model::{Micros, Origin};
 use guardian_protocol::classes::{HEALTH, HealthColumn as C};
@@ -21,6 +21,9 @@ const ROUND: Duration = Duration::from_secs(2);
 const HOSTS_AT_ONCE: u64 = 2_000;
 /// Who sends these events: no host has this id.
 const SENDER: Uuid = Uuid::from_u128(0x6775_6172_6469_616e_2d66_6c65_6574_0001);
+
+/// The rule that raises the alert; it ships with Guardian.
+const OFFLINE_RULE: &str = "1d6f0c1e-5a0b-4c57-9f0e-6b6a3a0f7d21";
 
 /// The events' own origin, and since when this server listens.
 pub(crate) struct Watch {
@@ -65,7 +68,8 @@ impl Fleet {
             let beat = heartbeat.map_or(self.config().heartbeat.as_micros(), |s| s * Micros::SECOND);
             let delay = i64::from(effective.document.offline.delay_s.unwrap_or(0)) * Micros::SECOND;
             // While this server was away nobody could be heard.
-            let silent = host.silent_since().0.max(watch.since.0 + 3 * beat);
+            let heard = host.last_seen.map_or(0, |t| t.0).max(watch.since.0);
+            let silent = host.silent_since().0.max(heard + 3 * beat);
             let now = self.now();
             if now.0 < silent.saturating_add(delay) {
                 continue;
@@ -84,8 +88,26 @@ impl Fleet {
             if self.catalog().system().tell_offline(&host, None).await? && was_told {
                 tracing::info!(host = %host.id, name = host.name, "a host is back");
                 self.tell_silence(watch, &host, false).await?;
+                self.close_alerts(&host).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Closes what was raised about a host that is back, where nobody has looked yet: whoever has decides themselves.
+    async fn close_alerts(&self, host: &Host) -> Result<(), CatalogError> {
+        let filter = AlertFilter {
+            tenant: Some(host.tenant),
+            status: vec![AlertStatus::New],
+            rule_id: Some(OFFLINE_RULE.to_owned()),
+            entity_is: Some(host.name.clone()),
+            ..AlertFilter::default()
+        };
+        let change = AlertChange::Close { verdict: Verdict::Benign, reason: "the host is back".to_owned() };
+        let mut tx = self.catalog().system().begin(host.tenant, Actor::system("fleet")).await?;
+        let now = tx.seq();
+        tx.change_alerts(&filter, now, &change).await?;
+        tx.commit().await?;
         Ok(())
     }
 
