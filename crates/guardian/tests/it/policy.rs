@@ -71,7 +71,11 @@ fn a_policy_reaches_the_agent_and_is_run_without_a_restart() {
     let refused = app.cli(&["policy", "create", "odd", "--file", odd.path().to_str().unwrap()]);
     assert!(text(&refused.stderr).contains("intervals: unknown field `health`"), "{}", text(&refused.stderr));
     create(&app, "base", &json!({"intervals": {"health_s": 3600}, "sources": {"connections": false}}));
-    create(&app, "web", &json!({"intervals": {"health_s": 1}, "logs": {"follow": {"nginx": {"path": "/nowhere/x.log"}}}}));
+    create(
+        &app,
+        "web",
+        &json!({"intervals": {"health_s": 1}, "logs": {"follow": {"nginx": {"path": "/nowhere/x.log"}}}}),
+    );
     // Each 15 seconds where nobody says otherwise.
     app.wait("health is measured", |app| (health_rows(app, &id) >= 1).then_some(()));
 
@@ -81,7 +85,10 @@ fn a_policy_reaches_the_agent_and_is_run_without_a_restart() {
     assert_eq!(state["state"], "applied");
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let shown = policy_of(&app, &id);
-    assert_eq!((&value(&shown, "intervals.health_s")["value"], &value(&shown, "intervals.health_s")["policy_name"]), (&json!(3600), &json!("base")));
+    assert_eq!(
+        (&value(&shown, "intervals.health_s")["value"], &value(&shown, "intervals.health_s")["policy_name"]),
+        (&json!(3600), &json!("base"))
+    );
     assert_eq!(value(&shown, "spool.mib_max")["origin"], "default");
     assert_eq!(value(&shown, "sources.files")["origin"], "local", "the command line says so");
     // The group's policy stands behind it and wins.
@@ -146,7 +153,9 @@ fn files_are_watched_by_sets_and_expected_in_windows() {
     std::fs::write(place.path().join("cache/x"), "1").unwrap();
     std::fs::write(place.path().join("old"), "2").unwrap();
     app.wait("the change is told", |app| {
-        (app.number(&format!("SELECT count(*) {of} AND path = '{root}/old' AND policy = 'pages' AND expected = false")) == 1).then_some(())
+        (app.number(&format!("SELECT count(*) {of} AND path = '{root}/old' AND policy = 'pages' AND expected = false"))
+            == 1)
+            .then_some(())
     });
     assert_eq!(app.number(&format!("SELECT count(*) {of}")), 1, "neither the cache nor what was there before");
     // A window is taken up while the watch goes on.
@@ -196,7 +205,8 @@ fn commands_are_done_once_wait_for_hosts_and_expire() {
     let (waits, late, off) = (give(&app, "600"), give(&app, "1"), give(&app, "600"));
     ok(&app, &["commands", "cancel", &off]);
     let state = |app: &App, command: &str| {
-        let runs: Value = serde_json::from_slice(&app.cli(&["commands", "show", command, "--host", &id]).stdout).unwrap();
+        let runs: Value =
+            serde_json::from_slice(&app.cli(&["commands", "show", command, "--host", &id]).stdout).unwrap();
         runs["state"].as_str().unwrap().to_owned()
     };
     app.wait("the late one is over", |app| (state(app, &late) == "expired").then_some(()));
