@@ -44,6 +44,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     let watching =
         Watching { outbox, home: home.clone(), shared: Arc::clone(&shared), policies: Arc::clone(&policies), wishes };
     let sources = watching.start(settings, orders)?;
+    let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
     let status = Status {
@@ -60,6 +61,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         stop: stopping,
         status,
         policies,
+        commands,
         heartbeat,
     };
     runtime.block_on(async {
@@ -73,6 +75,9 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
         let threads = tokio::task::spawn_blocking(move || {
+            if let Some(worker) = worker {
+                worker.stop();
+            }
             let sources = sources.join();
             spooling.join().and(sources)
         });

@@ -187,7 +187,7 @@ impl Talk {
             }
             if matches!(ended, Ended::Stopped) {
                 self.tell("waiting", None);
-                return self.end().await;
+                return;
             }
             let text = ended.to_string();
             let refused = matches!(ended, Ended::Refused(_));
@@ -205,17 +205,10 @@ impl Talk {
                 () = sleep_until(until) => {}
                 () = stopped(&mut stop) => {
                     self.tell("waiting", None);
-                    return self.end().await;
+                    return;
                 }
             }
         }
-    }
-
-    /// What is being done for the server is stopped, and noted.
-    async fn end(self) {
-        let commands = self.commands;
-        // A thread that panicked has ended as well.
-        tokio::task::spawn_blocking(move || commands.stop()).await.ok();
     }
 
     fn tell(&mut self, state: &str, error: Option<String>) {
@@ -258,7 +251,7 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: vec!["health".into(), "policy".into(), "commands".into()],
+            abilities: std::iter::once("health".into()).chain(self.commands.abilities()).collect(),
             policy: Some(self.policies.state()),
         }
     }
@@ -331,6 +324,8 @@ impl Talk {
                 tokio::select! {
                     biased;
                     message = link.next() => self.hear(message?, conversation, link).await?,
+                    // What was stopped says how far it came.
+                    outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
                     frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
