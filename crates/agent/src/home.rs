@@ -66,6 +66,11 @@ impl Home {
         self.0.join("policy.json")
     }
 
+    /// Where it is kept what came of commands.
+    pub fn commands(&self) -> PathBuf {
+        self.0.join("commands.json")
+    }
+
     /// Where it is kept how far logs are read.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs.json")

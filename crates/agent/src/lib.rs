@@ -4,6 +4,7 @@
 //! The agent must never link the server's store, catalog or API: it has to stay small. Sources know the outbox alone, the
 //! connection knows the spool alone, so that each can become a process of its own.
 
+mod commands;
 pub mod connect;
 pub mod enrol;
 pub mod facts;

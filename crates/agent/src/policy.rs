@@ -32,6 +32,8 @@ struct State {
     complaints: Vec<String>,
     /// What sources say, by their name.
     sources: BTreeMap<&'static str, String>,
+    /// What others than sources say, by their name.
+    others: BTreeMap<&'static str, String>,
 }
 
 /// The policy as the conversation, the sources and the heartbeat share it.
@@ -106,6 +108,19 @@ impl Policies {
             None => drop(state.sources.remove(source)),
         });
         self.applied.notify_one();
+    }
+
+    /// Somebody else than a source says what is wrong, or that nothing is: it is no matter of the policy.
+    pub(crate) fn complain(&self, who: &'static str, complaint: Option<String>) {
+        self.with(|state| match complaint {
+            Some(text) => drop(state.others.insert(who, text)),
+            None => drop(state.others.remove(who)),
+        });
+    }
+
+    /// What is wrong beside the policy.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.with(|state| state.others.values().cloned().collect())
     }
 
     /// For the server.

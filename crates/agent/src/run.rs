@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
-use crate::response::{Options, Response, Worker};
 use crate::spool::Spool;
 use crate::spooler::{self, Shared};
 use crate::status::Status;
@@ -39,21 +39,12 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     let spooling = spooler::start(inbox, Arc::clone(&shared))?;
     let heartbeat = settings.heartbeat;
     // It alone keeps the spool open.
-    let watching = Watching {
-        outbox,
-        home: home.clone(),
-        shared: Arc::clone(&shared),
-        policies: Arc::clone(&policies),
-        wishes: Arc::default(),
-    };
+    let wishes = Arc::default();
+    let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
+    let watching =
+        Watching { outbox, home: home.clone(), shared: Arc::clone(&shared), policies: Arc::clone(&policies), wishes };
     let sources = watching.start(settings, orders)?;
-    let response = Arc::new(Response::open(Options::of(&home, &identity))?);
-    let complaining = Arc::clone(&policies);
-    let (worker, outcomes) = Worker::start(response, move |complaints| {
-        complaints.iter().for_each(|complaint| say(complaint));
-        complaining.tell("response", (!complaints.is_empty()).then(|| complaints.join("; ")));
-    })?;
-    let worker = Arc::new(worker);
+    let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
     let status = Status {
@@ -70,8 +61,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         stop: stopping,
         status,
         policies,
-        worker: Arc::clone(&worker),
-        outcomes,
+        commands,
         heartbeat,
     };
     runtime.block_on(async {
@@ -85,7 +75,9 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
         let threads = tokio::task::spawn_blocking(move || {
-            worker.stop();
+            if let Some(worker) = worker {
+                worker.stop();
+            }
             let sources = sources.join();
             spooling.join().and(sources)
         });

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use guardian_protocol::message::{
-    Certificate, Goodbye, Heartbeat, Hello, Lane, Outcome, Refusal, Refuse, Renew, Welcome,
-};
+use guardian_protocol::message::{Certificate, Goodbye, Heartbeat, Hello, Lane, Refusal, Refuse, Renew, Welcome};
 use guardian_protocol::{Blob, Frames, FromAgent, FromServer, VERSION_MAX, VERSION_MIN, limits};
 use rand::RngExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -21,11 +19,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::commands::Commands;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
 use crate::policy::Policies;
-use crate::response::Worker;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -171,10 +169,7 @@ pub(crate) struct Talk {
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
     pub(crate) policies: Arc<Policies>,
-    /// Carries commands out.
-    pub(crate) worker: Arc<Worker>,
-    /// What becomes of them.
-    pub(crate) outcomes: mpsc::Receiver<Outcome>,
+    pub(crate) commands: Commands,
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
 }
@@ -256,7 +251,7 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: std::iter::once("health".into()).chain(self.worker.response().abilities()).collect(),
+            abilities: std::iter::once("health".into()).chain(self.commands.abilities()).collect(),
             policy: Some(self.policies.state()),
         }
     }
@@ -298,15 +293,15 @@ impl Talk {
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 biased;
-                message = link.next() => self.hear(message?, &mut conversation)?,
+                message = link.next() => self.hear(message?, &mut conversation, &mut link).await?,
                 () = sleep_until(beat_at) => {
                     beat_at = Instant::now() + self.heartbeat.unwrap_or(usual);
                     conversation.beat(&mut link, self).await?;
                     self.tell("connected", None);
                 }
+                outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
                 // The server hears at once what became of a policy.
                 () = policies.applied.notified() => beat_at = Instant::now(),
-                Some(outcome) = self.outcomes.recv() => link.send(&FromAgent::Outcome(outcome)).await?,
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
@@ -328,7 +323,9 @@ impl Talk {
                 let shared = Arc::clone(&self.shared);
                 tokio::select! {
                     biased;
-                    message = link.next() => self.hear(message?, conversation)?,
+                    message = link.next() => self.hear(message?, conversation, link).await?,
+                    // What was stopped says how far it came.
+                    outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
                     frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
@@ -339,7 +336,7 @@ impl Talk {
         timeout(Duration::from_secs(3), draining).await.ok();
     }
 
-    fn hear(&mut self, message: FromServer, with: &mut Conversation) -> Result<(), Ended> {
+    async fn hear(&mut self, message: FromServer, with: &mut Conversation, link: &mut Link) -> Result<(), Ended> {
         match message {
             FromServer::Ack(ack) if ack.lane == 0 => {
                 with.acknowledged = with.acknowledged.max(ack.sequence);
@@ -359,8 +356,13 @@ impl Talk {
                 }
             }
             FromServer::Certificate(certificate) => self.keep(certificate, with)?,
-            FromServer::Command(command) => self.worker.submit(command, self.status.clock_skew_us),
-            FromServer::Cancel(cancel) => drop(self.worker.cancel(&cancel.id)),
+            FromServer::Command(command) => {
+                let ahead = self.status.clock_skew_us;
+                if let Some(outcome) = self.commands.take(command, ahead, &self.status) {
+                    link.send(&FromAgent::Outcome(outcome)).await?;
+                }
+            }
+            FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
             // What this version does not do yet.
             _ => {}
         }
@@ -420,7 +422,7 @@ impl Conversation {
         self.beat += 1;
         self.beat_sent = Instant::now();
         let (spool_bytes, lost) = talk.shared.with(|spool| (spool.lane().bytes(), spool.lost().to_vec()));
-        let mut complaints = Vec::new();
+        let mut complaints = talk.policies.complaints();
         if talk.shared.failing.load(Ordering::Acquire) {
             complaints.push("the spool cannot be written: is the disk full?".to_owned());
         }

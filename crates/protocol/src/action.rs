@@ -222,6 +222,20 @@ message! {
         /// Files and folders.
         1 paths: Vec<String>,
     }
+    /// Read all watched files now, and compare them.
+    #[derive(Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    Recheck {
+        /// Why, for the host's own log.
+        1 reason: String,
+    }
+    /// Say how the agent and its machine are.
+    #[derive(Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    Report {
+        /// And send the whole inventory again.
+        1 inventory: bool,
+    }
     /// Undo what an earlier command did, by what the agent noted about it.
     #[derive(Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -295,6 +309,10 @@ choice! {
         14 EnableUser(EnableUser),
         /// See [`Scan`].
         15 Scan(Scan),
+        /// See [`Recheck`].
+        16 Recheck(Recheck),
+        /// See [`Report`].
+        17 Report(Report),
     }
 }
 
@@ -389,6 +407,8 @@ impl Action {
         "restore",
         "enable_user",
         "scan",
+        "recheck",
+        "report",
     ];
 
     /// Its name, as in the field `kind` of the JSON.
@@ -403,7 +423,12 @@ impl Action {
 
     /// Whether it only looks: nothing on the machine is changed but what the agent keeps for itself.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Scan(_))
+        matches!(self, Self::Collect(_) | Self::Scan(_) | Self::Recheck(_) | Self::Report(_))
+    }
+
+    /// Whether it is what the agent does by itself all the time, only now: it needs nobody to prove who they are again.
+    pub const fn is_routine(&self) -> bool {
+        matches!(self, Self::Recheck(_) | Self::Report(_))
     }
 
     /// Whether its outcome can say what undoes it.
@@ -457,6 +482,8 @@ impl Action {
                 paths(&wanted.paths, "paths")
             }
             Self::Undo(wanted) => id(&wanted.command),
+            Self::Recheck(wanted) => ensure(wanted.reason.len() <= WORDS_BYTES_MAX, "reason", "it is too long"),
+            Self::Report(_) => Ok(()),
         }
     }
 

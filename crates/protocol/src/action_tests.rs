@@ -31,6 +31,8 @@ fn every() -> Vec<Action> {
         Action::Restore(Restore { command: [7; 16], path: String::new(), force: true }),
         Action::EnableUser(EnableUser { name: "eve".into() }),
         Action::Scan(Scan { paths: vec!["/srv".into()] }),
+        Action::Recheck(Recheck { reason: "was it touched?".into() }),
+        Action::Report(Report { inventory: true }),
     ]
 }
 

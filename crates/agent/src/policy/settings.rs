@@ -10,12 +10,6 @@ use crate::files::{Policy, Property, Rule, Watch, Weekly, Window};
 use crate::sources::logs::Form;
 use crate::spool::Drop;
 
-const HEALTH_S: u32 = 15;
-const CONNECTIONS_S: u32 = 10;
-const SCAN_MIB_PER_S: u32 = 32;
-const SCAN_EVERY_H: u32 = 24;
-const SPOOL_MIB_MAX: u32 = 512;
-
 /// What the agent does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each source is on or off")]
@@ -79,10 +73,11 @@ pub struct Local {
 impl Local {
     /// What is done under a policy.
     pub fn settings(&self, policy: &Document) -> Settings {
-        let mut all = policy.clone();
+        let mut all = Document::defaults();
+        all.add(policy);
         all.add(&self.document);
         let on = |source: Option<bool>| source.unwrap_or(true);
-        let seconds = |value: Option<u32>, usual: u32| Duration::from_secs(u64::from(value.unwrap_or(usual)));
+        let seconds = |value: Option<u32>| Duration::from_secs(u64::from(value.unwrap_or_default()));
         let log = |file: &policy::LogFile| {
             let form = match file.form {
                 LogForm::Syslog => Form::Syslog,
@@ -96,11 +91,11 @@ impl Local {
             logs: on(all.sources.logs),
             health: on(all.sources.health),
             heartbeat: all.intervals.heartbeat_s.map(|s| Duration::from_secs(u64::from(s))),
-            health_every: self.health_every.unwrap_or_else(|| seconds(all.intervals.health_s, HEALTH_S)),
-            sockets_every: seconds(all.intervals.connections_s, CONNECTIONS_S),
+            health_every: self.health_every.unwrap_or_else(|| seconds(all.intervals.health_s)),
+            sockets_every: seconds(all.intervals.connections_s),
             files: on(all.sources.files).then(|| watched(&all)).flatten(),
             follow: all.logs.follow.values().filter(|file| file.enabled.unwrap_or(true)).map(log).collect(),
-            spool_bytes_max: u64::from(all.spool.mib_max.unwrap_or(SPOOL_MIB_MAX)) << 20,
+            spool_bytes_max: u64::from(all.spool.mib_max.unwrap_or_default()) << 20,
             drop: match all.spool.drop {
                 Some(DropOrder::Newest) => Drop::Newest,
                 Some(DropOrder::Oldest) | None => Drop::Oldest,
@@ -123,7 +118,7 @@ impl Local {
 }
 
 fn watched(all: &Document) -> Option<Watched> {
-    let hash_bytes_max = u64::from(all.files.hash_mib_max.unwrap_or(0)) << 20;
+    let hash_bytes_max = u64::from(all.files.hash_mib_max.unwrap_or_default()) << 20;
     let mut policy = Policy { hash_bytes_max, ..Policy::default() };
     let mut sets = Vec::new();
     let system = PathSet::default();
@@ -143,11 +138,11 @@ fn watched(all: &Document) -> Option<Watched> {
     }
     policy.roots = sets.iter().map(|(root, _)| root.clone()).collect();
     let windows = all.maintenance.iter().filter(|(_, window)| window.enabled.unwrap_or(true));
-    let every = all.files.scan_every_h.unwrap_or(SCAN_EVERY_H);
+    let every = all.files.scan_every_h.unwrap_or_default();
     (!policy.roots.is_empty()).then(|| Watched {
         policy,
         sets,
-        scan_bytes_per_second: u64::from(all.files.scan_mib_per_s.unwrap_or(SCAN_MIB_PER_S)) << 20,
+        scan_bytes_per_second: u64::from(all.files.scan_mib_per_s.unwrap_or_default()) << 20,
         scan_every: (every > 0).then(|| Duration::from_secs(u64::from(every) * 3_600)),
         windows: windows.filter_map(|(name, window)| of_window(name, window)).collect(),
     })

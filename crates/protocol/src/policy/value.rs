@@ -1,9 +1,10 @@
 //! A document as a list of values with dotted names: what merging, and telling where each value comes from, are made of.
 
-use super::{Document, DropOrder, LogFile, PathSet, Window};
+use super::{Document, DropOrder, Files, Intervals, LogFile, Offline, PathSet, Sources, Spool, Window};
 
 /// One value of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Value<'a> {
     /// A switch.
     Switch(bool),
@@ -39,6 +40,24 @@ pub const LEAVES: &[&str] = &[
 ];
 
 impl Document {
+    /// What an agent does where nobody says anything. How often it says that it is there is the server's matter.
+    pub fn defaults() -> Self {
+        let on = Some(true);
+        Self {
+            sources: Sources { processes: on, connections: on, logs: on, files: on, health: on },
+            intervals: Intervals { heartbeat_s: None, health_s: Some(15), connections_s: Some(10) },
+            files: Files {
+                scan_mib_per_s: Some(32),
+                scan_every_h: Some(24),
+                hash_mib_max: Some(0),
+                ..Files::default()
+            },
+            spool: Spool { mib_max: Some(512), drop: Some(DropOrder::Oldest) },
+            offline: Offline { alert: on, delay_s: Some(0) },
+            ..Self::default()
+        }
+    }
+
     /// What this document says: dotted names with their values, in order.
     pub fn said(&self) -> Vec<(String, Value<'_>)> {
         let switches = [
@@ -132,20 +151,16 @@ mod tests {
         assert_eq!(said.len(), LEAVES.len() + 3);
         for (name, value) in said {
             let written = name.split('.').fold(&json, |at, part| &at[part]);
-            let expected = match value {
-                Value::Switch(on) => on.into(),
-                Value::Number(n) => n.into(),
-                Value::Drop(order) => serde_json::to_value(order).unwrap(),
-                Value::Paths(set) => serde_json::to_value(set).unwrap(),
-                Value::Log(file) => serde_json::to_value(file).unwrap(),
-                Value::Window(window) => serde_json::to_value(window).unwrap(),
-            };
-            assert_eq!(*written, expected, "{name}");
+            assert_eq!(*written, serde_json::to_value(value).unwrap(), "{name}");
         }
         let mut merged = Document::default();
         merged.add(&document);
         assert_eq!(merged, document, "nothing is forgotten");
         assert!(merged.problems().is_empty(), "{:?}", merged.problems());
+        let defaults = Document::defaults();
+        let said: Vec<_> = defaults.said().into_iter().map(|(name, _)| name).collect();
+        let usual: Vec<_> = LEAVES.iter().copied().filter(|name| *name != "intervals.heartbeat_s").collect();
+        assert_eq!(said, usual, "all but the heartbeat has a default");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use guardian_protocol::message::{
     Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
     Goodbye, Heartbeat, Hello, Inventory, Isolate, Kill, Lane, Loss, Outcome, Pack, Platform, Policy, PolicyState,
-    Progress, Quarantine, Query, Refusal, Refuse, Release, Renew, Resend, Restore, Resume, Scan, Script, Step, Suspend,
-    Unblock, Undo, Welcome,
+    Progress, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan,
+    Script, Step, Suspend, Unblock, Undo, Welcome,
 };
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 
@@ -163,6 +163,8 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("server-restore", Action::Restore(Restore { command: [7; 16], path: "/tmp/y".into(), force: true })),
         ("server-enable-user", Action::EnableUser(EnableUser { name: "eve".into() })),
         ("server-scan", Action::Scan(Scan { paths: vec!["/srv".into()] })),
+        ("server-recheck", Action::Recheck(Recheck { reason: "was it touched?".into() })),
+        ("server-report", Action::Report(Report { inventory: true })),
         ("server-kill-gently", Action::Kill(gently)),
         ("server-script-signed", Action::Script(signed)),
         ("server-collect-timeline", Action::Collect(timeline)),
