@@ -68,9 +68,10 @@ pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
-    AgentAuthority, EnrolledHost, EnrolmentToken, HOST_PAGE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts,
-    HostFilter, HostHealth, HostLoss, HostOrder, HostPage, HostSeen, HostSort, HostStatus, LABELS_MAX,
-    NewEnrolmentToken, NewHost, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+    AgentAuthority, EnrolledHost, EnrolmentToken, FleetSoftware, HOST_PAGE_MAX, HOSTS_MAX, Host, HostChange,
+    HostCursor, HostFacts, HostFilter, HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen,
+    HostSort, HostStatus, LABELS_MAX, NewEnrolmentToken, NewHost, NewHostList, SOFTWARE_PAGE_MAX, SoftwareFilter,
+    SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,

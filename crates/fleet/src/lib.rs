@@ -8,6 +8,7 @@ mod authority;
 mod config;
 mod enrol;
 mod intake;
+mod inventory;
 mod presence;
 mod rows;
 mod session;

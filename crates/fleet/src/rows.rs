@@ -59,7 +59,17 @@ pub fn batch(
     (host, agent): (&str, &str),
     received: Micros,
 ) -> Result<Batch, RowsError> {
-    let class = class_of(&events.class)?;
+    batch_of(class_of(&events.class)?, events, tenant, (host, agent), received)
+}
+
+/// As [`batch`], of a class that the server makes itself.
+pub(crate) fn batch_of(
+    class: &'static Class,
+    events: &Events,
+    tenant: TenantId,
+    (host, agent): (&str, &str),
+    received: Micros,
+) -> Result<Batch, RowsError> {
     let whose = Whose { host, agent, received };
     let columns = class.fields.iter().map(|field| column(class, field, events, whose));
     let rows = RecordBatch::try_new(class.schema(), columns.collect::<Result<_, _>>()?);

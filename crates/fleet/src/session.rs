@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::authority::{hex, shown};
 use crate::intake::{Gate, IntakeError};
+use crate::inventory::Lists;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Place};
 use crate::wire::{Broken, Reader, Writer};
@@ -179,6 +180,7 @@ impl Fleet {
             marks: marks.into_iter().map(|m| (m.lane, Mark(m.sequence))).collect(),
             gate: Gate::default(),
             in_flight: FuturesOrdered::new(),
+            lists: Lists::new(self, host.tenant, host.id, &host.name),
             host,
         };
         let end = session.run(reader, writer, ended).await;
@@ -219,6 +221,7 @@ struct Session {
     marks: HashMap<u32, Mark>,
     gate: Gate,
     in_flight: FuturesOrdered<InFlight>,
+    lists: Lists,
 }
 
 impl Session {
@@ -253,6 +256,11 @@ impl Session {
                     };
                     if let Err(end) = handled {
                         return end;
+                    }
+                }
+                ask = self.lists.ready() => {
+                    if let Err(error) = writer.send(&ask).await {
+                        return error.into();
                     }
                 }
                 () = sleep_until(heard + silence), if self.in_flight.len() < WINDOW => return End::Gone,
@@ -305,6 +313,10 @@ impl Session {
                 let certificate = self.renew(&renew).await?;
                 Ok(writer.send(&FromServer::Certificate(certificate)).await?)
             }
+            FromAgent::Inventory(part) => match self.lists.take(part).await? {
+                Some(told) => Ok(writer.send(&told).await?),
+                None => Ok(()),
+            },
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::authority::{Authority, CertificateError, Signed, Tls};
 use crate::config::FleetConfig;
 use crate::intake::Intake;
+use crate::inventory::Transfers;
 use crate::presence::Presence;
 
 /// What the fleet is made of.
@@ -50,6 +51,7 @@ struct Inner {
     tls: ArcSwap<Tls>,
     presence: Presence,
     sessions: Mutex<Sessions>,
+    transfers: Transfers,
     counters: Counters,
 }
 
@@ -83,6 +85,8 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     pub(crate) unknown_rows: Counter,
     pub(crate) agent_lost: Counter,
+    pub(crate) lists: Counter,
+    pub(crate) list_changes: Counter,
 }
 
 impl Counters {
@@ -105,6 +109,9 @@ impl Counters {
                 "Rows of classes that only a newer server knows; they are not kept.",
             ),
             agent_lost: metrics.counter("guardian_fleet_lost_rows_total", "Rows that agents said they lost."),
+            lists: metrics.counter("guardian_fleet_lists_total", "Lists of the inventory that were kept."),
+            list_changes: metrics
+                .counter("guardian_fleet_list_changes_total", "Changes of the inventory of which events were made."),
         }
     }
 }
@@ -141,7 +148,7 @@ impl Fleet {
         let authority = Authority::open(&deps.catalog, &deps.identity, now).await?;
         let tls = ArcSwap::from_pointee(authority.tls(now)?);
         let counters = Counters::new(&deps.metrics);
-        let inner = Inner { deps, authority, tls, presence: Presence::default(), sessions: Mutex::default(), counters };
+        let inner = Inner { deps, authority, tls, presence: Presence::default(), sessions: Mutex::default(), transfers: Transfers::default(), counters };
         let fleet = Self { inner: Arc::new(inner) };
         fleet.follow_presence(&fleet.inner.deps.shutdown);
         Ok(fleet)
@@ -240,6 +247,10 @@ impl Fleet {
 
     pub(crate) fn now(&self) -> Micros {
         self.inner.deps.clock.now()
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.inner.transfers
     }
 
     pub(crate) fn presence(&self) -> &Presence {

@@ -10,6 +10,7 @@ pub mod classes;
 mod columns;
 mod frame;
 pub mod limits;
+pub mod lists;
 mod marks;
 pub mod message;
 mod rows;
