@@ -25,6 +25,7 @@ mod incident_templates;
 mod incident_timeline;
 mod incident_view;
 mod incidents;
+mod inventory;
 mod invitations;
 mod kept;
 mod notification_channels;
@@ -47,6 +48,7 @@ mod saved;
 mod search;
 mod security;
 mod session;
+mod software;
 mod stream;
 mod suppressions;
 mod system;
@@ -105,6 +107,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_test::routes,
     exporters::routes,
     hosts::routes,
+    inventory::routes,
+    software::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

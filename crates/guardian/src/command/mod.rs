@@ -12,6 +12,7 @@ mod enroll_token;
 mod exporters;
 mod hosts;
 mod incidents;
+mod inventory;
 mod keys;
 mod notifications;
 mod query;
@@ -19,6 +20,7 @@ mod replay;
 mod rule_server;
 mod rules;
 mod serve;
+mod software;
 mod trust;
 mod user;
 mod version;
@@ -96,6 +98,7 @@ enum Command {
     Notifications(notifications::Notifications),
     Exporters(exporters::Exporters),
     Hosts(hosts::Hosts),
+    Software(software::Software),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     User(user::User),
@@ -130,6 +133,7 @@ impl Cli {
             Command::Notifications(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
             Command::Hosts(c) => c.run(global),
+            Command::Software(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
