@@ -10,6 +10,7 @@ pub mod facts;
 pub mod files;
 pub mod home;
 mod integrity;
+pub mod inventory;
 pub mod outbox;
 pub mod run;
 pub mod simulate;

@@ -73,6 +73,9 @@ struct Run {
     /// Watch no files
     #[arg(long)]
     no_files: bool,
+    /// Take no inventory
+    #[arg(long)]
+    no_inventory: bool,
     /// Most MiB a second that a scan of all files reads; 0 for no limit
     #[arg(long, default_value_t = 32, value_name = "MIB")]
     scan_rate: u64,
@@ -131,6 +134,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             let settings = Settings {
                 files,
                 scan_bytes_per_second: wanted.scan_rate.min(1 << 20) << 20,
+                inventory: !wanted.no_inventory,
                 health_every: Duration::from_secs_f64(wanted.health_every.clamp(0.01, 86_400.0)),
                 spool_bytes_max: wanted.spool_max.clamp(8, 1 << 20) << 20,
                 drop: match wanted.spool_drop {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::facts::Facts;
 use crate::files::Policy;
 use crate::home::Home;
+use crate::inventory::{Folder, Inventory, Telling, Told};
 use crate::outbox::Outbox;
 use crate::spool::{Drop, Spool};
 use crate::spooler::{self, Shared};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub files: Option<Policy>,
     /// Bytes a second that a scan of all files reads; 0 for no limit.
     pub scan_bytes_per_second: u64,
+    /// Whether an inventory is taken.
+    pub inventory: bool,
     /// Most bytes that may wait on the disk.
     pub spool_bytes_max: u64,
     /// What goes when there are more.
@@ -43,6 +46,7 @@ impl Default for Settings {
             sockets_every: Duration::from_secs(10),
             files: Some(Policy::of_this_machine()),
             scan_bytes_per_second: 32 << 20,
+            inventory: true,
             spool_bytes_max: 512 << 20,
             drop: Drop::Oldest,
         }
@@ -53,6 +57,24 @@ impl Default for Settings {
 #[expect(clippy::print_stderr, reason = "the journal reads standard error")]
 pub fn say(text: &str) {
     eprintln!("guardian-agent: {text}");
+}
+
+/// Starts the thread that reads lists; what tells the server of them is the answer.
+fn take_inventory(
+    home: &Home,
+    shared: &Arc<Shared>,
+    sources: &mut Vec<JoinHandle<()>>,
+) -> std::io::Result<Telling> {
+    let told = Arc::new(Told::default());
+    let mut inventory = Inventory::start(home.inventory(), Arc::clone(&told))?;
+    let stop = Arc::clone(shared);
+    let work = move || {
+        if let Err(error) = inventory.run(&stop.stop) {
+            say(&format!("no inventory is taken any more: {error}"));
+        }
+    };
+    sources.push(std::thread::Builder::new().name("inventory".into()).spawn(work)?);
+    Ok(Telling::new(Folder::open(home.inventory())?, told))
 }
 
 /// Runs until a signal ends it.
@@ -66,7 +88,8 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
     let shared = Shared::new(spool);
     let (outbox, inbox) = Outbox::new();
     let spooling = spooler::start(inbox, Arc::clone(&shared))?;
-    let sources = watching::start(&outbox, settings, &home, &shared)?;
+    let mut sources = watching::start(&outbox, settings, &home, &shared)?;
+    let inventory = if settings.inventory { Some(take_inventory(&home, &shared, &mut sources)?) } else { None };
     // The sources' ends alone keep the spool open.
     drop(outbox);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -77,7 +100,7 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
         server: identity.server.clone(),
         ..Status::default()
     };
-    let talk = Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status };
+    let talk = Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status, inventory };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

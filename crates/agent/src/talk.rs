@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
+use crate::inventory::Telling;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -168,6 +169,8 @@ pub(crate) struct Talk {
     pub(crate) facts: Facts,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
+    /// None where no inventory is taken.
+    pub(crate) inventory: Option<Telling>,
 }
 
 impl Talk {
@@ -268,6 +271,7 @@ impl Talk {
             spool.acknowledge(mark);
             spool.lane().first()
         });
+        self.inventory.iter_mut().for_each(Telling::begin);
         crate::run::say("connected");
         self.tell("connected", None);
         let mut conversation = Conversation {
@@ -295,6 +299,7 @@ impl Talk {
                     self.tell("connected", None);
                 }
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
+                part = next_part(&mut self.inventory) => link.send(&part).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
@@ -346,6 +351,8 @@ impl Talk {
                 let outcome = Outcome { command: command.id, progress: Progress::Refused, text, ..Outcome::default() };
                 link.send(&FromAgent::Outcome(outcome)).await?;
             }
+            FromServer::Kept(kept) => self.inventory.iter_mut().for_each(|lists| lists.kept(&kept)),
+            FromServer::Resend(wanted) => self.inventory.iter_mut().for_each(|lists| lists.resend(&wanted.list)),
             // What this version does not do yet.
             _ => {}
         }
@@ -364,6 +371,14 @@ impl Talk {
         self.identity = identity;
         crate::run::say("the certificate was renewed");
         Ok(())
+    }
+}
+
+/// The next part of the inventory; never where none is taken. Safe to cancel.
+async fn next_part(inventory: &mut Option<Telling>) -> FromAgent {
+    match inventory {
+        Some(lists) => lists.next().await,
+        None => std::future::pending().await,
     }
 }
 
