@@ -63,7 +63,8 @@ impl Inventory {
         let now = Instant::now();
         let plan = |(at, source): (usize, &'static Source)| {
             let long = source.every >= Duration::from_secs(12 * 3_600);
-            let after = if long { LONG_AFTER.mul_f64(rand::rng().random_range(0.5..1.5)) } else { STEP * at as u32 / 4 };
+            let after =
+                if long { LONG_AFTER.mul_f64(rand::rng().random_range(0.5..1.5)) } else { STEP * at as u32 / 4 };
             Plan { source, due: now + after, looks: looks(source), moved: None }
         };
         Ok(Self { folder, told, plans: ALL.iter().enumerate().map(plan).collect(), looked: now })
@@ -121,8 +122,7 @@ pub fn read_all(root: &Path) -> HashMap<&'static str, List> {
 
 /// When files changed, how long they are, and which they are; what is not there looks like nothing.
 fn looks(source: &Source) -> Vec<Look> {
-    let look = |path: &&str| {
-        fs::metadata(path).map_or((0, 0, 0, 0), |m| (m.mtime(), m.mtime_nsec(), m.size(), m.ino()))
-    };
+    let look =
+        |path: &&str| fs::metadata(path).map_or((0, 0, 0, 0), |m| (m.mtime(), m.mtime_nsec(), m.size(), m.ino()));
     source.watched.iter().map(look).collect()
 }

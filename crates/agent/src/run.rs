@@ -60,11 +60,7 @@ pub fn say(text: &str) {
 }
 
 /// Starts the thread that reads lists; what tells the server of them is the answer.
-fn take_inventory(
-    home: &Home,
-    shared: &Arc<Shared>,
-    sources: &mut Vec<JoinHandle<()>>,
-) -> std::io::Result<Telling> {
+fn take_inventory(home: &Home, shared: &Arc<Shared>, sources: &mut Vec<JoinHandle<()>>) -> std::io::Result<Telling> {
     let told = Arc::new(Told::default());
     let mut inventory = Inventory::start(home.inventory(), Arc::clone(&told))?;
     let stop = Arc::clone(shared);
@@ -100,7 +96,8 @@ pub fn run(path: &Path, settings: &Settings) -> anyhow::Result<()> {
         server: identity.server.clone(),
         ..Status::default()
     };
-    let talk = Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status, inventory };
+    let talk =
+        Talk { home, identity, shared: Arc::clone(&shared), facts: Facts::read(), stop: stopping, status, inventory };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

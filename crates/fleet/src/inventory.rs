@@ -297,8 +297,7 @@ impl Lists {
                 return self.settle(document).await;
             }
         };
-        let origin =
-            Origin { sender: *self.host.as_bytes(), epoch: list.epoch, lane: 0, sequence: list.revision };
+        let origin = Origin { sender: *self.host.as_bytes(), epoch: list.epoch, lane: 0, sequence: list.revision };
         let stored = async { self.fleet.intake().offer(vec![batch], origin, Gate::default()).await?.await };
         match stored.await {
             Ok(()) => self.settle(document).await,

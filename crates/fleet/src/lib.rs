@@ -18,8 +18,8 @@ mod wire;
 
 pub use authority::{AGENTS_NAME, CertificateError};
 pub use config::FleetConfig;
-pub use guardian_protocol::lists;
 pub use enrol::{EnrolError, EnrolRequest, Enrolled};
+pub use guardian_protocol::lists;
 pub use intake::{Gate, Intake, IntakeError, LaneMark, Stored};
 pub use rows::{RowsError, batch};
 pub use state::{Fleet, FleetDeps};

@@ -148,7 +148,15 @@ impl Fleet {
         let authority = Authority::open(&deps.catalog, &deps.identity, now).await?;
         let tls = ArcSwap::from_pointee(authority.tls(now)?);
         let counters = Counters::new(&deps.metrics);
-        let inner = Inner { deps, authority, tls, presence: Presence::default(), sessions: Mutex::default(), transfers: Transfers::default(), counters };
+        let inner = Inner {
+            deps,
+            authority,
+            tls,
+            presence: Presence::default(),
+            sessions: Mutex::default(),
+            transfers: Transfers::default(),
+            counters,
+        };
         let fleet = Self { inner: Arc::new(inner) };
         fleet.follow_presence(&fleet.inner.deps.shutdown);
         Ok(fleet)

@@ -23,8 +23,8 @@ pub use event::{Batch, EventRef, Origin};
 pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef, finding_batch};
 pub use flow::{FLOW, FlowField};
 pub use host::{
-    CHANGE, CONNECTION, ChangeField, ConnectionField, FILE, FileField, HEALTH, HealthField, LOG, LOGIN, LogField, LoginField, PROCESS,
-    ProcessField,
+    CHANGE, CONNECTION, ChangeField, ConnectionField, FILE, FileField, HEALTH, HealthField, LOG, LOGIN, LogField,
+    LoginField, PROCESS, ProcessField,
 };
 pub use id::{AlertId, IncidentId, Scope, TenantId, UserId};
 pub use ip::Ip;

@@ -79,9 +79,8 @@ fn connections() -> Batch {
         let texts: Vec<String> = all.iter().map(|n| of(*n)).collect();
         Arc::new(texts.iter().map(|t| Some(t.as_str())).collect::<DictionaryArray<Int32Type>>())
     };
-    let times = |at: i64| -> ArrayRef {
-        Arc::new(TimestampMicrosecondArray::from_value(at, rows).with_timezone("+00:00"))
-    };
+    let times =
+        |at: i64| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from_value(at, rows).with_timezone("+00:00")) };
     let columns = C::ALL.iter().map(|field| -> ArrayRef {
         match field {
             C::Batch => Arc::new(arrow::array::UInt64Array::from_value(0, rows)),
@@ -148,5 +147,8 @@ fn decoding_with_agents(bencher: Bencher<'_, '_>, percent: u32) {
 #[divan::bench]
 fn learning(bencher: Bencher<'_, '_>) {
     let batch = connections();
-    bencher.counter(ItemsCount::new(HOSTS * EACH)).with_inputs(Owners::default).bench_refs(|owners| owners.learn(&batch));
+    bencher
+        .counter(ItemsCount::new(HOSTS * EACH))
+        .with_inputs(Owners::default)
+        .bench_refs(|owners| owners.learn(&batch));
 }

@@ -239,8 +239,10 @@ mod tests {
 
     #[test]
     fn a_list_travels_whole_or_as_what_changed() {
-        let before = list(&[("a", json!({"version": "1"})), ("b", json!({"text": "line\nline\t\"x\""})), ("c", json!({}))]);
-        let now = list(&[("a", json!({"version": "2"})), ("b", json!({"text": "line\nline\t\"x\""})), ("d", json!({}))]);
+        let before =
+            list(&[("a", json!({"version": "1"})), ("b", json!({"text": "line\nline\t\"x\""})), ("c", json!({}))]);
+        let now =
+            list(&[("a", json!({"version": "2"})), ("b", json!({"text": "line\nline\t\"x\""})), ("d", json!({}))]);
         assert_ne!(before.hash(), now.hash());
         let whole = List::open(&pack(&now.lines()).unwrap()).unwrap();
         assert_eq!((&whole, whole.hash(), whole.bytes), (&now, now.hash(), now.bytes));
@@ -275,7 +277,9 @@ mod tests {
             assert!(List::default().take(lines.as_bytes()).is_err(), "{lines}");
         }
         assert!(unpack(&[255, 255, 255, 255, 1], LIST_RAW_BYTES_MAX).is_err());
-        assert!(is_list_name("packages") && !is_list_name("") && !is_list_name("a/b") && !is_list_name(&"a".repeat(99)));
+        assert!(
+            is_list_name("packages") && !is_list_name("") && !is_list_name("a/b") && !is_list_name(&"a".repeat(99))
+        );
     }
 
     proptest! {

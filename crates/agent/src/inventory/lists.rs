@@ -64,7 +64,12 @@ pub const ALL: &[Source] = &[
     source("interfaces", MINUTE, &[], network::interfaces),
     source("routes", MINUTE, &[], network::routes),
     source("resolvers", HOUR, network::WATCHED, network::resolvers),
-    source("tunnels", 2 * MINUTE, &["/etc/wireguard", "/etc/openvpn", "/etc/ipsec.conf", "/etc/swanctl"], tunnels::tunnels),
+    source(
+        "tunnels",
+        2 * MINUTE,
+        &["/etc/wireguard", "/etc/openvpn", "/etc/ipsec.conf", "/etc/swanctl"],
+        tunnels::tunnels,
+    ),
     source("firewall", 2 * MINUTE, firewall::WATCHED, firewall::firewall),
     source("disks", 10 * MINUTE, &["/etc/fstab"], disks::disks),
     source("modules", 5 * MINUTE, &[], system::modules),

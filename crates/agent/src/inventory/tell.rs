@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guardian_protocol::lists::{self, List};
 use guardian_protocol::limits::LIST_PART_BYTES_MAX;
+use guardian_protocol::lists::{self, List};
 use guardian_protocol::message::{Inventory, Kept};
 use guardian_protocol::{FromAgent, lists::announcement};
 use tokio::time::{Instant, sleep_until};

@@ -238,7 +238,8 @@ async fn export(
         entries.push(entry);
     }
     let mut tx = state.catalog.scoped(&scope).begin(tenant, caller.actor()).await?;
-    let detail = json!({ "list": document.list.list, "entries": entries.len(), "format": if csv { "csv" } else { "jsonl" } });
+    let detail =
+        json!({ "list": document.list.list, "entries": entries.len(), "format": if csv { "csv" } else { "jsonl" } });
     tx.note("host.inventory_export", Subject::Host, &host.to_string(), detail);
     tx.commit().await?;
     let (kind, end, body) = if csv {

@@ -1,7 +1,9 @@
 //! The software of the fleet: what is installed, in which versions, on how many hosts and on which.
 
 use axum::extract::State;
-use guardian_catalog::{FleetSoftware, HOST_PAGE_MAX, HostFilter, HostOrder, HostSort, SOFTWARE_PAGE_MAX, SoftwareFilter};
+use guardian_catalog::{
+    FleetSoftware, HOST_PAGE_MAX, HostFilter, HostOrder, HostSort, SOFTWARE_PAGE_MAX, SoftwareFilter,
+};
 use guardian_identity::Permission;
 use guardian_model::Scope;
 use hashbrown::HashMap;
@@ -194,8 +196,12 @@ async fn hosts(
     if query.name.trim().is_empty() {
         return Err(ApiError::invalid("`name` is missing"));
     }
-    let filter =
-        SoftwareFilter { name: Some(query.name), kind: query.kind, version: query.version, ..SoftwareFilter::default() };
+    let filter = SoftwareFilter {
+        name: Some(query.name),
+        kind: query.kind,
+        version: query.version,
+        ..SoftwareFilter::default()
+    };
     let scope = Scope::of(tenant);
     let found = state.catalog.scoped(&scope).hosts_with_software(&filter).await?;
     let names = names(&state, &scope, found.len()).await?;

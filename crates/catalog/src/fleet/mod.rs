@@ -17,9 +17,7 @@ pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
 pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSort, HostStatus};
 pub use self::lists::{HostList, HostListDocument, NewHostList};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};
-pub use self::software::{
-    FleetSoftware, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion,
-};
+pub use self::software::{FleetSoftware, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion};
 pub use self::tokens::{EnrolmentToken, NewEnrolmentToken, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus};
 use crate::entity::agent_authority;
 use crate::text::clean;

@@ -51,10 +51,7 @@ impl MigrationTrait for Migration {
         manager.create_table(owned_by(software, ("software", "tenant_id"), "tenants")).await?;
         manager.create_index(index("software", &["tenant_id", "digest"], true)).await?;
         manager.create_index(index("software", &["tenant_id", "name"], false)).await?;
-        let on_hosts = table(
-            "host_software",
-            vec![uuid("host_id"), text("list"), uuid("tenant_id"), blob("numbers")],
-        );
+        let on_hosts = table("host_software", vec![uuid("host_id"), text("list"), uuid("tenant_id"), blob("numbers")]);
         let on_hosts = owned_by(keyed(on_hosts, &["host_id", "list"]), ("host_software", "host_id"), "hosts");
         manager.create_table(on_hosts).await?;
         manager.create_index(index("host_software", &["tenant_id"], false)).await

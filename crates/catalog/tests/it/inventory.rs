@@ -87,7 +87,8 @@ pub(crate) async fn software_is_counted_over_hosts(db: &Db) {
     let found = scoped.fleet_software(&search).await.unwrap();
     let versions: Vec<_> = found[0].versions.iter().map(|v| (v.version.as_str(), v.hosts)).collect();
     assert_eq!(versions, [("3.0.2", 3), ("3.0.1", 1)]);
-    let old = SoftwareFilter { name: Some("openssl".into()), version: Some("3.0.1".into()), ..SoftwareFilter::default() };
+    let old =
+        SoftwareFilter { name: Some("openssl".into()), version: Some("3.0.1".into()), ..SoftwareFilter::default() };
     let with = scoped.hosts_with_software(&old).await.unwrap();
     assert_eq!((with.len(), with[0].0, with[0].1.len()), (1, hosts[0], 1));
     // Upgraded, and one shut out.

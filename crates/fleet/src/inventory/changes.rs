@@ -80,7 +80,8 @@ fn push(rows: &mut Rows, list: &str, read: Micros, before: Entry<'_>, now: Entry
     let changed = match (before, now) {
         (Some(before), Some(now)) => {
             let names = now.keys().chain(before.keys().filter(|name| !now.contains_key(*name)));
-            let other: Vec<&str> = names.filter(|name| before.get(*name) != now.get(*name)).map(String::as_str).collect();
+            let other: Vec<&str> =
+                names.filter(|name| before.get(*name) != now.get(*name)).map(String::as_str).collect();
             Some(other.join(","))
         }
         _ => None,

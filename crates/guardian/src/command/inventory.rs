@@ -13,10 +13,38 @@ use crate::remote::{Remote, block_on};
 /// Entries asked for at once.
 const PAGE: &str = "5000";
 /// Columns that a table shows of a list, as far as there are such members, in this order.
-const FIRST: [&str; 24] = [
-    "kind", "name", "user", "version", "architecture", "protocol", "address", "port", "path", "when", "command_line",
-    "process", "state", "uid", "shell", "value", "subject", "until", "fingerprint", "description", "enabled", "licences",
-    "source", "risk",
+const FIRST: [&str; 31] = [
+    "kind",
+    "name",
+    "user",
+    "version",
+    "architecture",
+    "protocol",
+    "address",
+    "port",
+    "when",
+    "command_line",
+    "process",
+    "uid",
+    "shell",
+    "state",
+    "addresses",
+    "mac",
+    "gateway",
+    "interface",
+    "device",
+    "filesystem",
+    "size_bytes",
+    "image",
+    "remote",
+    "action",
+    "risk",
+    "value",
+    "subject",
+    "fingerprint",
+    "enabled",
+    "path",
+    "licences",
 ];
 /// Columns of a table; more do not fit on a screen.
 const COLUMNS_MAX: usize = 8;
@@ -85,8 +113,7 @@ pub(super) fn changes(
     let request = remote.request(Method::GET, &format!("/hosts/{id}/changes")).query(&query);
     let answer = block_on(remote.json(request))?;
     let items = answer["items"].as_array().cloned().unwrap_or_default();
-    let columns =
-        ["time", "activity", "list", "kind", "name", "user", "version", "old_version", "path", "changed"];
+    let columns = ["time", "activity", "list", "kind", "name", "user", "version", "old_version", "path", "changed"];
     print(&items, &columns, global)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -95,12 +122,15 @@ fn print(items: &[Value], columns: &[&str], global: &Global) -> Result<()> {
     let mut table = Table::new(columns.iter().map(|c| (*c).to_owned()));
     for item in items {
         let cell = |column: &&str| match &item[*column] {
-            Value::Array(all) if global.output == Format::Table => {
-                all.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ").into()
-            }
+            Value::Array(all) if global.output == Format::Table => all
+                .iter()
+                .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(", ")
+                .into(),
             other => other.clone(),
         };
         table.push(columns.iter().map(cell).collect());
     }
-    output::print(&table, global.output)
+    Ok(output::print(&table, global.output)?)
 }

@@ -136,7 +136,8 @@ fn flows_have_the_process_that_made_them() {
     let (client, _) = service.accept().unwrap();
     // In: we talk to a service of the machine, too shortly to be seen in a list.
     let serve = "import http.server,sys; http.server.HTTPServer((sys.argv[1], 8000), http.server.SimpleHTTPRequestHandler).serve_forever()";
-    let python = machine.command(Path::new("python3")).args(["-c", serve, &machine.theirs]).stderr(Stdio::null()).spawn();
+    let python =
+        machine.command(Path::new("python3")).args(["-c", serve, &machine.theirs]).stderr(Stdio::null()).spawn();
     let python = Running(python.unwrap());
     app.wait("the port is told of", |app| {
         let listens = "SELECT count(*) FROM connections WHERE activity = 'listen' AND dst_port = 8000";
@@ -246,7 +247,8 @@ fn what_a_host_has_is_known_and_its_changes_are_told_once() {
         let known = lists(app);
         let all: Vec<String> =
             known.as_array()?.iter().map(|l| l["list"].as_str().unwrap_or_default().to_owned()).collect();
-        let wanted = ["system", "packages", "users", "groups", "cron", "services", "ports", "interfaces", "disks", "firewall"];
+        let wanted =
+            ["system", "packages", "users", "groups", "cron", "services", "ports", "interfaces", "disks", "firewall"];
         wanted.iter().all(|w| all.iter().any(|l| l == w)).then_some(known)
     });
     assert!(known.as_array().unwrap().iter().all(|l| l["revision"].as_u64() >= Some(1)));

@@ -80,12 +80,16 @@ fn rule(given: &str, family: &str, table: &str) -> Rule {
             "-s" => rule.from.push(value()),
             "-d" => rule.to.push(value()),
             "-i" => rule.interface = value(),
-            "--dport" | "--dports" | "--destination-port" => rule.ports.extend(value().split(',').map(|p| p.replace(':', "-"))),
+            "--dport" | "--dports" | "--destination-port" => {
+                rule.ports.extend(value().split(',').map(|p| p.replace(':', "-")))
+            }
             "--state" | "--ctstate" => rule.states.extend(value().split(',').map(str::to_lowercase)),
             "-j" | "-g" => {
                 let target = value();
                 rule.action = match target.as_str() {
-                    "ACCEPT" | "DROP" | "REJECT" | "RETURN" | "MASQUERADE" | "DNAT" | "SNAT" | "REDIRECT" => target.to_lowercase(),
+                    "ACCEPT" | "DROP" | "REJECT" | "RETURN" | "MASQUERADE" | "DNAT" | "SNAT" | "REDIRECT" => {
+                        target.to_lowercase()
+                    }
                     "LOG" | "NFLOG" | "MARK" | "CONNMARK" => String::new(),
                     chain => format!("jump {chain}"),
                 };

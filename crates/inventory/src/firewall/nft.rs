@@ -39,8 +39,12 @@ fn text(object: &Value, name: &str) -> String {
 }
 
 fn rule(given: &Value) -> Rule {
-    let mut rule =
-        Rule { family: text(given, "family"), table: text(given, "table"), chain: text(given, "chain"), ..Rule::default() };
+    let mut rule = Rule {
+        family: text(given, "family"),
+        table: text(given, "table"),
+        chain: text(given, "chain"),
+        ..Rule::default()
+    };
     let mut words: Vec<String> = Vec::new();
     for part in given.get("expr").and_then(Value::as_array).into_iter().flatten().take(LIST_MAX) {
         let Some((kind, value)) = part.as_object().and_then(|part| part.iter().next()) else { continue };
@@ -144,8 +148,11 @@ fn shown(value: &Value, depth: usize) -> String {
             if let Some(element) = members.get("elem") {
                 return shown(element.get("val").unwrap_or(element), depth - 1);
             }
-            let all: Vec<String> =
-                members.iter().take(LIST_MAX).map(|(name, value)| format!("{name} {}", shown(value, depth - 1))).collect();
+            let all: Vec<String> = members
+                .iter()
+                .take(LIST_MAX)
+                .map(|(name, value)| format!("{name} {}", shown(value, depth - 1)))
+                .collect();
             clip(&all.join(" "))
         }
     }

@@ -2,8 +2,8 @@
 //! this file by its path.
 
 use guardian_inventory::{
-    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, limits, nix, npm, pacman,
-    portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
+    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, limits, nix, npm,
+    pacman, portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
 };
 
 /// Every reader on the same bytes.

@@ -69,12 +69,15 @@ fn zones_of_firewalld_are_read() {
         <rule family="ipv4"><source address="192.0.2.1"/><port port="1" protocol="tcp"/><accept/></rule></zone>"#,
     );
     assert_eq!((zone.target.as_str(), zone.masquerade), ("DROP", true));
-    assert_eq!((zone.services, zone.ports, zone.interfaces, zone.sources), (
-        vec!["ssh".to_owned()],
-        vec!["8080-8090/tcp".to_owned()],
-        vec!["eth0".to_owned()],
-        vec!["10.0.0.0/8".to_owned()]
-    ));
+    assert_eq!(
+        (zone.services, zone.ports, zone.interfaces, zone.sources),
+        (
+            vec!["ssh".to_owned()],
+            vec!["8080-8090/tcp".to_owned()],
+            vec!["eth0".to_owned()],
+            vec!["10.0.0.0/8".to_owned()]
+        )
+    );
 }
 
 /// What the real program says of rules that it took, in a network namespace of their own where that is permitted.

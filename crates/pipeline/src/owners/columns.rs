@@ -221,9 +221,9 @@ impl<'a> Flows<'a> {
     fn holder<'t>(&self, table: &'t Table, side: usize, row: usize) -> Option<&'t Arc<Process>> {
         let (start, end) = (self.start[row], self.end[row]);
         let ask = |local: End, remote: End| {
-            table.knows(local.0).then(|| {
-                table.holder(&Ends { protocol: self.protocol[row], local, remote }, start, end)
-            })?
+            table
+                .knows(local.0)
+                .then(|| table.holder(&Ends { protocol: self.protocol[row], local, remote }, start, end))?
         };
         let other = 1 - side;
         let plain = ask(self.end(side, row), self.end(other, row));

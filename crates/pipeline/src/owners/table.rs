@@ -360,11 +360,10 @@ mod tests {
         assert_eq!(holder(&table, 20, 150), Some(1), "a long flow");
         table.tell(told("a", 1, WEB, 100, Some(200)));
         table.tell(told("a", 2, WEB, 220, None));
-        assert_eq!([holder(&table, 150, 160), holder(&table, 205, 206), holder(&table, 225, 300)], [
-            Some(1),
-            Some(1),
-            Some(2)
-        ]);
+        assert_eq!(
+            [holder(&table, 150, 160), holder(&table, 205, 206), holder(&table, 225, 300)],
+            [Some(1), Some(1), Some(2)]
+        );
         assert_eq!(holder(&table, 215, 216), Some(2), "five seconds before is nearer than fifteen after");
         // Told again, in the wrong order: nothing changes.
         table.tell(told("a", 1, WEB, 100, None));

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use guardian_protocol::message::{
     Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, DisableUser, Goodbye, Heartbeat,
-    Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine, Query,
-    Refusal, Refuse, Release, Renew, Resend, Script, Undo, Welcome,
+    Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine,
+    Query, Refusal, Refuse, Release, Renew, Resend, Script, Undo, Welcome,
 };
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 

@@ -10,8 +10,23 @@ use crate::files::Root;
 const SECTOR: u64 = 512;
 /// Filesystems that hold no files of anybody.
 const NOT: [&str; 17] = [
-    "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "securityfs", "pstore", "bpf", "debugfs", "tracefs",
-    "configfs", "mqueue", "hugetlbfs", "autofs", "fusectl", "nsfs",
+    "proc",
+    "sysfs",
+    "devtmpfs",
+    "devpts",
+    "cgroup",
+    "cgroup2",
+    "securityfs",
+    "pstore",
+    "bpf",
+    "debugfs",
+    "tracefs",
+    "configfs",
+    "mqueue",
+    "hugetlbfs",
+    "autofs",
+    "fusectl",
+    "nsfs",
 ];
 
 pub(super) fn disks(root: &mut Root, list: &mut List) {

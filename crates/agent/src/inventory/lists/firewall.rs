@@ -11,8 +11,14 @@ use super::{entry, line, text};
 use crate::files::Root;
 
 /// What moves when somebody changes how filters begin.
-pub(super) const WATCHED: &[&str] =
-    &["/etc/nftables.conf", "/etc/iptables", "/etc/ufw", "/etc/ufw/user.rules", "/etc/firewalld", "/etc/firewalld/zones"];
+pub(super) const WATCHED: &[&str] = &[
+    "/etc/nftables.conf",
+    "/etc/iptables",
+    "/etc/ufw",
+    "/etc/ufw/user.rules",
+    "/etc/firewalld",
+    "/etc/firewalld/zones",
+];
 /// Longest ruleset that is read.
 const RULES_BYTES_MAX: usize = 16 << 20;
 
@@ -111,12 +117,7 @@ fn front_ends(root: &mut Root, list: &mut List) {
 fn run(programs: &[&str], arguments: &[&str]) -> Option<Vec<u8>> {
     let theirs = |path: &&&str| std::fs::metadata(path).is_ok_and(|m| m.uid() == 0 && m.mode() & 0o022 == 0);
     let program = programs.iter().find(theirs)?;
-    let output = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output =
+        Command::new(program).args(arguments).env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     (output.status.success() && output.stdout.len() <= RULES_BYTES_MAX).then_some(output.stdout)
 }

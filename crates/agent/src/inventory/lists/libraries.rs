@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use guardian_inventory::{Package, cargo, gem, go, jar, npm, python};
 use guardian_protocol::lists::List;
@@ -21,6 +22,8 @@ const DEPTH_MAX: usize = 16;
 const FILE_BYTES_MAX: u64 = 128 << 20;
 /// Bytes of programs and archives that are read in one walk.
 const READ_BYTES_MAX: u64 = 4 << 30;
+/// Bytes a second of programs and archives that are read: nobody is in a hurry.
+const BYTES_PER_SECOND: u64 = 32 << 20;
 /// Folders without anything of this sort.
 const NOT: [&str; 9] = ["modules", "firmware", ".git", "doc", "locale", "man", "icons", "fonts", ".cache"];
 
@@ -84,7 +87,9 @@ impl Walk<'_> {
             "package.json" if in_modules(folder) => {
                 self.text(path).and_then(|b| npm::parse(&b).ok()).into_iter().collect()
             }
-            ".crates2.json" => self.text(path).and_then(|b| cargo::parse_installed(&b).ok()).map(|f| f.entries).unwrap_or_default(),
+            ".crates2.json" => {
+                self.text(path).and_then(|b| cargo::parse_installed(&b).ok()).map(|f| f.entries).unwrap_or_default()
+            }
             _ if name.ends_with(".gemspec") && inside("specifications") => {
                 self.text(path).and_then(|b| gem::parse(&b).ok()).into_iter().collect()
             }
@@ -118,7 +123,11 @@ impl Walk<'_> {
             return None;
         }
         self.bytes += length;
-        self.text(path)
+        let begun = Instant::now();
+        let whole = self.text(path);
+        let pace = Duration::from_micros(length * 1_000_000 / BYTES_PER_SECOND);
+        std::thread::sleep(pace.saturating_sub(begun.elapsed()));
+        whole
     }
 
     fn add(&mut self, packages: Vec<Package>, path: &Path) {

@@ -85,7 +85,8 @@ fn processor(root: &mut Root, list: &mut List) {
     list.put("processor", &entry(value));
     let folder = "/sys/devices/system/cpu/vulnerabilities";
     for name in root.names(folder) {
-        let value = json!({ "kind": "processor_weakness", "name": name, "value": line(root, &format!("{folder}/{name}")) });
+        let value =
+            json!({ "kind": "processor_weakness", "name": name, "value": line(root, &format!("{folder}/{name}")) });
         list.put(&format!("weakness/{name}"), &entry(value));
     }
 }

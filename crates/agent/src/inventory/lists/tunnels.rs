@@ -46,7 +46,9 @@ fn interfaces(root: &mut Root, list: &mut List) {
             (_, Some(_)) => "tun",
             _ => match known {
                 // Each namespace has these, down, as soon as the module is there.
-                Some(_) if matches!(name.as_str(), "gre0" | "gretap0" | "erspan0" | "tunl0" | "sit0" | "ip6tnl0") => continue,
+                Some(_) if matches!(name.as_str(), "gre0" | "gretap0" | "erspan0" | "tunl0" | "sit0" | "ip6tnl0") => {
+                    continue;
+                }
                 Some(word) => word,
                 None => continue,
             },
@@ -91,7 +93,8 @@ fn wireguard(root: &mut Root, list: &mut List) {
         }
         peer(&mut key, &mut endpoint, &mut allowed);
         let interface = name.trim_end_matches(".conf");
-        let value = json!({ "kind": "wireguard_config", "name": interface, "address": address, "port": port, "path": path });
+        let value =
+            json!({ "kind": "wireguard_config", "name": interface, "address": address, "port": port, "path": path });
         list.put(&path, &entry(value));
         for (key, endpoint, allowed) in peers {
             let value = json!({
@@ -189,8 +192,7 @@ fn ssh(list: &mut List) {
                 'L' => "ssh_from_here",
                 _ => "ssh_network",
             };
-            let value =
-                json!({ "kind": kind, "name": what, "value": what, "command_line": arguments.join(" ") });
+            let value = json!({ "kind": kind, "name": what, "value": what, "command_line": arguments.join(" ") });
             list.put(&format!("{kind}/{what}"), &entry(value));
         }
     }
