@@ -11,6 +11,7 @@ pub mod cargo;
 pub mod certificate;
 pub mod cron;
 pub mod dpkg;
+pub mod firewall;
 pub mod flatpak;
 mod found;
 pub mod gem;

@@ -30,6 +30,7 @@ mod incident_templates;
 mod incident_timeline;
 mod incident_view;
 mod incidents;
+mod inventory;
 mod invitations;
 mod kept;
 mod notification_channels;
@@ -53,6 +54,7 @@ mod saved;
 mod search;
 mod security;
 mod session;
+mod software;
 mod stream;
 mod suppressions;
 mod system;
@@ -116,6 +118,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     host_policy::routes,
     policies::routes,
     commands::routes,
+    inventory::routes,
+    software::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,
