@@ -69,8 +69,8 @@ pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft,
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
     AgentAuthority, EnrolledHost, EnrolmentToken, HOST_PAGE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts,
-    HostFilter, HostHealth, HostLoss, HostOrder, HostPage, HostSeen, HostSort, HostStatus, LABELS_MAX,
-    NewEnrolmentToken, NewHost, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+    HostFigures, HostFilter, HostHealth, HostLabels, HostLoss, HostOrder, HostPage, HostSeen, HostSort, HostStatus,
+    HostTrouble, LABELS_MAX, NewEnrolmentToken, NewHost, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,

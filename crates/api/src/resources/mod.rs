@@ -16,6 +16,9 @@ mod entities;
 mod exporters;
 mod factors;
 mod flows;
+mod host_bulk;
+mod host_events;
+mod host_figures;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -105,6 +108,9 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_test::routes,
     exporters::routes,
     hosts::routes,
+    host_figures::routes,
+    host_bulk::routes,
+    host_events::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

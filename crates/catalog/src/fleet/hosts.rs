@@ -292,7 +292,7 @@ impl Tx {
         Ok(())
     }
 
-    async fn host_row(&self, id: Uuid) -> Result<Host, CatalogError> {
+    pub(super) async fn host_row(&self, id: Uuid) -> Result<Host, CatalogError> {
         let query = host::Entity::find_by_id(id).filter(host::Column::TenantId.eq(self.tenant().0));
         query.one(self.look()).await?.ok_or(CatalogError::NotFound("host"))?.try_into()
     }

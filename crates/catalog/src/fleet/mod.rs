@@ -1,6 +1,8 @@
 //! The fleet: who may enrol, and which hosts are there. What an agent proves, and what a token is made of, is the
 //! business of the crate `fleet`.
 
+mod bulk;
+mod figures;
 mod hosts;
 mod list;
 mod seen;
@@ -11,8 +13,10 @@ use sea_orm::{EntityTrait, IntoActiveModel as _, QueryOrder, TryInsertResult};
 use serde_json::json;
 use uuid::Uuid;
 
+pub use self::bulk::HostLabels;
+pub use self::figures::HostFigures;
 pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
-pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSort, HostStatus};
+pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSort, HostStatus, HostTrouble};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};
 pub use self::tokens::{EnrolmentToken, NewEnrolmentToken, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus};
 use crate::entity::agent_authority;
