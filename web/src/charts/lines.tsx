@@ -176,13 +176,14 @@ export function Lines(props: LinesProps) {
         </div>
       </div>
       <div aria-hidden className="num relative mr-14 mt-1 h-4 text-2xs text-text-3">
-        {marks.map((time) => {
+        {marks.map((time, index) => {
           const part = (time - from) / span;
           return (
             <span
               key={time}
               className={classes(
                 "absolute whitespace-nowrap",
+                index % 2 === 1 && "max-sm:hidden",
                 part < 0.06 ? "" : part > 0.94 ? "-translate-x-full" : "-translate-x-1/2",
               )}
               style={{ left: `${part * 100}%` }}

@@ -80,81 +80,85 @@ export function AgentTab(props: TabProps) {
   );
   return (
     <div className="grid items-start gap-4 px-4 pb-8 pt-4 md:px-6 lg:grid-cols-2">
-      <Panel title={t("agentFacts")}>
-        <Facts
-          items={[
-            [t("version"), number("v", host.agent_version)],
-            [t("clock"), heard && <Skew key="c" host={host} />],
-            [t("round"), heard && number("r", shortSpan(health.round_us, format))],
-            [t("spool"), heard && number("s", format.bytes(health.spool_bytes))],
-            [t("memoryUsed"), heard && number("m", format.bytes(health.resident_bytes))],
-            [t("cpuUsed"), heard && number("p", format.duration(Math.round(health.cpu_us / 1_000_000)))],
-            [t("policy"), health.policy_version && number("y", String(health.policy_version))],
-          ]}
-        />
-      </Panel>
-      <Panel title={t("certificate")}>
-        <Facts
-          items={[
-            [
-              t("serial"),
-              <span key="s" className="mono break-all text-xs">
-                {host.certificate_serial}
-              </span>,
-            ],
-            [
-              t("until"),
-              <span key="u" className={ends ? "text-high" : ""}>
-                <At time={host.certificate_not_after} /> (<Ago time={host.certificate_not_after} />)
-              </span>,
-            ],
-          ]}
-        />
-        <p className="m-0 mt-3 text-xs text-text-3">{t("renewal")}</p>
-      </Panel>
-      <Panel title={t("complaints")}>
-        {health.complaints.length === 0 ? (
-          <p className="m-0 flex items-center gap-2 text-sm text-good">
-            <CircleCheck aria-hidden size={15} /> {t("noComplaints")}
-          </p>
-        ) : (
-          <ul className="m-0 flex list-none flex-col gap-2 p-0 text-sm">
-            {health.complaints.map((complaint) => (
-              <li key={complaint} className="flex items-start gap-2">
-                <CircleAlert aria-hidden size={15} className="mt-0.5 shrink-0 text-medium" />
-                <span className="min-w-0 break-words">{complaint}</span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Panel>
-      <Panel
-        title={t("losses")}
-        flush={lostRows(host) > 0}
-        aside={
-          <LinkButton look="quiet" to="/help/$" params={{ _splat: "agent" }}>
-            {t("aboutLoss")}
-          </LinkButton>
-        }
-      >
-        {lostRows(host) === 0 ? (
-          <p className="m-0 flex items-center gap-2 text-sm text-good">
-            <CircleCheck aria-hidden size={15} /> {t("noLosses")}
-          </p>
-        ) : (
-          <Table
-            label={t("losses")}
-            rows={health.lost}
-            rowId={(loss) => `${loss.class}-${loss.place}`}
-            heads={[
-              { id: "class", label: t("clazz"), cell: (loss) => loss.class },
-              { id: "place", label: t("place"), cell: (loss) => loss.place },
-              { id: "rows", label: t("events"), end: true, cell: (loss) => format.number(loss.rows) },
+      <div className="flex min-w-0 flex-col gap-4">
+        <Panel title={t("agentFacts")}>
+          <Facts
+            items={[
+              [t("version"), number("v", host.agent_version)],
+              [t("clock"), heard && <Skew key="c" host={host} />],
+              [t("round"), heard && number("r", shortSpan(health.round_us, format))],
+              [t("spool"), heard && number("s", format.bytes(health.spool_bytes))],
+              [t("memoryUsed"), heard && number("m", format.bytes(health.resident_bytes))],
+              [t("cpuUsed"), heard && number("p", format.duration(Math.round(health.cpu_us / 1_000_000)))],
+              [t("policy"), health.policy_version && number("y", String(health.policy_version))],
             ]}
           />
-        )}
-      </Panel>
-      <Use {...props} />
+        </Panel>
+        <Use {...props} />
+      </div>
+      <div className="flex min-w-0 flex-col gap-4">
+        <Panel title={t("certificate")}>
+          <Facts
+            items={[
+              [
+                t("serial"),
+                <span key="s" className="mono break-all text-xs">
+                  {host.certificate_serial}
+                </span>,
+              ],
+              [
+                t("until"),
+                <span key="u" className={ends ? "text-high" : ""}>
+                  <At time={host.certificate_not_after} /> (<Ago time={host.certificate_not_after} />)
+                </span>,
+              ],
+            ]}
+          />
+          <p className="m-0 mt-3 text-xs text-text-3">{t("renewal")}</p>
+        </Panel>
+        <Panel title={t("complaints")}>
+          {health.complaints.length === 0 ? (
+            <p className="m-0 flex items-center gap-2 text-sm text-good">
+              <CircleCheck aria-hidden size={15} /> {t("noComplaints")}
+            </p>
+          ) : (
+            <ul className="m-0 flex list-none flex-col gap-2 p-0 text-sm">
+              {health.complaints.map((complaint) => (
+                <li key={complaint} className="flex items-start gap-2">
+                  <CircleAlert aria-hidden size={15} className="mt-0.5 shrink-0 text-medium" />
+                  <span className="min-w-0 break-words">{complaint}</span>
+                </li>
+              ))}
+            </ul>
+          )}
+        </Panel>
+        <Panel
+          title={t("losses")}
+          flush={lostRows(host) > 0}
+          aside={
+            <LinkButton look="quiet" to="/help/$" params={{ _splat: "agent" }}>
+              {t("aboutLoss")}
+            </LinkButton>
+          }
+        >
+          {lostRows(host) === 0 ? (
+            <p className="m-0 flex items-center gap-2 text-sm text-good">
+              <CircleCheck aria-hidden size={15} /> {t("noLosses")}
+            </p>
+          ) : (
+            <Table
+              label={t("losses")}
+              rows={health.lost}
+              rowId={(loss) => `${loss.class}-${loss.place}`}
+              heads={[
+                { id: "class", label: t("clazz"), cell: (loss) => loss.class },
+                { id: "place", label: t("place"), cell: (loss) => loss.place },
+                { id: "rows", label: t("events"), end: true, cell: (loss) => format.number(loss.rows) },
+              ]}
+            />
+          )}
+        </Panel>
+      </div>
     </div>
   );
 }

@@ -73,7 +73,7 @@ export function healthQuery(id: string, stretch: Stretch) {
 
 /** Alerts about a host of this name, most recent activity first. */
 export function hostAlertsQuery(name: string, stretch: Stretch) {
-  const query = { entity: name, status: "all", sort: "activity", limit: 100, ...stretch };
+  const query = { entity: name, sort: "activity", limit: 100, ...stretch };
   return {
     queryKey: ["alerts", "of-host", name, stretch],
     queryFn: () => must(api.GET("/api/v1/alerts", { params: { query } })).then(({ items }) => items),

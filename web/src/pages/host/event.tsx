@@ -35,7 +35,8 @@ export function ActivityMark({ event }: { event: HostEvent }) {
   const t = useText(text);
   const { activity } = event;
   if (!activity) {
-    const level = Math.min(7, Math.max(0, Number(event.severity ?? 6)));
+    if (typeof event.severity !== "number") return <span className="text-text-3">–</span>;
+    const level = Math.min(7, Math.max(0, event.severity));
     const tone: Tone = level <= 2 ? "critical" : level === 3 ? "high" : level === 4 ? "medium" : "neutral";
     return <Badge tone={tone}>{t(`level${level}` as "level0")}</Badge>;
   }

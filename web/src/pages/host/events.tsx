@@ -2,6 +2,7 @@ import { CalendarOff } from "lucide-react";
 import { type ReactNode, useMemo } from "react";
 import { allPages, useRows } from "@/api/list";
 import { useText } from "@/app/preferences";
+import { Views } from "@/saved/views";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
@@ -12,12 +13,13 @@ import { At } from "@/ui/time";
 import { type EventClass, eventId, eventsQuery, filterOf, type HostEvent } from "./data";
 import { ActivityMark, EventSheet, Subject } from "./event";
 import type { TabProps } from "./page";
+import { hostSearch } from "./search";
 import { text } from "./strings";
 
 /** The tools of a tab: what is searched and chosen at the left, what can be had of it at the right. */
 export function TabTools({ children, tools }: { children: ReactNode; tools?: ReactNode }) {
   return (
-    <div className="filter-row px-4 pb-3 pt-3 md:px-6">
+    <div className="filter-row shrink-0 px-4 pb-3 pt-3 md:px-6">
       {children}
       {tools && <span className="ml-auto flex items-center gap-2">{tools}</span>}
     </div>
@@ -27,7 +29,36 @@ export function TabTools({ children, tools }: { children: ReactNode; tools?: Rea
 /** The surface of a list within a tab; it scrolls by itself. */
 export function TabPanel({ children }: { children: ReactNode }) {
   return (
-    <div className="panel mx-3 mb-3 flex min-h-96 flex-1 flex-col overflow-hidden md:mx-6 md:mb-6">{children}</div>
+    <div className="panel mx-3 mb-3 flex min-h-96 flex-1 shrink-0 flex-col overflow-hidden md:mx-6 md:mb-6">
+      {children}
+    </div>
+  );
+}
+
+/** The saved views of a tab: what is searched and chosen there, on whichever host. */
+export function TabViews({
+  page,
+  state,
+  ids,
+  choose,
+  onChange,
+}: {
+  page: string;
+  ids: ReadonlySet<string>;
+  choose: (ids: string[]) => void;
+} & Pick<TabProps, "state" | "onChange">) {
+  const { q, only } = state;
+  return (
+    <Views
+      page={page}
+      search={{ ...(q ? { q } : {}), ...(only ? { only } : {}) }}
+      ids={ids}
+      choose={choose}
+      onOpen={(view) => {
+        const kept = hostSearch(view);
+        onChange({ q: kept.q, only: kept.only, event: undefined });
+      }}
+    />
   );
 }
 
@@ -131,6 +162,7 @@ export function EventList({
       <TabTools
         tools={
           <>
+            <TabViews page={`host-${kind}`} state={state} ids={ids} choose={choose} onChange={onChange} />
             <ExportMenu name={`${host.name}-${kind}`} columns={columns} pages={() => allPages(query)} />
             <ColumnsMenu all={columns} ids={ids} choose={choose} />
           </>

@@ -28,9 +28,9 @@ function useFileColumns(): readonly Column<HostEvent>[] {
           </span>
         ),
       }),
-      plain("changed", t("changed"), { width: 140 }),
+      plain("changed", t("changed"), { width: 100 }),
       plain("expected", t("explained"), {
-        width: 130,
+        width: 112,
         grow: 0,
         cell: (event) =>
           event.expected === true ? (
@@ -41,9 +41,9 @@ function useFileColumns(): readonly Column<HostEvent>[] {
             <None />
           ),
       }),
-      plain("package", t("package"), { width: 120 }),
+      plain("package", t("package"), { width: 90 }),
       plain("image", t("who"), {
-        width: 160,
+        width: 120,
         cell: (event) =>
           textOf(event, "image") || textOf(event, "user") ? (
             <span title={textOf(event, "command_line")}>
@@ -102,6 +102,7 @@ function useLoginColumns(): readonly Column<HostEvent>[] {
       plain("success", t("result"), {
         width: 110,
         grow: 0,
+        hidden: true,
         cell: (event) => (
           <Badge tone={event.success === true ? "good" : "high"}>
             {t(event.success === true ? "worked" : "failed")}
@@ -124,7 +125,7 @@ function useLoginColumns(): readonly Column<HostEvent>[] {
       }),
       plain("method", t("method"), { width: 110 }),
       plain("reason", t("reason"), { width: 140 }),
-      plain("command", t("command"), { width: 200, grow: 2 }),
+      plain("command", t("command"), { width: 160, grow: 2 }),
       plain("count", t("times"), { width: 80, grow: 0, end: true, hidden: true }),
     ],
     [t, first],

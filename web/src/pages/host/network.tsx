@@ -34,7 +34,7 @@ function Ports({ host }: TabProps) {
     queryFn: () => told.load(null).then(({ items }) => listening(items)),
   });
   return (
-    <Panel title={t("ports")} flush className="mx-3 mt-3 md:mx-6">
+    <Panel title={t("ports")} flush className="mx-3 mt-3 shrink-0 md:mx-6">
       <Loaded query={query} rows={3}>
         {(ports) =>
           ports.length === 0 ? (

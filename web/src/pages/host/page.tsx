@@ -18,7 +18,7 @@ import { Files, Logins, Logs } from "./lists";
 import { Network } from "./network";
 import { Posture } from "./posture";
 import { Processes } from "./processes";
-import { type HostSearch, type Tab, TABS } from "./search";
+import { type HostSearch, TABS, type Tab } from "./search";
 import { text } from "./strings";
 import { Timeline } from "./timeline";
 import { Troubles } from "./troubles";
@@ -78,7 +78,7 @@ function Known({ host }: { host: Host }) {
   const View = VIEWS[tab];
   return (
     <div className="flex h-full flex-col">
-      <div className="px-4 md:px-6">
+      <div className="shrink-0 px-4 md:px-6">
         <Link
           to="/hosts"
           className="mt-4 inline-flex items-center gap-1.5 text-sm text-text-3 no-underline hover:text-text"
@@ -114,20 +114,22 @@ function Known({ host }: { host: Host }) {
         </header>
         <Troubles host={host} />
       </div>
-      <Tabs
-        label={t("parts")}
-        value={tab}
-        onChange={(next) =>
-          change({
-            tab: next === "posture" ? undefined : next,
-            q: undefined,
-            only: undefined,
-            view: undefined,
-            event: undefined,
-          })
-        }
-        tabs={TABS.map((value) => ({ value, label: t(value) }))}
-      />
+      <div className="shrink-0">
+        <Tabs
+          label={t("parts")}
+          value={tab}
+          onChange={(next) =>
+            change({
+              tab: next === "posture" ? undefined : next,
+              q: undefined,
+              only: undefined,
+              view: undefined,
+              event: undefined,
+            })
+          }
+          tabs={TABS.map((value) => ({ value, label: t(value) }))}
+        />
+      </div>
       <View
         host={host}
         state={state}

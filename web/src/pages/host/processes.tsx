@@ -16,7 +16,7 @@ import { Segmented } from "@/ui/tabs";
 import { At } from "@/ui/time";
 import { eventId, eventsQuery, filterOf, type HostEvent, textOf } from "./data";
 import { EventSheet } from "./event";
-import { EventList, plain, TabPanel, TabTools, useFirstColumns } from "./events";
+import { EventList, plain, TabPanel, TabTools, TabViews, useFirstColumns } from "./events";
 import type { TabProps } from "./page";
 import type { HostSearch } from "./search";
 import { text } from "./strings";
@@ -108,7 +108,8 @@ function useEventColumns(): readonly Column<HostEvent>[] {
 
 function End({ node }: { node: ProcessNode }) {
   const t = useText(text);
-  if (!node.ended) return <span className="text-good">{t(node.event ? "running" : "earlier")}</span>;
+  if (!node.event) return <span className="text-text-3">{t("earlier")}</span>;
+  if (!node.ended) return <span className="text-good">{t("running")}</span>;
   if (node.signal) return <span className="text-medium">{t("exitSignal", { signal: node.signal })}</span>;
   const failed = (node.exitCode ?? 0) !== 0;
   return (
@@ -118,10 +119,15 @@ function End({ node }: { node: ProcessNode }) {
   );
 }
 
+/** The program of a process, as short as it can be told. */
+function nameOf(node: ProcessNode): string {
+  return baseName(node.image) || baseName(node.command.split(" ")[0] ?? "") || String(node.pid);
+}
+
 function Branch({ row, onTurn }: { row: TreeRow; onTurn: (id: string) => void }) {
   const t = useText(text);
   const { node, depth, open } = row;
-  const name = baseName(node.image) || String(node.pid);
+  const name = nameOf(node);
   const Icon = open ? ChevronDown : ChevronRight;
   return (
     <span className="flex min-w-0 items-center gap-1" style={{ paddingLeft: depth * INDENT_PX }}>
@@ -237,6 +243,7 @@ function Tree({ host, state, stretch, onChange }: TabProps) {
       <TabTools
         tools={
           <>
+            <TabViews page="host-process-tree" state={state} ids={ids} choose={choose} onChange={onChange} />
             <ExportMenu name={`${host.name}-process-tree`} columns={columns} pages={() => [rows]} />
             <ColumnsMenu all={columns} ids={ids} choose={choose} />
           </>

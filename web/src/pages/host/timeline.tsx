@@ -50,7 +50,7 @@ function Volume({ host, stretch, onBrush }: TabProps) {
   const t = useText(text);
   const query = useQuery(activityQuery(host.id, stretch));
   return (
-    <div className="mx-3 mt-3 md:mx-6">
+    <div className="mx-3 mt-3 shrink-0 md:mx-6">
       <div className="panel px-4 pb-2 pt-3">
         <Loaded query={query} rows={3}>
           {(activity) => (

@@ -14,7 +14,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "status",
         label: t("status"),
-        width: 124,
+        width: 112,
         grow: 0,
         cell: (host) => <HostStatus status={host.status} />,
         value: (host) => host.status,
@@ -22,7 +22,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "name",
         label: t("name"),
-        width: 150,
+        width: 136,
         grow: 2,
         fixed: true,
         sort: "name",
@@ -41,7 +41,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "os",
         label: t("os"),
-        width: 150,
+        width: 136,
         grow: 1,
         sort: "os",
         rises: true,
@@ -77,7 +77,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "agent_version",
         label: t("agentVersion"),
-        width: 88,
+        width: 72,
         grow: 0,
         sort: "version",
         rises: true,
@@ -87,21 +87,21 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "tags",
         label: t("tags"),
-        width: 130,
+        width: 100,
         cell: (host) => <Labels labels={host.tags} by="tag" />,
         value: (host) => host.tags.join(" "),
       },
       {
         id: "groups",
         label: t("groups"),
-        width: 130,
+        width: 100,
         cell: (host) => <Labels labels={host.groups} by="group" />,
         value: (host) => host.groups.join(" "),
       },
       {
         id: "lost",
         label: t("lost"),
-        width: 78,
+        width: 68,
         grow: 0,
         end: true,
         cell: (host) => <Lost host={host} />,
@@ -110,7 +110,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "skew",
         label: t("skew"),
-        width: 108,
+        width: 96,
         grow: 0,
         end: true,
         cell: (host) => <Skew host={host} />,
@@ -119,7 +119,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "complaints",
         label: t("complaints"),
-        width: 130,
+        width: 112,
         cell: (host) => <Complaints host={host} />,
         value: (host) => host.health.complaints.join("; "),
       },
@@ -148,7 +148,7 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "last_seen",
         label: t("lastSeen"),
-        width: 124,
+        width: 112,
         grow: 0,
         end: true,
         sort: "last_seen",
