@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guardian_agent::enrol;
-use guardian_agent::files::Policy;
 use guardian_agent::home::{Home, USUAL};
-use guardian_agent::run::{Settings, run, say};
+use guardian_agent::policy::Local;
+use guardian_agent::run::{run, say};
 use guardian_agent::simulate::{self, Simulation};
-use guardian_agent::spool::Drop;
 use guardian_agent::status::Status;
+use guardian_protocol::policy::{Document, DropOrder, PathSet, SYSTEM_SET};
 
 /// The agent of Guardian: eyes and hands on this machine.
 #[derive(Debug, Parser)]
@@ -62,26 +62,46 @@ enum DropPolicy {
     Newest,
 }
 
+/// What is said here holds whatever the policy of the server says.
 #[derive(Args, Debug)]
 struct Run {
-    /// How often the machine's health is measured, in seconds
-    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
-    health_every: f64,
-    /// Watch the files below this folder only; may be given several times (default: programs, libraries and configuration)
+    /// How often the machine's health is measured, in seconds [default: as the policy says, else 15]
+    #[arg(long, value_name = "SECONDS")]
+    health_every: Option<f64>,
+    /// Watch the files below this folder instead of programs, libraries and configuration; may be given several times
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_files")]
-    files: Vec<PathBuf>,
+    files: Vec<String>,
     /// Watch no files
     #[arg(long)]
     no_files: bool,
-    /// Most MiB a second that a scan of all files reads; 0 for no limit
-    #[arg(long, default_value_t = 32, value_name = "MIB")]
-    scan_rate: u64,
-    /// Most MiB that may wait on the disk for the server
-    #[arg(long, default_value_t = 512, value_name = "MIB")]
-    spool_max: u64,
-    /// What goes when there is more
-    #[arg(long, value_enum, default_value = "oldest")]
-    spool_drop: DropPolicy,
+    /// Most MiB a second that a scan of all files reads; 0 for no limit [default: as the policy says, else 32]
+    #[arg(long, value_name = "MIB")]
+    scan_rate: Option<u32>,
+    /// Most MiB that may wait on the disk for the server [default: as the policy says, else 512]
+    #[arg(long, value_name = "MIB")]
+    spool_max: Option<u32>,
+    /// What goes when there is more [default: as the policy says, else oldest]
+    #[arg(long, value_enum)]
+    spool_drop: Option<DropPolicy>,
+}
+
+impl Run {
+    fn local(&self) -> Local {
+        let mut document = Document::default();
+        if !self.files.is_empty() {
+            let system = PathSet { roots: self.files.clone(), ..PathSet::default() };
+            document.files.sets.insert(SYSTEM_SET.to_owned(), system);
+        }
+        document.sources.files = self.no_files.then_some(false);
+        document.files.scan_mib_per_s = self.scan_rate.map(|rate| rate.min(1 << 20));
+        document.spool.mib_max = self.spool_max.map(|max| max.clamp(8, 1 << 20));
+        document.spool.drop = self.spool_drop.map(|order| match order {
+            DropPolicy::Oldest => DropOrder::Oldest,
+            DropPolicy::Newest => DropOrder::Newest,
+        });
+        let health_every = self.health_every.map(|every| Duration::from_secs_f64(every.clamp(0.01, 86_400.0)));
+        Local { document, health_every }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -123,23 +143,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
         Command::Run(wanted) => {
-            let files = match wanted.files.as_slice() {
-                _ if wanted.no_files => None,
-                [] => Some(Policy::of_this_machine()),
-                roots => Some(Policy { roots: roots.to_vec(), ..Policy::of_this_machine() }),
-            };
-            let settings = Settings {
-                files,
-                scan_bytes_per_second: wanted.scan_rate.min(1 << 20) << 20,
-                health_every: Duration::from_secs_f64(wanted.health_every.clamp(0.01, 86_400.0)),
-                spool_bytes_max: wanted.spool_max.clamp(8, 1 << 20) << 20,
-                drop: match wanted.spool_drop {
-                    DropPolicy::Oldest => Drop::Oldest,
-                    DropPolicy::Newest => Drop::Newest,
-                },
-                ..Settings::default()
-            };
-            run(&cli.dir, &settings)?;
+            run(&cli.dir, wanted.local())?;
         }
         Command::Status => return status(&cli.dir),
         Command::Simulate(wanted) => {

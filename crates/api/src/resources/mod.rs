@@ -8,6 +8,7 @@ mod alerts;
 mod api_keys;
 mod audit;
 mod certificates;
+mod commands;
 mod dashboard;
 mod dashboard_traffic;
 mod deliveries;
@@ -19,6 +20,9 @@ mod flows;
 mod host_bulk;
 mod host_events;
 mod host_figures;
+mod host_groups;
+mod host_policy;
+mod host_removal;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -35,6 +39,7 @@ mod notifications;
 mod oidc;
 mod passkeys;
 mod people;
+mod policies;
 mod profile;
 pub(crate) mod query;
 mod replays;
@@ -110,7 +115,12 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     hosts::routes,
     host_figures::routes,
     host_bulk::routes,
+    host_removal::routes,
     host_events::routes,
+    host_groups::routes,
+    host_policy::routes,
+    policies::routes,
+    commands::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

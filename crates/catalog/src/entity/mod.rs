@@ -13,12 +13,15 @@ pub(crate) mod audit;
 pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
 pub(crate) mod client_certificate;
+pub(crate) mod command;
+pub(crate) mod command_run;
 pub(crate) mod delivery;
 pub(crate) mod enrolment_token;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
 pub(crate) mod external_identity;
 pub(crate) mod host;
+pub(crate) mod host_group;
 pub(crate) mod incident;
 pub(crate) mod incident_alert;
 pub(crate) mod incident_entity;
@@ -31,6 +34,9 @@ pub(crate) mod membership;
 pub(crate) mod notification;
 pub(crate) mod notification_channel;
 pub(crate) mod notification_preference;
+pub(crate) mod policy;
+pub(crate) mod policy_order;
+pub(crate) mod policy_version;
 pub(crate) mod preference;
 pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
@@ -74,10 +80,13 @@ tenant_owned!(
     audit,
     audit_checkpoint,
     change_log,
+    command,
+    command_run,
     delivery,
     enrolment_token,
     exporter,
     host,
+    host_group,
     incident,
     incident_alert,
     incident_entity,
@@ -89,6 +98,8 @@ tenant_owned!(
     membership,
     notification,
     notification_channel,
+    policy,
+    policy_order,
     role,
     rule,
     rule_exception,

@@ -1,40 +1,54 @@
-//! One change of many hosts.
+//! Many hosts at once: their tags and groups, and shutting them out or taking them off the list.
 
-use std::collections::BTreeSet;
-
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::hosts::{Host, HostChange};
-use crate::{CatalogError, Tx};
+use super::hosts::Host;
+use super::{labels, labels_text};
+use crate::entity::host;
+use crate::{Action, CatalogError, Tx};
 
-/// Tags and groups to give to hosts and to take from them.
+/// Hosts whose labels one call changes.
+pub const HOSTS_AT_ONCE_MAX: u64 = 20_000;
+
+/// What to add to hosts, and what to take away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostLabels {
-    /// Tags to give.
+pub struct LabelChange {
+    /// Tags that they get.
     pub add_tags: Vec<String>,
-    /// Tags to take.
+    /// Tags that they lose.
     pub remove_tags: Vec<String>,
-    /// Groups to put them into.
+    /// Groups that they get into.
     pub add_groups: Vec<String>,
-    /// Groups to take them out of.
+    /// Groups that they leave.
     pub remove_groups: Vec<String>,
 }
 
 impl Tx {
-    /// Changes the labels of hosts of this transaction's tenant. Answers those that it changed; the others had them like that
-    /// already, or are gone.
-    pub async fn label_hosts(&mut self, ids: &[Uuid], labels: &HostLabels) -> Result<Vec<Uuid>, CatalogError> {
+    /// Changes tags and groups of hosts of this transaction's tenant. Answers those that were changed.
+    pub async fn label_hosts(&mut self, ids: &[Uuid], change: &LabelChange) -> Result<Vec<Host>, CatalogError> {
         let mut changed = Vec::new();
         for id in ids {
-            let Some(before) = self.host_if_there(*id).await? else { continue };
-            let tags = relabelled(&before.tags, &labels.add_tags, &labels.remove_tags);
-            let groups = relabelled(&before.groups, &labels.add_groups, &labels.remove_groups);
-            if tags.is_none() && groups.is_none() {
+            // One that was deleted meanwhile is not there to be changed.
+            let Ok(before) = self.host_row(*id).await else { continue };
+            let mut after = before.clone();
+            after.tags = changed_labels("tags", &before.tags, &change.add_tags, &change.remove_tags)?;
+            after.groups = changed_labels("groups", &before.groups, &change.add_groups, &change.remove_groups)?;
+            if after == before {
                 continue;
             }
-            let change = HostChange { tags, groups, ..HostChange::default() };
-            self.update_host(*id, before.version, &change).await?;
-            changed.push(*id);
+            (after.version, after.updated) = (before.version + 1, self.now());
+            let row = host::ActiveModel {
+                tags: Set(labels_text(&after.tags)),
+                groups: Set(labels_text(&after.groups)),
+                version: Set(after.version),
+                updated: Set(after.updated.0),
+                ..Default::default()
+            };
+            let conn = self.record_host(&after, Action::Updated, "host.update", json!(before));
+            host::Entity::update_many().set(row).filter(host::Column::Id.eq(*id)).exec(conn).await?;
+            changed.push(after);
         }
         Ok(changed)
     }
@@ -71,36 +85,8 @@ impl Tx {
     }
 }
 
-/// The labels afterwards; none if they are the same.
-fn relabelled(before: &[String], add: &[String], remove: &[String]) -> Option<Vec<String>> {
-    let before: BTreeSet<&str> = before.iter().map(String::as_str).collect();
-    let given = add.iter().map(|label| label.trim()).filter(|label| !label.is_empty());
-    let mut after: BTreeSet<&str> = before.iter().copied().chain(given).collect();
-    for label in remove {
-        after.remove(label.trim());
-    }
-    (after != before).then(|| after.into_iter().map(str::to_owned).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::relabelled;
-
-    #[test]
-    fn what_changes_nothing_is_no_change() {
-        let list = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        for (before, add, remove, after) in [
-            ("a b", "c", "", Some("a b c")),
-            ("a b", "a", "", None),
-            ("a b", "", "b", Some("a")),
-            ("a b", "", "c", None),
-            ("a", "b", "b", None),
-        ] {
-            assert_eq!(
-                relabelled(&list(before), &list(add), &list(remove)),
-                after.map(list),
-                "{before} +{add} -{remove}"
-            );
-        }
-    }
+fn changed_labels(what: &str, now: &[String], add: &[String], remove: &[String]) -> Result<Vec<String>, CatalogError> {
+    let gone = |label: &&String| !remove.iter().any(|r| r.trim() == label.as_str());
+    let all: Vec<String> = now.iter().filter(gone).chain(add).cloned().collect();
+    labels(what, &all)
 }

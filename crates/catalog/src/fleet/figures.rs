@@ -1,6 +1,6 @@
 //! Hosts in figures: how many there are of each sort, for the filters of a list and for whoever wants to know at a glance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
@@ -48,7 +48,7 @@ impl Scoped<'_> {
         figures.systems = self.hosts_by(C::System).await?.into_iter().filter(|(name, _)| !name.is_empty()).collect();
         figures.programs = self.hosts_by(C::Program).await?.into_iter().filter(|(name, _)| !name.is_empty()).collect();
         figures.tags = each_label("hosts.tags", self.hosts_by(C::Tags).await?)?;
-        figures.groups = each_label("hosts.groups", self.hosts_by(C::Groups).await?)?;
+        figures.groups = self.hosts_by_group().await?;
         Ok(figures)
     }
 
@@ -57,6 +57,23 @@ impl Scoped<'_> {
         let query = self.select::<host::Entity>().select_only().column(column).column_as(host::Column::Id.count(), "n");
         let rows: Vec<(String, i64)> = query.group_by(column).into_tuple().all(self.conn()).await?;
         Ok(rows.into_iter().map(|(value, n)| (value, n.unsigned_abs())).collect())
+    }
+
+    /// Hosts by group: those they were put into, and those whose condition they meet; each counts once in each.
+    async fn hosts_by_group(&self) -> Result<BTreeMap<String, u64>, CatalogError> {
+        use host::Column as C;
+        let query = self.select::<host::Entity>().select_only().column(C::Groups).column(C::Matched);
+        let query = query.column_as(C::Id.count(), "n").group_by(C::Groups).group_by(C::Matched);
+        let rows: Vec<(String, String, i64)> = query.into_tuple().all(self.conn()).await?;
+        let mut counts = BTreeMap::new();
+        for (groups, matched, n) in rows {
+            let put = labels_of("hosts.groups", &groups)?.into_iter();
+            let all: BTreeSet<String> = put.chain(labels_of("hosts.matched", &matched)?).collect();
+            for group in all {
+                *counts.entry(group).or_default() += n.unsigned_abs();
+            }
+        }
+        Ok(counts)
     }
 }
 

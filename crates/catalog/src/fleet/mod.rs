@@ -2,10 +2,15 @@
 //! business of the crate `fleet`.
 
 mod bulk;
+mod commands;
 mod figures;
+mod groups;
 mod hosts;
 mod list;
+mod policies;
+mod runs;
 mod seen;
+mod standing;
 mod tokens;
 
 use guardian_model::Micros;
@@ -13,11 +18,21 @@ use sea_orm::{EntityTrait, IntoActiveModel as _, QueryOrder, TryInsertResult};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use self::bulk::HostLabels;
+pub use self::bulk::{HOSTS_AT_ONCE_MAX, LabelChange};
+pub use self::commands::{COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter, NewCommand};
 pub use self::figures::HostFigures;
+pub use self::groups::{GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HostGroup};
 pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
-pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSort, HostStatus, HostTrouble};
+pub use self::list::{
+    HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
+};
+pub use self::policies::{
+    ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,
+    PolicyVersion,
+};
+pub use self::runs::{CommandRun, PendingRun, RUN_OUTPUT_MAX, RunNews, RunState};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};
+pub use self::standing::HostStanding;
 pub use self::tokens::{EnrolmentToken, NewEnrolmentToken, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus};
 use crate::entity::agent_authority;
 use crate::text::clean;

@@ -1,8 +1,8 @@
 //! The fleet: tokens let hosts in as often as they say, and hosts are found, heard, renewed and shut out.
 
 use guardian_catalog::{
-    AgentAuthority, CatalogError, Changes, Host, HostChange, HostFacts, HostFilter, HostHealth, HostLabels, HostLoss,
-    HostOrder, HostSeen, HostStatus, NewEnrolmentToken, NewHost, SealedPlace, Subject, TokenRefusal, TokenStatus,
+    AgentAuthority, CatalogError, Changes, Host, HostChange, HostFacts, HostFilter, HostHealth, HostLoss, HostOrder,
+    HostSeen, HostStatus, LabelChange, NewEnrolmentToken, NewHost, SealedPlace, Subject, TokenRefusal, TokenStatus,
     authority_secret,
 };
 use guardian_model::{Micros, Scope};
@@ -105,18 +105,22 @@ pub(crate) async fn hosts_are_counted_and_labelled(db: &Db) {
     let scope = home();
     let scoped = db.catalog.scoped(&scope);
     let given: Vec<Uuid> = [1, 2, 99].map(Uuid::from_u128).into();
-    let labels = HostLabels { add_tags: vec![" night ".into()], ..HostLabels::default() };
+    let labels = LabelChange { add_tags: vec![" night ".into()], ..LabelChange::default() };
     let mut tx = db.begin(HOME).await;
-    assert_eq!(tx.label_hosts(&given, &labels).await.unwrap(), given[..2], "whoever is gone is left out");
+    let changed: Vec<Uuid> = tx.label_hosts(&given, &labels).await.unwrap().iter().map(|host| host.id).collect();
+    assert_eq!(changed, given[..2], "whoever is gone is left out");
     assert!(tx.label_hosts(&given, &labels).await.unwrap().is_empty(), "once is enough");
-    let back = HostLabels { remove_tags: vec!["night".into()], ..HostLabels::default() };
-    assert_eq!(tx.label_hosts(&given[..1], &back).await.unwrap(), given[..1]);
+    let back = LabelChange { remove_tags: vec!["night".into()], ..LabelChange::default() };
+    assert_eq!(tx.label_hosts(&given[..1], &back).await.unwrap()[0].id, given[0]);
+    let all = [given[0], given[0], Uuid::from_u128(99)];
+    assert_eq!(tx.revoke_hosts(&all).await.unwrap(), given[..1], "for good, once");
+    assert_eq!(tx.delete_hosts(&all).await.unwrap(), given[..1]);
     tx.commit().await.unwrap();
     let figures = scoped.host_figures().await.unwrap();
-    assert_eq!((figures.total, figures.tags["night"]), (4, 1));
-    assert_eq!(figures.statuses.into_values().collect::<Vec<_>>(), [3, 0, 1, 0]);
-    assert_eq!(figures.troubles.into_values().collect::<Vec<_>>(), [1, 1, 2]);
-    assert_eq!(figures.programs.into_values().sum::<u64>(), 4);
+    assert_eq!((figures.total, figures.tags["night"]), (3, 1));
+    assert_eq!(figures.statuses.into_values().collect::<Vec<_>>(), [2, 0, 1, 0]);
+    assert_eq!(figures.troubles.into_values().collect::<Vec<_>>(), [0, 1, 1]);
+    assert_eq!(figures.programs.into_values().sum::<u64>(), 3);
 }
 
 pub(crate) async fn hosts_are_found_and_heard(db: &Db) {

@@ -4,16 +4,19 @@ mod alerts;
 mod audit;
 mod backup;
 mod certificate;
+mod commands;
 mod completions;
 mod config;
 mod demo;
 mod docs;
 mod enroll_token;
 mod exporters;
+mod groups;
 mod hosts;
 mod incidents;
 mod keys;
 mod notifications;
+mod policy;
 mod query;
 mod replay;
 mod rule_server;
@@ -35,7 +38,7 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check, notifications test); 4 the server cannot be reached; 5 not allowed.
+config check, notifications test, groups try, commands); 4 the server cannot be reached; 5 not allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
@@ -96,6 +99,9 @@ enum Command {
     Notifications(notifications::Notifications),
     Exporters(exporters::Exporters),
     Hosts(hosts::Hosts),
+    Groups(groups::Groups),
+    Policy(policy::Policy),
+    Commands(commands::Commands),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     User(user::User),
@@ -130,6 +136,9 @@ impl Cli {
             Command::Notifications(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
             Command::Hosts(c) => c.run(global),
+            Command::Groups(c) => c.run(global),
+            Command::Policy(c) => c.run(global),
+            Command::Commands(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),
