@@ -14,6 +14,8 @@ mod live;
 mod packages;
 #[path = "it/system.rs"]
 mod system;
+#[path = "it/versions.rs"]
+mod versions;
 
 use std::path::PathBuf;
 
