@@ -1,0 +1,6 @@
+//! Vulnerabilities: what advisories say, which of it concerns what is installed, and how bad that is.
+//!
+//! Needs no server: sources are read from files, the store is one mapped file, matching and scores are pure. This crate
+//! must never reach out to the network; who downloads what is the business of its callers.
+
+pub mod cvss;
