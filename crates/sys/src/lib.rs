@@ -1,4 +1,4 @@
-//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, disk
+//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, mapped files, disk
 //! space and file allocation, and what the process knows about itself.
 //!
 //! Every `unsafe` block carries a comment that says why it is sound. This crate must never parse a telemetry protocol,
@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fanotify;
 pub mod inotify;
 pub mod inspect;
+pub mod map;
 pub mod netlink;
 pub mod process;
 mod ring;
