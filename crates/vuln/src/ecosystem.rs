@@ -147,11 +147,6 @@ impl Ecosystem {
         FAMILIES.iter().find(|known| !known.distribution && known.name == name).map(|known| Self::of(known, ""))
     }
 
-    /// As text that [`Ecosystem`] wrote.
-    pub(crate) fn of_text(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -10,5 +10,7 @@ pub mod limits;
 pub mod load;
 pub mod matching;
 pub mod purl;
+pub mod report;
+pub mod scan;
 pub mod sources;
 pub mod store;

@@ -314,7 +314,8 @@ fn advisory(head: &Head, vulnerability: &Vulnerability, products: &Products<'_>)
     advisory.rating = super::osv::rating(said.map_or("", String::as_str));
     for score in &vulnerability.scores {
         for cvss in [&score.cvss_v4, &score.cvss_v3, &score.cvss_v2].into_iter().flatten() {
-            if !cvss.vector.is_empty() && !advisory.vectors.contains(&cvss.vector) && advisory.vectors.len() < LIST_MAX {
+            if !cvss.vector.is_empty() && !advisory.vectors.contains(&cvss.vector) && advisory.vectors.len() < LIST_MAX
+            {
                 advisory.vectors.push(clip(&cvss.vector));
             }
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
-use crate::limits::AFFECTED_MAX;
+use crate::limits::{AFFECTED_MAX, LIST_MAX};
 use crate::purl::Purl;
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,11 @@ struct Said {
 #[serde(untagged)]
 enum Named {
     Name(String),
-    Object { name: String },
+    Object {
+        name: String,
+        #[serde(default)]
+        aliases: Vec<String>,
+    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,9 +49,17 @@ enum Named {
 enum Product {
     Name(String),
     Object {
-        #[serde(rename = "@id")]
+        #[serde(default, rename = "@id")]
         id: String,
+        #[serde(default)]
+        identifiers: Identifiers,
     },
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Identifiers {
+    #[serde(default)]
+    purl: String,
 }
 
 /// The source.
@@ -82,12 +94,21 @@ impl Source for OpenVex {
 }
 
 fn advisory(said: &Said) -> Advisory {
-    let (Named::Name(name) | Named::Object { name }) = &said.vulnerability;
+    let (name, aliases) = match &said.vulnerability {
+        Named::Name(name) => (name, &[][..]),
+        Named::Object { name, aliases } => (name, aliases.as_slice()),
+    };
     let mut advisory = Advisory::new(name);
+    // Canonical names pages there, which are no names.
+    let aliases = aliases.iter().filter(|alias| !alias.contains("://") && *alias != name);
+    advisory.aliases = aliases.take(LIST_MAX).map(|alias| clip(alias)).collect();
     let mut seen = std::collections::BTreeSet::new();
     for product in said.products.iter().take(AFFECTED_MAX) {
-        let (Product::Name(id) | Product::Object { id }) = product;
-        let Some(purl) = Purl::new(id) else { continue };
+        let names = match product {
+            Product::Name(id) => [id.as_str(), ""],
+            Product::Object { id, identifiers } => [id.as_str(), identifiers.purl.as_str()],
+        };
+        let Some(purl) = names.into_iter().find_map(Purl::new) else { continue };
         let source = purl.qualifier("arch") == Some("source");
         let Some(ecosystem) = purl.ecosystem() else { continue };
         // What holds for the source holds for all that is built from it.

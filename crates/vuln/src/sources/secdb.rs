@@ -66,10 +66,10 @@ fn ecosystem(database: &Database, name: &str) -> Option<Ecosystem> {
     let family = ["wolfi", "chainguard", "minimos", "alpaquita", "alpine"]
         .into_iter()
         .find(|family| database.urlprefix.contains(family) || name.contains(family));
-    match (family, database.distroversion.trim_start_matches('v')) {
-        (Some(family @ ("wolfi" | "chainguard" | "minimos")), _) => Ecosystem::new(family, ""),
+    match (family?, database.distroversion.trim_start_matches('v')) {
+        (family @ ("wolfi" | "chainguard" | "minimos"), _) => Ecosystem::new(family, ""),
         (_, "") => None,
-        (family, version) => Ecosystem::new(family.unwrap_or("alpine"), version),
+        (family, version) => Ecosystem::new(family, version),
     }
 }
 

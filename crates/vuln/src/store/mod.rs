@@ -12,7 +12,7 @@ mod read;
 mod write;
 
 pub use read::{AdvisoryRef, CveRef, EndRef, Opened, StatementRef, Store};
-pub use write::{Built, Builder};
+pub use write::{Builder, Built};
 
 /// Marks a file of this kind.
 const MAGIC: &[u8; 8] = b"GUARDVDB";
@@ -68,7 +68,8 @@ impl Table {
 fn key(ecosystem: &str, package: &str) -> u64 {
     // FNV-1a, finished by a multiplication that spreads it over all bits.
     let bytes = ecosystem.bytes().chain([0]).chain(package.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 

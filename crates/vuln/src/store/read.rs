@@ -125,12 +125,12 @@ impl Store {
     /// Everything that is said of a package.
     pub fn statements(&self, ecosystem: &str, package: &str) -> impl Iterator<Item = StatementRef<'_>> {
         let wanted = key(ecosystem, package);
-        let hash = |row: usize| {
-            u64::from(self.word(Table::Keys, row, 0)) << 32 | u64::from(self.word(Table::Keys, row, 1))
-        };
+        let hash =
+            |row: usize| u64::from(self.word(Table::Keys, row, 0)) << 32 | u64::from(self.word(Table::Keys, row, 1));
         let first = halve(self.rows(Table::Keys), |row| hash(row) < wanted);
         let same = (first..self.rows(Table::Keys)).take_while(|row| hash(*row) == wanted).find(|row| {
-            self.text(self.word(Table::Keys, *row, 2)) == ecosystem && self.text(self.word(Table::Keys, *row, 3)) == package
+            self.text(self.word(Table::Keys, *row, 2)) == ecosystem
+                && self.text(self.word(Table::Keys, *row, 3)) == package
         });
         let rows = same.map_or(0..0, |row| {
             let at = self.word(Table::Keys, row, 4) as usize;
