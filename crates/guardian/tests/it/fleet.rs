@@ -63,14 +63,6 @@ impl Agent {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Has it speak to a server that is at another address now.
-    pub(crate) fn point_at(&self, url: &str) {
-        let path = self.dir.path().join("identity.json");
-        let mut identity: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        identity["server"] = url.into();
-        std::fs::write(path, identity.to_string()).unwrap();
-    }
-
     pub(crate) fn signal(&mut self, signal: nix::sys::signal::Signal) {
         let mut child = self.child.take().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
@@ -111,19 +103,19 @@ pub(crate) fn host(app: &App, id: &str) -> Value {
     serde_json::from_slice(&app.cli(&["hosts", "show", id]).stdout).unwrap()
 }
 
-fn address(app: &App) -> SocketAddr {
+pub(crate) fn address(app: &App) -> SocketAddr {
     app.url().strip_prefix("https://").unwrap().parse().unwrap()
 }
 
 /// A way to the server that keeps its address, and can be cut.
-struct Way {
-    url: String,
+pub(crate) struct Way {
+    pub(crate) url: String,
     target: Arc<Mutex<Option<SocketAddr>>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Way {
-    fn to(target: Option<SocketAddr>) -> Self {
+    pub(crate) fn to(target: Option<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let way = Self { url, target: Arc::new(Mutex::new(target)), open: Arc::default() };
@@ -146,7 +138,7 @@ impl Way {
         }
     }
 
-    fn lead(&self, target: SocketAddr) {
+    pub(crate) fn lead(&self, target: SocketAddr) {
         *self.target.lock().unwrap() = Some(target);
     }
 }
