@@ -18,7 +18,11 @@ import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
 import { auditSearch } from "@/pages/audit/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
+import { enrolmentSearch } from "@/pages/enrolment/search";
 import { exporterSearch } from "@/pages/exporters/search";
+import { hostSearch } from "@/pages/host/search";
+import { compareSearch } from "@/pages/host-compare/search";
+import { hostsSearch } from "@/pages/hosts/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
@@ -158,6 +162,30 @@ const exporters = createRoute({
   validateSearch: exporterSearch,
   component: lazyRouteComponent(() => import("@/pages/exporters/page")),
 });
+const hosts = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts",
+  validateSearch: hostsSearch,
+  component: lazyRouteComponent(() => import("@/pages/hosts/page")),
+});
+const host = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts/$id",
+  validateSearch: hostSearch,
+  component: lazyRouteComponent(() => import("@/pages/host/page")),
+});
+const hostCompare = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts/compare",
+  validateSearch: compareSearch,
+  component: lazyRouteComponent(() => import("@/pages/host-compare/page")),
+});
+const enrolment = createRoute({
+  getParentRoute: () => inside,
+  path: "/enrolment",
+  validateSearch: enrolmentSearch,
+  component: lazyRouteComponent(() => import("@/pages/enrolment/page")),
+});
 const helpSearch = search({ q: "text" });
 const help = createRoute({
   getParentRoute: () => inside,
@@ -267,6 +295,10 @@ const tree = root.addChildren([
     rule,
     coverage,
     exporters,
+    hosts,
+    host,
+    hostCompare,
+    enrolment,
     users,
     roles,
     tenants,

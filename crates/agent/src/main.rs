@@ -90,6 +90,9 @@ struct Run {
     /// Watch no files
     #[arg(long)]
     no_files: bool,
+    /// Take no inventory
+    #[arg(long)]
+    no_inventory: bool,
     /// Most MiB a second that a scan of all files reads; 0 for no limit [default: as the policy says, else 32]
     #[arg(long, value_name = "MIB")]
     scan_rate: Option<u32>,
@@ -109,6 +112,7 @@ impl Run {
             document.files.sets.insert(SYSTEM_SET.to_owned(), system);
         }
         document.sources.files = self.no_files.then_some(false);
+        document.sources.inventory = self.no_inventory.then_some(false);
         document.files.scan_mib_per_s = self.scan_rate.map(|rate| rate.min(1 << 20));
         document.spool.mib_max = self.spool_max.map(|max| max.clamp(8, 1 << 20));
         document.spool.drop = self.spool_drop.map(|order| match order {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
+use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
 use crate::spool::Spool;
@@ -41,8 +42,16 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     // It alone keeps the spool open.
     let wishes = Arc::default();
     let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
-    let watching =
-        Watching { outbox, home: home.clone(), shared: Arc::clone(&shared), policies: Arc::clone(&policies), wishes };
+    let lists = Arc::default();
+    let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
+    let watching = Watching {
+        outbox,
+        home: home.clone(),
+        shared: Arc::clone(&shared),
+        policies: Arc::clone(&policies),
+        wishes,
+        lists,
+    };
     let sources = watching.start(settings, orders)?;
     let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -63,6 +72,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         policies,
         commands,
         heartbeat,
+        inventory,
     };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());

@@ -23,6 +23,7 @@ use crate::commands::Commands;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
+use crate::inventory::Telling;
 use crate::policy::Policies;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
@@ -172,6 +173,7 @@ pub(crate) struct Talk {
     pub(crate) commands: Commands,
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) inventory: Telling,
 }
 
 impl Talk {
@@ -272,6 +274,7 @@ impl Talk {
             spool.acknowledge(mark);
             spool.lane().first()
         });
+        self.inventory.begin();
         crate::run::say("connected");
         self.tell("connected", None);
         let mut conversation = Conversation {
@@ -303,6 +306,7 @@ impl Talk {
                 // The server hears at once what became of a policy.
                 () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
+                part = self.inventory.next() => link.send(&part).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
@@ -363,6 +367,8 @@ impl Talk {
                 }
             }
             FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
+            FromServer::Kept(kept) => self.inventory.kept(&kept),
+            FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
             // What this version does not do yet.
             _ => {}
         }

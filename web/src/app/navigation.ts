@@ -4,8 +4,10 @@ import {
   Building2,
   Crosshair,
   KeyRound,
+  KeySquare,
   LayoutDashboard,
   type LucideIcon,
+  MonitorSmartphone,
   Radar,
   Rocket,
   Router as RouterIcon,
@@ -27,6 +29,8 @@ export interface NavigationItem {
     | "/hunt"
     | "/rules"
     | "/exporters"
+    | "/hosts"
+    | "/enrolment"
     | "/users"
     | "/roles"
     | "/tenants"
@@ -57,6 +61,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     key: "i",
     group: "groupWatch",
   },
+  { to: "/hosts", label: "hosts", icon: MonitorSmartphone, permission: "hosts:read", key: "o", group: "groupWatch" },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
   {
@@ -67,6 +72,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     key: "e",
     group: "groupManage",
   },
+  { to: "/enrolment", label: "enrolment", icon: KeySquare, permission: "hosts:enroll", group: "groupManage" },
   { to: "/users", label: "users", icon: Users, permission: "users:read", key: "u", group: "groupManage" },
   { to: "/roles", label: "roles", icon: ShieldCheck, permission: "users:read", group: "groupManage" },
   { to: "/tenants", label: "tenants", icon: Building2, permission: "tenants:manage", group: "groupManage" },

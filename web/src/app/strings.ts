@@ -79,6 +79,8 @@ export const text = catalogue({
   hunt: ["Hunt", "Jagd"],
   rules: ["Rules", "Regeln"],
   exporters: ["Exporters", "Exporter"],
+  hosts: ["Hosts", "Hosts"],
+  enrolment: ["Enrolment", "Aufnahme"],
   users: ["Users", "Benutzer"],
   roles: ["Roles", "Rollen"],
   tenants: ["Tenants", "Mandanten"],

@@ -24,6 +24,8 @@ const STALE: Record<string, readonly string[]> = {
   rule: ["rules"],
   exception: ["rules"],
   exporter: ["exporters", "dashboard"],
+  host: ["hosts"],
+  enrolment_token: ["enrolment-tokens"],
   replay: ["replays", "alerts", "dashboard"],
   user: ["users"],
   membership: ["users", "session"],

@@ -14,12 +14,16 @@ mod dashboard_traffic;
 mod deliveries;
 mod enrollment_tokens;
 mod entities;
+mod entity_traffic;
 mod exporters;
 mod factors;
 mod flows;
 mod host_bulk;
+mod host_events;
+mod host_figures;
 mod host_groups;
 mod host_policy;
+mod host_removal;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -29,6 +33,7 @@ mod incident_templates;
 mod incident_timeline;
 mod incident_view;
 mod incidents;
+mod inventory;
 mod invitations;
 mod kept;
 mod notification_channels;
@@ -52,6 +57,7 @@ mod saved;
 mod search;
 mod security;
 mod session;
+mod software;
 mod stream;
 mod suppressions;
 mod system;
@@ -110,11 +116,16 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_test::routes,
     exporters::routes,
     hosts::routes,
+    host_figures::routes,
     host_bulk::routes,
+    host_removal::routes,
+    host_events::routes,
     host_groups::routes,
     host_policy::routes,
     policies::routes,
     commands::routes,
+    inventory::routes,
+    software::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

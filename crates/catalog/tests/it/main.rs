@@ -8,6 +8,7 @@ mod alerts;
 mod dump;
 mod fleet;
 mod incidents;
+mod inventory;
 mod logs;
 mod notify;
 mod saved;
@@ -106,9 +107,12 @@ on_both![
     things::settings_are_versioned,
     things::state_is_handed_over,
     fleet::tokens_let_in_as_many_as_they_say,
+    fleet::hosts_are_counted_and_labelled,
     fleet::hosts_are_found_and_heard,
     fleet::hosts_are_changed_renewed_and_shut_out,
     fleet::the_agents_authority_is_kept_sealed,
+    inventory::lists_change_from_what_they_were,
+    inventory::software_is_counted_over_hosts,
     dump::everything_comes_back,
     dump::states_are_swapped_by_one_alone,
 ];

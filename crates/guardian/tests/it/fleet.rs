@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::app::{App, text};
 
 /// The agent's program, which lies beside the server's.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_guardian")).with_file_name("guardian-agent");
     assert!(path.exists(), "build the agent first: cargo build -p guardian-agent");
     path
@@ -143,7 +143,7 @@ impl Way {
     }
 }
 
-fn join(a: &TcpStream, b: &TcpStream, open: &Arc<Mutex<Vec<TcpStream>>>) {
+pub(crate) fn join(a: &TcpStream, b: &TcpStream, open: &Arc<Mutex<Vec<TcpStream>>>) {
     for (from, to) in [(a, b), (b, a)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         open.lock().unwrap().push(from.try_clone().unwrap());
