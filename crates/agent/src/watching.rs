@@ -195,8 +195,10 @@ fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> 
 }
 
 fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    with.wishes.watched.store(false, Ordering::Release);
     let Some(watched) = &settings.files else { return Ok(None) };
     let plan = Plan { watched: watched.clone(), folder: with.home.files(), wishes: Arc::clone(&with.wishes) };
     let mut integrity = Integrity::start(with.outbox.clone(), plan)?;
+    with.wishes.watched.store(true, Ordering::Release);
     Ok(Some(Box::new(move |stop| integrity.run(stop))))
 }
