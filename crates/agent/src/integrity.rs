@@ -52,6 +52,8 @@ pub(crate) struct Plan {
 /// What is wanted of file integrity while it works.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
+    /// Files are watched at all.
+    pub(crate) watched: AtomicBool,
     /// All files are to be read now.
     pub(crate) scan_now: AtomicBool,
     /// The same files, at another rate, at other times, or with other windows.
