@@ -29,8 +29,9 @@ pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_h
 pub use foreign::{ExportError, aide_folders, compare_foreign, export_aide, of_aide, of_tripwire};
 pub use live::{Live, Told, Touched};
 pub use packages::{Installed, Root};
+pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
-pub use scan::{Options, Summary, look, scan};
+pub use scan::{Options, Summary, look, scan, scan_until};
 pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

@@ -41,6 +41,11 @@ impl Home {
         Ok(Self(path.to_owned()))
     }
 
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Where the spool is.
     pub fn spool(&self) -> PathBuf {
         self.0.join("spool")
@@ -59,6 +64,16 @@ impl Home {
     /// Where the lists of the inventory are.
     pub fn inventory(&self) -> PathBuf {
         self.0.join("inventory")
+    }
+
+    /// Where the policy is that the server said last.
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.json")
+    }
+
+    /// Where it is kept what came of commands.
+    pub fn commands(&self) -> PathBuf {
+        self.0.join("commands.json")
     }
 
     /// Where it is kept how far logs are read.
@@ -101,7 +116,7 @@ impl Home {
         }
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
         let fresh = path.with_extension("new");
         let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(bytes)?;

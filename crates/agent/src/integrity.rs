@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::files::{
     Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
-    Writer, between, explain, look, package_manager_hint, scan, since,
+    Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
 };
 use crate::outbox::Outbox;
+use crate::policy::Watched;
 use crate::run::say;
 use crate::sources::files::{Around, Files};
 
@@ -32,21 +33,29 @@ const WAITING_MAX: usize = 50_000;
 const REMEMBERED_MAX: usize = 100_000;
 /// Changes that one scan tells.
 const FOUND_MAX: usize = 100_000;
-/// How often all files are read as proof.
-const PROOF_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Scans that this process began.
+static SCANS: AtomicU64 = AtomicU64::new(0);
+/// As good as never.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Threads of a scan beside the machine's own work.
 const SCAN_THREADS: usize = 2;
-/// What rows name as the policy.
-const POLICY: &str = "linux";
-
 /// What the thread is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) policy: Policy,
-    /// Bytes a second that a scan reads; 0 for no limit.
-    pub(crate) bytes_per_second: u64,
+    pub(crate) watched: Watched,
     /// Where the baseline is.
     pub(crate) folder: PathBuf,
+    /// What others want of it.
+    pub(crate) wishes: Arc<Wishes>,
+}
+
+/// What is wanted of file integrity while it works.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// All files are to be read now.
+    pub(crate) scan_now: AtomicBool,
+    /// The same files, at another rate, at other times, or with other windows.
+    pub(crate) tuned: Mutex<Option<Watched>>,
 }
 
 impl Plan {
@@ -57,6 +66,20 @@ impl Plan {
     fn ledger(&self) -> PathBuf {
         self.folder.join("ledger")
     }
+
+    /// Under which policy the baseline was made.
+    fn judged(&self) -> PathBuf {
+        self.folder.join("policy.json")
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.watched.policy
+    }
+}
+
+/// Whether a path is among those that a policy looks at.
+fn covers(policy: &Policy, path: &Path) -> bool {
+    policy.roots.iter().any(|root| path.starts_with(root)) && policy.properties(path).is_some()
 }
 
 /// A path at which something happened.
@@ -79,6 +102,8 @@ struct Remembered {
 /// What a scan found.
 struct Scanned {
     begun: Instant,
+    /// The new baseline.
+    fresh: PathBuf,
     changes: Vec<Change>,
     /// Changes beyond those.
     more: u64,
@@ -90,11 +115,14 @@ pub(crate) struct Integrity {
     plan: Plan,
     live: Live,
     baseline: Option<Baseline>,
+    /// The policy that the baseline was made under, where it was another one: what only one of both looks at is no change.
+    before: Option<Policy>,
     ledger: Ledger,
     waiting: BTreeMap<PathBuf, Waiting>,
     remembered: HashMap<PathBuf, Remembered>,
     scanning: Option<Receiver<io::Result<Scanned>>>,
     scan_due: Instant,
+    scan_stop: Arc<AtomicBool>,
     tell: Files,
 }
 
@@ -102,7 +130,13 @@ impl Integrity {
     /// Begins to watch. What is on the disk is read when it runs.
     pub(crate) fn start(outbox: Outbox, plan: Plan) -> io::Result<Self> {
         fs::create_dir_all(&plan.folder)?;
-        let live = Live::new(&plan.policy)?;
+        for entry in fs::read_dir(&plan.folder)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("baseline.new") {
+                // A scan that did not come to its end.
+                fs::remove_file(entry.path()).ok();
+            }
+        }
+        let live = Live::new(plan.policy())?;
         if let Some(why) = &live.fallback {
             say(&format!("files are watched by inotify, which does not say who changes them ({why})"));
         }
@@ -110,16 +144,20 @@ impl Integrity {
             say(&format!("{} folders are not watched: raise fs.inotify.max_user_watches", live.unwatched));
         }
         let (baseline, ledger) = kept(&plan);
+        let before = fs::read(plan.judged()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let before = before.filter(|before| before != plan.policy());
         Ok(Self {
             plan,
             live,
             baseline,
+            before,
             ledger,
             waiting: BTreeMap::new(),
             remembered: HashMap::new(),
             scanning: None,
             // What changed while nobody watched is told first of all.
             scan_due: Instant::now(),
+            scan_stop: Arc::default(),
             tell: Files::new(outbox),
         })
     }
@@ -129,11 +167,23 @@ impl Integrity {
         while !stop.load(Ordering::Relaxed) {
             self.step(LOOK)?;
         }
+        self.scan_stop.store(true, Ordering::Relaxed);
         self.tell.flush();
         Ok(())
     }
 
+    /// Takes up another rate, other times and other windows, without reading all files again.
+    fn tune(&mut self) {
+        let tuned = self.plan.wishes.tuned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(tuned) = tuned else { return };
+        if tuned.scan_every != self.plan.watched.scan_every {
+            self.scan_due = Instant::now() + tuned.scan_every.unwrap_or(NEVER);
+        }
+        self.plan.watched = tuned;
+    }
+
     fn step(&mut self, wait: Duration) -> io::Result<()> {
+        self.tune();
         let told = self.live.next(wait)?;
         let now = Instant::now();
         let mut lost = told.lost;
@@ -156,9 +206,12 @@ impl Integrity {
             self.scan_due = now;
         }
         self.scanned()?;
+        if self.scanning.is_none() && self.plan.wishes.scan_now.swap(false, Ordering::AcqRel) {
+            self.scan_due = now;
+        }
         if self.scanning.is_none() && now >= self.scan_due {
-            self.scan_due = now + PROOF_EVERY;
-            self.scanning = Some(start_scan(&self.plan)?);
+            self.scan_due = now + self.plan.watched.scan_every.unwrap_or(NEVER);
+            self.scanning = Some(start_scan(&self.plan, &self.scan_stop)?);
         }
         self.settled(now);
         self.tell.tick();
@@ -200,8 +253,12 @@ impl Integrity {
 
     /// What changed at a path since it was told last, or since the baseline.
     fn change(&mut self, path: &Path, now: Instant) -> Result<Option<Change>, BaselineError> {
-        let after = look(&self.plan.policy, path)?;
-        let policy = &self.plan.policy;
+        let policy = self.plan.policy();
+        if self.before.as_ref().is_some_and(|before| !covers(before, path)) {
+            // What it was is not known before the first scan under this policy is done.
+            return Ok(None);
+        }
+        let after = look(policy, path)?;
         let change = match (self.remembered.get(path), &self.baseline) {
             (Some(known), _) => between(policy, path, known.now.clone(), after.as_ref()),
             (None, Some(baseline)) => since(baseline, policy, path, after.as_ref())?,
@@ -217,9 +274,13 @@ impl Integrity {
         let verdicts = explain(root, &self.ledger, after, &[], changes);
         let at = crate::now();
         for (i, (change, verdict)) in changes.iter().zip(&verdicts).enumerate() {
-            let (package, expected) = explained(verdict);
+            let (package, mut expected) = explained(verdict);
+            if window_of(&self.plan.watched.windows, change, at.div_euclid(1_000_000)).is_some() {
+                expected = Some(true);
+            }
             let who = actors.get(i).and_then(Option::as_ref);
-            self.tell.tell(change, at, Around { who, package, expected, diff: None, policy: POLICY, source });
+            let policy = self.plan.watched.set_of(&change.path);
+            self.tell.tell(change, at, Around { who, package, expected, diff: None, policy, source });
         }
     }
 
@@ -247,13 +308,19 @@ impl Integrity {
             };
             self.remembered.get(&change.path).is_some_and(|known| known.now.as_ref() == now)
         };
-        let news: Vec<Change> = found.changes.iter().filter(|change| !told(change)).cloned().collect();
+        let both = |change: &&Change| {
+            let path = &change.path;
+            self.before.as_ref().is_none_or(|before| covers(before, path) && covers(self.plan.policy(), path))
+        };
+        let news: Vec<Change> = found.changes.iter().filter(|change| !told(change)).filter(both).cloned().collect();
         if self.baseline.is_some() && !news.is_empty() {
             say(&format!("a scan found {} changes that nobody had told of", news.len() as u64 + found.more));
             self.judge(&mut Root::new(Path::new("/")), &news, &[], &found.ledger, "scan");
         }
-        fs::rename(self.plan.folder.join("baseline.new"), self.plan.baseline())?;
+        fs::rename(&found.fresh, self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
+        fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
+        self.before = None;
         (self.baseline, self.ledger) = kept(&self.plan);
         // What happened while the scan was under way may be newer than what it saw.
         self.remembered.retain(|_, known| known.at >= found.begun);
@@ -278,29 +345,32 @@ fn kept(plan: &Plan) -> (Option<Baseline>, Ledger) {
 }
 
 /// Reads everything, compares it with the baseline if there is one, and writes a new one beside it.
-fn start_scan(plan: &Plan) -> io::Result<Receiver<io::Result<Scanned>>> {
+fn start_scan(plan: &Plan, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
     let (send, receive) = sync_channel(1);
-    let plan = plan.clone();
+    let (plan, stop) = (plan.clone(), Arc::clone(stop));
     std::thread::Builder::new().name("scan".into()).spawn(move || {
         // Nobody listens any more where the agent is stopping.
-        send.send(scan_all(&plan)).ok();
+        send.send(scan_all(&plan, &stop)).ok();
     })?;
     Ok(receive)
 }
 
-fn scan_all(plan: &Plan) -> io::Result<Scanned> {
+fn scan_all(plan: &Plan, stop: &AtomicBool) -> io::Result<Scanned> {
     let begun = Instant::now();
     let ledger = Ledger::read(&mut Root::new(Path::new("/")));
     let old = plan.baseline().exists().then(|| Baseline::open(&plan.baseline()).ok()).flatten();
+    // Of its own, because the scan of a source that was stopped may not be over.
+    let fresh = plan.folder.join(format!("baseline.new-{}", SCANS.fetch_add(1, Ordering::Relaxed)));
     let sink = Mutex::new(Sink {
-        writer: Writer::new(File::create(plan.folder.join("baseline.new"))?)?,
-        comparison: old.as_ref().map(|old| Comparison::new(old, &plan.policy)),
+        writer: Writer::new(File::create(&fresh)?)?,
+        comparison: old.as_ref().map(|old| Comparison::new(old, plan.policy())),
         changes: Vec::new(),
         more: 0,
         error: None,
     });
-    let options = Options { threads: SCAN_THREADS, bytes_per_second: plan.bytes_per_second, fill_cache: false };
-    scan(&plan.policy, options, &|folder| {
+    let options =
+        Options { threads: SCAN_THREADS, bytes_per_second: plan.watched.scan_bytes_per_second, fill_cache: false };
+    scan_until(stop, plan.policy(), options, &|folder| {
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         let compared = sink.comparison.as_mut().map_or(Ok(Vec::new()), |comparison| comparison.folder(&folder));
         let done = compared.map_err(io::Error::other).and_then(|changes| {
@@ -311,6 +381,10 @@ fn scan_all(plan: &Plan) -> io::Result<Scanned> {
             sink.error.get_or_insert(error);
         }
     });
+    if stop.load(Ordering::Relaxed) {
+        fs::remove_file(&fresh)?;
+        return Err(io::Error::from(io::ErrorKind::Interrupted));
+    }
     let mut sink = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(comparison) = sink.comparison.take() {
         let gone = comparison.finish().map_err(io::Error::other)?;
@@ -320,7 +394,7 @@ fn scan_all(plan: &Plan) -> io::Result<Scanned> {
         return Err(error);
     }
     sink.writer.finish()?;
-    Ok(Scanned { begun, changes: sink.changes, more: sink.more, ledger })
+    Ok(Scanned { begun, fresh, changes: sink.changes, more: sink.more, ledger })
 }
 
 /// Where the folders of a scan go.

@@ -1,9 +1,10 @@
-//! The agent: what it sees (sources, file integrity), what it keeps until the server has it (outbox, spool), and how it
-//! speaks (enrolment, connection).
+//! The agent: what it sees (sources, file integrity), what it keeps until the server has it (outbox, spool), how it
+//! speaks (enrolment, connection), and what it does when it is told to (response).
 //!
 //! The agent must never link the server's store, catalog or API: it has to stay small. Sources know the outbox alone, the
 //! connection knows the spool alone, so that each can become a process of its own.
 
+mod commands;
 pub mod connect;
 pub mod enrol;
 pub mod facts;
@@ -12,6 +13,8 @@ pub mod home;
 mod integrity;
 pub mod inventory;
 pub mod outbox;
+pub mod policy;
+pub mod response;
 pub mod run;
 pub mod simulate;
 pub mod sources;

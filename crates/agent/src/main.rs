@@ -1,5 +1,7 @@
 //! `guardian-agent`: the command line.
 
+mod operate;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guardian_agent::enrol;
-use guardian_agent::files::Policy;
 use guardian_agent::home::{Home, USUAL};
-use guardian_agent::run::{Settings, run, say};
+use guardian_agent::policy::Local;
+use guardian_agent::run::{run, say};
 use guardian_agent::simulate::{self, Simulation};
-use guardian_agent::spool::Drop;
 use guardian_agent::status::Status;
+use guardian_protocol::policy::{Document, DropOrder, PathSet, SYSTEM_SET};
 
 /// The agent of Guardian: eyes and hands on this machine.
 #[derive(Debug, Parser)]
@@ -33,6 +35,18 @@ enum Command {
     Run(Run),
     /// Tell how the running agent is
     Status,
+    /// Carry an action out on this machine, as root and without the server
+    Respond(operate::Respond),
+    /// Do again what stands (isolation, blocks), for the time before the agent starts
+    Reapply,
+    /// Make a key that signs scripts, where no server can reach it
+    ScriptKey(operate::NewKey),
+    /// Sign a script, so that machines which have the key pinned run it
+    SignScript(operate::SignScript),
+    /// Make a key that opens packs of evidence
+    EvidenceKey(operate::NewKey),
+    /// Open a pack of evidence and compare it with its manifest
+    OpenEvidence(operate::OpenEvidence),
     /// Play many agents at once, to put load on a server
     Simulate(Simulate),
 }
@@ -54,6 +68,8 @@ struct Enroll {
     /// Enrol again though this machine is enrolled
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    pins: operate::PinArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,29 +78,50 @@ enum DropPolicy {
     Newest,
 }
 
+/// What is said here holds whatever the policy of the server says.
 #[derive(Args, Debug)]
 struct Run {
-    /// How often the machine's health is measured, in seconds
-    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
-    health_every: f64,
-    /// Watch the files below this folder only; may be given several times (default: programs, libraries and configuration)
+    /// How often the machine's health is measured, in seconds [default: as the policy says, else 15]
+    #[arg(long, value_name = "SECONDS")]
+    health_every: Option<f64>,
+    /// Watch the files below this folder instead of programs, libraries and configuration; may be given several times
     #[arg(long, value_name = "FOLDER", conflicts_with = "no_files")]
-    files: Vec<PathBuf>,
+    files: Vec<String>,
     /// Watch no files
     #[arg(long)]
     no_files: bool,
     /// Take no inventory
     #[arg(long)]
     no_inventory: bool,
-    /// Most MiB a second that a scan of all files reads; 0 for no limit
-    #[arg(long, default_value_t = 32, value_name = "MIB")]
-    scan_rate: u64,
-    /// Most MiB that may wait on the disk for the server
-    #[arg(long, default_value_t = 512, value_name = "MIB")]
-    spool_max: u64,
-    /// What goes when there is more
-    #[arg(long, value_enum, default_value = "oldest")]
-    spool_drop: DropPolicy,
+    /// Most MiB a second that a scan of all files reads; 0 for no limit [default: as the policy says, else 32]
+    #[arg(long, value_name = "MIB")]
+    scan_rate: Option<u32>,
+    /// Most MiB that may wait on the disk for the server [default: as the policy says, else 512]
+    #[arg(long, value_name = "MIB")]
+    spool_max: Option<u32>,
+    /// What goes when there is more [default: as the policy says, else oldest]
+    #[arg(long, value_enum)]
+    spool_drop: Option<DropPolicy>,
+}
+
+impl Run {
+    fn local(&self) -> Local {
+        let mut document = Document::default();
+        if !self.files.is_empty() {
+            let system = PathSet { roots: self.files.clone(), ..PathSet::default() };
+            document.files.sets.insert(SYSTEM_SET.to_owned(), system);
+        }
+        document.sources.files = self.no_files.then_some(false);
+        document.sources.inventory = self.no_inventory.then_some(false);
+        document.files.scan_mib_per_s = self.scan_rate.map(|rate| rate.min(1 << 20));
+        document.spool.mib_max = self.spool_max.map(|max| max.clamp(8, 1 << 20));
+        document.spool.drop = self.spool_drop.map(|order| match order {
+            DropPolicy::Oldest => DropOrder::Oldest,
+            DropPolicy::Newest => DropOrder::Newest,
+        });
+        let health_every = self.health_every.map(|every| Duration::from_secs_f64(every.clamp(0.01, 86_400.0)));
+        Local { document, health_every }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -126,26 +163,15 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
         Command::Run(wanted) => {
-            let files = match wanted.files.as_slice() {
-                _ if wanted.no_files => None,
-                [] => Some(Policy::of_this_machine()),
-                roots => Some(Policy { roots: roots.to_vec(), ..Policy::of_this_machine() }),
-            };
-            let settings = Settings {
-                files,
-                scan_bytes_per_second: wanted.scan_rate.min(1 << 20) << 20,
-                inventory: !wanted.no_inventory,
-                health_every: Duration::from_secs_f64(wanted.health_every.clamp(0.01, 86_400.0)),
-                spool_bytes_max: wanted.spool_max.clamp(8, 1 << 20) << 20,
-                drop: match wanted.spool_drop {
-                    DropPolicy::Oldest => Drop::Oldest,
-                    DropPolicy::Newest => Drop::Newest,
-                },
-                ..Settings::default()
-            };
-            run(&cli.dir, &settings)?;
+            run(&cli.dir, wanted.local())?;
         }
         Command::Status => return status(&cli.dir),
+        Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
+        Command::Reapply => return operate::reapply(&cli.dir),
+        Command::ScriptKey(wanted) => print(&operate::script_key(&wanted)?),
+        Command::SignScript(wanted) => print(&operate::sign_script(wanted)?),
+        Command::EvidenceKey(wanted) => print(&operate::evidence_key(&wanted)?),
+        Command::OpenEvidence(wanted) => return operate::open_evidence(&wanted),
         Command::Simulate(wanted) => {
             let done = simulate::run(Simulation {
                 server: wanted.server,
@@ -169,6 +195,7 @@ fn enroll(dir: &std::path::Path, wanted: &Enroll) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let proxy = wanted.proxy.as_deref().filter(|p| !p.is_empty());
     let identity = runtime.block_on(enrol::enrol(&wanted.server, proxy, &wanted.token, wanted.name.as_deref()))?;
+    wanted.pins.lay_down(dir)?;
     home.keep(&identity)?;
     say(&format!("enrolled with {} as {}", identity.server, identity.host));
     Ok(())
@@ -193,6 +220,6 @@ fn status(dir: &std::path::Path) -> Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "the command line's one place that answers")]
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     println!("{text}");
 }

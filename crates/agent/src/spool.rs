@@ -98,6 +98,11 @@ impl Spool {
         self.lane.lost()
     }
 
+    /// Changes how much may wait, and what goes when there is more. It holds from the next batch on.
+    pub fn bound(&mut self, bytes_max: u64, drop: Drop) {
+        self.lane.bound(bytes_max, drop);
+    }
+
     /// Makes what was written survive a power failure.
     pub fn sync(&mut self) -> Result<(), SpoolError> {
         self.lane.sync()

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use guardian_protocol::message::{
-    Certificate, Goodbye, Heartbeat, Hello, Lane, Outcome, Progress, Refusal, Refuse, Renew, Welcome,
-};
+use guardian_protocol::message::{Certificate, Goodbye, Heartbeat, Hello, Lane, Refusal, Refuse, Renew, Welcome};
 use guardian_protocol::{Blob, Frames, FromAgent, FromServer, VERSION_MAX, VERSION_MIN, limits};
 use rand::RngExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -21,10 +19,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::commands::Commands;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
 use crate::inventory::Telling;
+use crate::policy::Policies;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -169,8 +169,11 @@ pub(crate) struct Talk {
     pub(crate) facts: Facts,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
-    /// None where no inventory is taken.
-    pub(crate) inventory: Option<Telling>,
+    pub(crate) inventory: Telling,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) commands: Commands,
+    /// How often the policy wants a heartbeat; none where the server's greeting says.
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 impl Talk {
@@ -250,8 +253,8 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: vec!["health".into()],
-            policy: None,
+            abilities: std::iter::once("health".into()).chain(self.commands.abilities()).collect(),
+            policy: Some(self.policies.state()),
         }
     }
 
@@ -271,7 +274,7 @@ impl Talk {
             spool.acknowledge(mark);
             spool.lane().first()
         });
-        self.inventory.iter_mut().for_each(Telling::begin);
+        self.inventory.begin();
         crate::run::say("connected");
         self.tell("connected", None);
         let mut conversation = Conversation {
@@ -286,20 +289,24 @@ impl Talk {
         if welcome.renewal_wanted {
             conversation.renew(&mut link).await?;
         }
-        let every = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
+        let usual = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
         let mut beat_at = Instant::now();
+        let policies = Arc::clone(&self.policies);
         loop {
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 biased;
                 message = link.next() => self.hear(message?, &mut conversation, &mut link).await?,
                 () = sleep_until(beat_at) => {
-                    beat_at = Instant::now() + every;
+                    beat_at = Instant::now() + self.heartbeat.unwrap_or(usual);
                     conversation.beat(&mut link, self).await?;
                     self.tell("connected", None);
                 }
+                outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
+                // The server hears at once what became of a policy.
+                () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
-                part = next_part(&mut self.inventory) => link.send(&part).await?,
+                part = self.inventory.next() => link.send(&part).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
@@ -321,6 +328,8 @@ impl Talk {
                 tokio::select! {
                     biased;
                     message = link.next() => self.hear(message?, conversation, link).await?,
+                    // What was stopped says how far it came.
+                    outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
                     frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
@@ -345,14 +354,21 @@ impl Talk {
                 self.status.round_us = round;
                 self.status.clock_skew_us = crate::now() - (round / 2) as i64 - beat.time;
             }
+            FromServer::Policy(policy) => {
+                if let Some(settings) = self.policies.take(&policy) {
+                    self.heartbeat = settings.heartbeat;
+                }
+            }
             FromServer::Certificate(certificate) => self.keep(certificate, with)?,
             FromServer::Command(command) => {
-                let text = "this agent carries out no commands yet".to_owned();
-                let outcome = Outcome { command: command.id, progress: Progress::Refused, text, ..Outcome::default() };
-                link.send(&FromAgent::Outcome(outcome)).await?;
+                let ahead = self.status.clock_skew_us;
+                if let Some(outcome) = self.commands.take(command, ahead, &self.status) {
+                    link.send(&FromAgent::Outcome(outcome)).await?;
+                }
             }
-            FromServer::Kept(kept) => self.inventory.iter_mut().for_each(|lists| lists.kept(&kept)),
-            FromServer::Resend(wanted) => self.inventory.iter_mut().for_each(|lists| lists.resend(&wanted.list)),
+            FromServer::Kept(kept) => self.inventory.kept(&kept),
+            FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
+            FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
             // What this version does not do yet.
             _ => {}
         }
@@ -371,14 +387,6 @@ impl Talk {
         self.identity = identity;
         crate::run::say("the certificate was renewed");
         Ok(())
-    }
-}
-
-/// The next part of the inventory; never where none is taken. Safe to cancel.
-async fn next_part(inventory: &mut Option<Telling>) -> FromAgent {
-    match inventory {
-        Some(lists) => lists.next().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -420,7 +428,7 @@ impl Conversation {
         self.beat += 1;
         self.beat_sent = Instant::now();
         let (spool_bytes, lost) = talk.shared.with(|spool| (spool.lane().bytes(), spool.lost().to_vec()));
-        let mut complaints = Vec::new();
+        let mut complaints = talk.policies.complaints();
         if talk.shared.failing.load(Ordering::Acquire) {
             complaints.push("the spool cannot be written: is the disk full?".to_owned());
         }
@@ -435,7 +443,7 @@ impl Conversation {
             resident_bytes: guardian_sys::process::resident_bytes().unwrap_or(0),
             lost,
             complaints,
-            policy: None,
+            policy: Some(talk.policies.state()),
             round_us: talk.status.round_us,
         };
         link.send(&FromAgent::Heartbeat(beat)).await

@@ -1,60 +1,201 @@
 //! What watches the machine, each source on a thread of its own. What this machine does not let us see is told and left
-//! out; the rest goes on.
+//! out; the rest goes on. New settings stop and start those sources alone whose own settings are others.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crate::files::Policy;
 use crate::home::Home;
-use crate::integrity::{Integrity, Plan};
+use crate::integrity::{Integrity, Plan, Wishes};
+use crate::inventory::{Inventory, Told};
 use crate::outbox::Outbox;
-use crate::run::{Settings, say};
+use crate::policy::{Policies, Settings};
+use crate::run::say;
 use crate::sources::connections::Connections;
 use crate::sources::health::Health;
 use crate::sources::logs::{self, Logs};
 use crate::sources::processes::{self, Processes};
 use crate::spooler::Shared;
 
-/// A source at work: it ends when it is told to stop, or with what went wrong.
-type Run = Box<dyn FnOnce(&Shared) -> io::Result<()> + Send>;
+/// How often it is looked whether the agent stops.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// Starts all sources.
-pub(crate) fn start(
-    outbox: &Outbox,
-    settings: &Settings,
-    home: &Home,
-    shared: &Arc<Shared>,
-) -> io::Result<Vec<JoinHandle<()>>> {
-    let mut health = Health::start(outbox.clone(), settings.health_every);
-    let mut logs = Logs::start(outbox, logs::Options::of_this_machine(Some(home.logs())));
-    let mut sources: Vec<(&'static str, Run)> = vec![
-        ("health", Box::new(move |shared| Ok(health.run(&shared.stop)))),
-        ("logs", Box::new(move |shared| logs.run(&shared.stop))),
-    ];
-    match Processes::start(outbox.clone(), processes::Options::default()) {
-        Ok(mut processes) => sources.push(("processes", Box::new(move |shared| processes.run(&shared.stop)))),
-        Err(error) => say(&format!("processes are not watched ({error}): that needs CAP_NET_ADMIN")),
-    }
-    match Connections::start(outbox.clone(), settings.sockets_every) {
-        Ok(mut connections) => sources.push(("connections", Box::new(move |shared| connections.run(&shared.stop)))),
-        Err(error) => say(&format!("connections are not watched ({error}): that needs CAP_NET_ADMIN")),
-    }
-    if let Some(policy) = &settings.files {
-        let plan =
-            Plan { policy: policy.clone(), bytes_per_second: settings.scan_bytes_per_second, folder: home.files() };
-        match Integrity::start(outbox.clone(), plan) {
-            Ok(mut integrity) => sources.push(("files", Box::new(move |shared| integrity.run(&shared.stop)))),
-            Err(error) => say(&format!("files are not watched: {error}")),
-        }
-    }
-    sources.into_iter().map(|(name, run)| thread(name, run, shared)).collect()
+/// A source at work: it ends when it is told to stop, or with what went wrong.
+type Run = Box<dyn FnOnce(&AtomicBool) -> io::Result<()> + Send>;
+/// Whether two settings are the same to a source.
+type Same = fn(&Settings, &Settings) -> bool;
+/// Starts a source; none where the settings switch it off.
+type Start = fn(&Watching, &Settings) -> io::Result<Option<Run>>;
+
+/// The sources: name, what its settings are, how it begins.
+const ALL: &[(&str, Same, Start)] = &[
+    ("health", |a, b| (a.health, a.health_every) == (b.health, b.health_every), health),
+    ("logs", |a, b| (a.logs, &a.follow) == (b.logs, &b.follow), logs),
+    ("processes", |a, b| a.processes == b.processes, processes),
+    ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
+    ("files", |a, b| paths(a) == paths(b), files),
+    ("inventory", |a, b| a.inventory == b.inventory, inventory),
+];
+
+/// What of file integrity cannot change while it works.
+fn paths(settings: &Settings) -> Option<(&Policy, &[(PathBuf, String)])> {
+    settings.files.as_ref().map(|watched| (&watched.policy, watched.sets.as_slice()))
 }
 
-fn thread(name: &'static str, run: Run, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    let shared = Arc::clone(shared);
-    std::thread::Builder::new().name(name.into()).spawn(move || {
-        if let Err(error) = run(&shared) {
-            say(&format!("{name} are no longer watched: {error}"));
+/// What watches, and who is told of it.
+pub(crate) struct Watching {
+    pub(crate) outbox: Outbox,
+    pub(crate) home: Home,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) wishes: Arc<Wishes>,
+    pub(crate) told: Arc<Told>,
+}
+
+/// A source that was started.
+struct Source {
+    name: &'static str,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Watching {
+    /// Starts all sources, and a thread that starts and stops them as settings come. The thread ends with all of them when
+    /// the agent stops.
+    pub(crate) fn start(self, settings: Settings, orders: Receiver<Settings>) -> io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("sources".into()).spawn(move || self.run(settings, &orders))
+    }
+
+    fn run(self, mut settings: Settings, orders: &Receiver<Settings>) {
+        let mut sources: Vec<Source> = ALL.iter().filter_map(|one| self.begin(one, &settings)).collect();
+        while !self.shared.stop.load(Ordering::Acquire) {
+            match orders.recv_timeout(LOOK) {
+                Ok(next) => {
+                    self.change(&mut sources, &settings, &next);
+                    settings = next;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // The conversation is over, and the agent stops.
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+            }
         }
-    })
+        end(sources);
+    }
+
+    fn change(&self, sources: &mut Vec<Source>, before: &Settings, after: &Settings) {
+        self.shared.with(|spool| spool.bound(after.spool_bytes_max, after.drop));
+        if let Some(watched) = after.files.as_ref().filter(|_| before.files != after.files) {
+            let tuned = Some(watched.clone()).filter(|_| paths(before) == paths(after));
+            *self.wishes.tuned.lock().unwrap_or_else(PoisonError::into_inner) = tuned;
+        }
+        let changed: Vec<_> = ALL.iter().filter(|(_, same, _)| !same(before, after)).collect();
+        let others = |source: &Source| changed.iter().all(|(name, ..)| *name != source.name);
+        let (stay, go) = std::mem::take(sources).into_iter().partition(others);
+        *sources = stay;
+        end(go);
+        sources.extend(changed.into_iter().filter_map(|one| self.begin(one, after)));
+        self.policies.applied.notify_one();
+    }
+
+    fn begin(&self, (name, _, start): &(&'static str, Same, Start), settings: &Settings) -> Option<Source> {
+        let name = *name;
+        let stop = Arc::new(AtomicBool::new(false));
+        let started = start(self, settings).and_then(|run| run.map(|run| self.thread(name, run, &stop)).transpose());
+        let (complaint, source) = match started {
+            Ok(Some(thread)) => (None, Some(Source { name, stop, thread })),
+            Ok(None) => (None, None),
+            Err(error) => (Some(format!("{name} are not watched: {error}")), None),
+        };
+        complaint.iter().for_each(|text| say(text));
+        self.policies.tell(name, complaint);
+        source
+    }
+
+    fn thread(&self, name: &'static str, run: Run, stop: &Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
+        let (stop, policies) = (Arc::clone(stop), Arc::clone(&self.policies));
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            if let Err(error) = run(&stop) {
+                let text = format!("{name} are no longer watched: {error}");
+                say(&text);
+                policies.tell(name, Some(text));
+            }
+        })
+    }
+}
+
+/// Tells all of them to stop, then waits for each.
+fn end(sources: Vec<Source>) {
+    sources.iter().for_each(|source| source.stop.store(true, Ordering::Release));
+    for source in sources {
+        if source.thread.join().is_err() {
+            say(&format!("the thread that watches {} panicked", source.name));
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every source begins alike")]
+fn health(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    let begin = || -> Run {
+        let mut health = Health::start(with.outbox.clone(), settings.health_every);
+        Box::new(move |stop| {
+            health.run(stop);
+            Ok(())
+        })
+    };
+    Ok(settings.health.then(begin))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every source begins alike")]
+fn logs(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    let begin = || -> Run {
+        let mut options = logs::Options::of_this_machine(Some(with.home.logs()));
+        let more = settings.follow.iter().filter(|(path, _)| options.files.iter().all(|(known, _)| known != path));
+        let more: Vec<_> = more.cloned().collect();
+        options.files.extend(more);
+        let mut logs = Logs::start(&with.outbox, options);
+        Box::new(move |stop| logs.run(stop))
+    };
+    Ok(settings.logs.then(begin))
+}
+
+/// Says what a refusal by the kernel usually means.
+fn needs_capability(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}: that needs CAP_NET_ADMIN"))
+}
+
+fn processes(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    if !settings.processes {
+        return Ok(None);
+    }
+    let mut processes =
+        Processes::start(with.outbox.clone(), processes::Options::default()).map_err(needs_capability)?;
+    Ok(Some(Box::new(move |stop| processes.run(stop))))
+}
+
+fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    if !settings.connections {
+        return Ok(None);
+    }
+    let mut connections = Connections::start(with.outbox.clone(), settings.sockets_every).map_err(needs_capability)?;
+    Ok(Some(Box::new(move |stop| connections.run(stop))))
+}
+
+fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    let Some(watched) = &settings.files else { return Ok(None) };
+    let plan = Plan { watched: watched.clone(), folder: with.home.files(), wishes: Arc::clone(&with.wishes) };
+    let mut integrity = Integrity::start(with.outbox.clone(), plan)?;
+    Ok(Some(Box::new(move |stop| integrity.run(stop))))
+}
+
+fn inventory(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    if !settings.inventory {
+        return Ok(None);
+    }
+    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.told))?;
+    Ok(Some(Box::new(move |stop| inventory.run(stop))))
 }

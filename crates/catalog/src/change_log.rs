@@ -50,6 +50,16 @@ text_enum! {
         Exporter = "exporter",
         /// A machine with an agent.
         Host = "host",
+        /// A group of hosts.
+        HostGroup = "host_group",
+        /// What agents do.
+        Policy = "policy",
+        /// Which policy holds for which group.
+        PolicyOrder = "policy_order",
+        /// Something that hosts are to do.
+        Command = "command",
+        /// A command on one host; its payload names the command, the host and the state.
+        CommandRun = "command_run",
         /// A token that lets hosts in.
         EnrolmentToken = "enrolment_token",
         /// An account.

@@ -68,10 +68,14 @@ pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
-    AgentAuthority, EnrolledHost, EnrolmentToken, FleetSoftware, HOST_PAGE_MAX, HOSTS_MAX, Host, HostChange,
-    HostCursor, HostFacts, HostFilter, HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen,
-    HostSort, HostStatus, LABELS_MAX, NewEnrolmentToken, NewHost, NewHostList, SOFTWARE_PAGE_MAX, SoftwareFilter,
-    SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+    ASSIGNMENTS_MAX, AgentAuthority, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter,
+    CommandRun, EnrolledHost, EnrolmentToken, FleetSoftware, GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft,
+    HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts, HostFilter, HostGroup,
+    HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen, HostSelection, HostSort,
+    HostStanding, HostStatus, LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost, NewHostList,
+    POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PendingRun, Policy, PolicyDraft, PolicyOrder, PolicyVersion,
+    RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion,
+    TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,

@@ -32,6 +32,7 @@ macro_rules! shipped {
 
 shipped![
     "host/cron-persistence",
+    "host/host-offline",
     "host/kernel-module-audit",
     "host/kernel-module-command",
     "host/ld-preload-file",

@@ -14,6 +14,7 @@ mod mask;
 mod names;
 mod parse;
 mod predicate;
+mod record;
 mod sql;
 mod text;
 
@@ -27,4 +28,5 @@ pub use mask::Mask;
 pub use names::{PROTOCOLS, TCP_FLAGS, duration, is_tcp_flags, protocol, size, tcp_flags, time, whole};
 pub use parse::{DEPTH_MAX, Expr, VALUES_MAX};
 pub use predicate::{Predicate, Relation, Test, integer_max, kind_words};
+pub use record::RecordFilter;
 pub use text::{GlobPart, PATTERN_BYTES_MAX, REGEX_BYTES_MAX, TextKind, TextPattern};

@@ -4,11 +4,16 @@
 //! Who speaks is known from the certificate alone; tenant and host are never read from a message. What an agent sends is
 //! acknowledged only when it is durable. This crate must never know the storage engine: it stands behind [`Intake`].
 
+mod assign;
 mod authority;
+mod commands;
 mod config;
 mod enrol;
+mod groups;
 mod intake;
 mod inventory;
+mod offline;
+mod policy;
 mod presence;
 mod rows;
 mod session;
@@ -19,11 +24,16 @@ mod wire;
 pub use authority::{AGENTS_NAME, CertificateError};
 pub use config::FleetConfig;
 pub use enrol::{EnrolError, EnrolRequest, Enrolled};
+pub use groups::{HOST_FACTS, group_filter, host_facts};
 pub use guardian_protocol::lists;
 pub use intake::{Gate, Intake, IntakeError, LaneMark, Stored};
+pub use policy::{Book, Effective, ValueOrigin, read_document};
 pub use rows::{RowsError, batch};
 pub use state::{Fleet, FleetDeps};
 pub use token::{ENROLMENT_TOKEN_PREFIX, MadeEnrolmentToken, NewToken};
+
+/// What hosts may be told to do, and the document that says what their agents watch.
+pub use guardian_protocol::{action, policy as document};
 
 /// The name in the TLS handshake (ALPN) of a connection of an agent.
 pub const AGENT_ALPN: &[u8] = guardian_protocol::ALPN;

@@ -47,23 +47,23 @@ impl Presence {
 }
 
 impl Fleet {
-    pub(crate) fn note_came(&self, tenant: TenantId, id: Uuid, facts: HostFacts) {
-        self.presence().note((tenant, id), self.until(true), |seen| {
+    pub(crate) fn note_came(&self, (tenant, id): (TenantId, Uuid), heartbeat: Duration, facts: HostFacts) {
+        self.presence().note((tenant, id), self.until(Some(heartbeat)), |seen| {
             (seen.came, seen.went) = (Some(facts), false);
         });
     }
 
-    pub(crate) fn note_beat(&self, tenant: TenantId, id: Uuid, health: HostHealth) {
-        self.presence().note((tenant, id), self.until(true), |seen| seen.health = Some(health));
+    pub(crate) fn note_beat(&self, (tenant, id): (TenantId, Uuid), heartbeat: Duration, health: HostHealth) {
+        self.presence().note((tenant, id), self.until(Some(heartbeat)), |seen| seen.health = Some(health));
     }
 
     pub(crate) fn note_went(&self, tenant: TenantId, id: Uuid) {
-        self.presence().note((tenant, id), self.until(false), |seen| seen.went = true);
+        self.presence().note((tenant, id), self.until(None), |seen| seen.went = true);
     }
 
-    fn until(&self, online: bool) -> (Micros, Micros) {
+    fn until(&self, heartbeat: Option<Duration>) -> (Micros, Micros) {
         let now = self.now();
-        (now, if online { now + 3 * self.config().heartbeat.as_micros() } else { now })
+        (now, now + heartbeat.map_or(0, |h| 3 * h.as_micros() as i64))
     }
 
     /// Writes what was heard now and then, and once more at the end.

@@ -10,7 +10,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
 use guardian_model::{Ip, Micros, Origin};
 use guardian_protocol::message::{
-    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Refusal, Refuse, Renew, Welcome,
+    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew, Welcome,
 };
 use guardian_protocol::{
     Blob, FromAgent, FromServer, Mark, Offer, VERSION_MAX, VERSION_MIN, WireError, limits, negotiate,
@@ -18,15 +18,16 @@ use guardian_protocol::{
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
+use crate::assign::Assigned;
 use crate::authority::{hex, shown};
+use crate::commands::Told;
 use crate::intake::{Gate, IntakeError};
 use crate::inventory::Lists;
 use crate::rows::{RowsError, append, batch};
-use crate::state::{Ending, Fleet, Place};
+use crate::state::{Ending, Fleet, Orders, Place};
 use crate::wire::{Broken, Reader, Writer};
 
 /// Longest wait for the greeting.
@@ -146,15 +147,24 @@ impl Fleet {
             return End::Refused(Refusal::Version, text);
         };
         reader.greeted();
-        let Some((place, ended)) = self.enter(host.id) else {
+        let Some((place, orders)) = self.enter(host.id) else {
             return End::Refused(Refusal::Busy, "too many agents are connected".into());
         };
         // Somebody may have shut it out between the look and now, when nobody could end the session yet.
-        match self.catalog().system().host(host.id).await {
-            Ok(Some(now)) if now.revoked.is_none() => {}
+        let host = match self.catalog().system().host(host.id).await {
+            Ok(Some(now)) if now.revoked.is_none() => now,
             Ok(_) => return End::Refused(Refusal::Revoked, "this host was revoked".into()),
             Err(_) => return End::Refused(Refusal::Busy, "the catalog cannot be asked now".into()),
-        }
+        };
+        let policy = match self.assigned(&host).await {
+            Ok(policy) => policy,
+            Err(error) => {
+                // The agent runs the one it kept; who follows the catalog hands the right one on.
+                tracing::warn!(%error, host = %host.id, "the policy of a host could not be looked up");
+                None
+            }
+        };
+        let heartbeat = policy.as_ref().and_then(|p| p.heartbeat).unwrap_or(self.config().heartbeat.get());
         let marks = match self.intake().marks(host.id, hello.epoch).await {
             Ok(marks) => marks,
             Err(error) => return End::Refused(Refusal::Busy, error.0),
@@ -165,14 +175,14 @@ impl Fleet {
             program: env!("CARGO_PKG_VERSION").into(),
             time: self.now().0,
             marks: marks.iter().map(|m| Ack { lane: m.lane, sequence: m.sequence }).collect(),
-            heartbeat_ms: (self.config().heartbeat.as_micros() / 1_000) as u32,
+            heartbeat_ms: heartbeat.as_millis() as u32,
             window: WINDOW as u32,
             renewal_wanted: due,
         };
         if let Err(error) = writer.send(&FromServer::Welcome(welcome)).await {
             return error.into();
         }
-        self.note_came(host.tenant, host.id, facts(&hello, peer));
+        self.note_came((host.tenant, host.id), heartbeat, facts(&hello, peer));
         let mut session = Session {
             fleet: self.clone(),
             agent: host.id.to_string(),
@@ -182,8 +192,16 @@ impl Fleet {
             in_flight: FuturesOrdered::new(),
             lists: Lists::new(self, host.tenant, host.id, &host.name),
             host,
+            heartbeat,
+            policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
+            told: Told::default(),
         };
-        let end = session.run(reader, writer, ended).await;
+        if let Some(policy) = &policy
+            && let Err(end) = session.tell_policy(policy, writer).await
+        {
+            return end;
+        }
+        let end = session.run(reader, writer, orders).await;
         self.note_left(&session, place);
         end
     }
@@ -222,6 +240,12 @@ struct Session {
     gate: Gate,
     in_flight: FuturesOrdered<InFlight>,
     lists: Lists,
+    /// How often the agent is to be heard.
+    heartbeat: Duration,
+    /// Version and hash of the policy that the agent has, or was sent.
+    policy: (u64, String),
+    /// What it was told to do.
+    told: Told,
 }
 
 impl Session {
@@ -229,21 +253,33 @@ impl Session {
         &mut self,
         reader: &mut Reader<ReadHalf<S>>,
         writer: &mut Writer<WriteHalf<S>>,
-        mut ended: oneshot::Receiver<Ending>,
+        mut orders: Orders,
     ) -> End {
-        let silence = self.fleet.config().heartbeat.get() * 3;
         let stop = self.fleet.shutdown().token();
         let mut heard = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                ending = &mut ended => return match ending {
+                ending = &mut orders.ended => return match ending {
                     Ok(Ending::Replaced) => End::Refused(Refusal::Replaced, "the same agent connected again".into()),
                     _ => End::Refused(Refusal::Revoked, "this host was revoked: enrol it again".into()),
                 },
                 () = stop.cancelled() => return End::Refused(Refusal::Stopping, "the server goes down".into()),
                 Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                     if let Err(end) = self.acknowledge(done, writer).await {
+                        return end;
+                    }
+                }
+                Ok(()) = orders.policy.changed() => {
+                    let policy = orders.policy.borrow_and_update().clone();
+                    if let Some(policy) = policy
+                        && let Err(end) = self.tell_policy(&policy, writer).await
+                    {
+                        return end;
+                    }
+                }
+                () = orders.commands.notified() => {
+                    if let Err(end) = self.tell_commands(writer).await {
                         return end;
                     }
                 }
@@ -263,7 +299,7 @@ impl Session {
                         return error.into();
                     }
                 }
-                () = sleep_until(heard + silence), if self.in_flight.len() < WINDOW => return End::Gone,
+                () = sleep_until(heard + self.heartbeat * 3), if self.in_flight.len() < WINDOW => return End::Gone,
             }
         }
     }
@@ -306,7 +342,7 @@ impl Session {
             FromAgent::Batch(batch) => self.batch(&batch).await,
             FromAgent::Heartbeat(beat) => {
                 let now = self.fleet.now();
-                self.fleet.note_beat(self.host.tenant, self.host.id, health(&beat, now));
+                self.fleet.note_beat(self.whose(), self.heartbeat, health(&beat, now));
                 Ok(writer.send(&FromServer::Beat(Beat { beat: beat.beat, time: now.0 })).await?)
             }
             FromAgent::Renew(renew) => {
@@ -317,11 +353,57 @@ impl Session {
                 Some(told) => Ok(writer.send(&told).await?),
                 None => Ok(()),
             },
+            FromAgent::Outcome(outcome) => {
+                let ended = !matches!(outcome.progress, Progress::Accepted | Progress::Running);
+                if let Err(error) = self.fleet.hear_outcome(self.whose(), outcome).await {
+                    // The agent remembers it, and says it again when it is asked at the next connection.
+                    tracing::warn!(%error, host = %self.host.id, "what became of a command could not be kept");
+                    return Err(End::Refused(Refusal::Busy, "outcomes cannot be kept now".into()));
+                }
+                if ended && self.told.more { self.tell_commands(writer).await } else { Ok(()) }
+            }
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.
             _ => Ok(()),
         }
+    }
+
+    const fn whose(&self) -> (guardian_model::TenantId, uuid::Uuid) {
+        (self.host.tenant, self.host.id)
+    }
+
+    /// Sends a policy that is another than the agent has.
+    async fn tell_policy<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        policy: &Assigned,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        self.heartbeat = policy.heartbeat.unwrap_or(self.fleet.config().heartbeat.get());
+        let now = (policy.version, policy.hash.clone());
+        if self.policy != now {
+            writer.send(&FromServer::Policy(policy.message())).await?;
+            self.policy = now;
+        }
+        Ok(())
+    }
+
+    /// Sends the commands that the agent has not heard of, and calls off what was called off.
+    async fn tell_commands<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        let words = match self.fleet.words_about_commands(self.whose(), &mut self.told).await {
+            Ok(words) => words,
+            Err(error) => {
+                tracing::warn!(%error, host = %self.host.id, "the commands of a host could not be looked up");
+                return Err(End::Refused(Refusal::Busy, "commands cannot be looked up now".into()));
+            }
+        };
+        for word in &words {
+            writer.put(word)?;
+        }
+        if words.is_empty() { Ok(()) } else { Ok(writer.flush().await?) }
     }
 
     /// Hands a batch to the store, unless it was before.
@@ -403,7 +485,9 @@ fn health(beat: &Heartbeat, now: Micros) -> HostHealth {
         resident_bytes: beat.resident_bytes,
         lost: beat.lost.iter().take(64).map(lost).collect(),
         complaints: beat.complaints.iter().take(32).cloned().collect(),
-        policy_version: beat.policy.as_ref().map(|p| p.version),
-        policy_hash: beat.policy.as_ref().map(|p| hex(&p.hash.0)),
+        policy_version: beat.policy.as_ref().map(|p| p.version).filter(|version| *version > 0),
+        policy_hash: beat.policy.as_ref().filter(|p| p.version > 0).map(|p| hex(&p.hash.0)),
+        policy_complaints: beat.policy.as_ref().map(|p| p.complaints.clone()).unwrap_or_default(),
+        policy_overrides: beat.policy.as_ref().map(|p| p.overrides.clone()).unwrap_or_default(),
     }
 }

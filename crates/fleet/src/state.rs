@@ -12,9 +12,10 @@ use guardian_model::Micros;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot, watch};
 use uuid::Uuid;
 
+use crate::assign::{Assigned, Books};
 use crate::authority::{Authority, CertificateError, Signed, Tls};
 use crate::config::FleetConfig;
 use crate::intake::Intake;
@@ -50,6 +51,7 @@ struct Inner {
     authority: Authority,
     tls: ArcSwap<Tls>,
     presence: Presence,
+    books: Books,
     sessions: Mutex<Sessions>,
     transfers: Transfers,
     counters: Counters,
@@ -64,6 +66,17 @@ struct Sessions {
 struct Open {
     number: u64,
     end: oneshot::Sender<Ending>,
+    policy: watch::Sender<Option<Arc<Assigned>>>,
+    commands: Arc<Notify>,
+}
+
+/// What the server has to say to a session.
+pub(crate) struct Orders {
+    pub(crate) ended: oneshot::Receiver<Ending>,
+    /// The policy that the host is to run, when it changes.
+    pub(crate) policy: watch::Receiver<Option<Arc<Assigned>>>,
+    /// There may be commands.
+    pub(crate) commands: Arc<Notify>,
 }
 
 /// Why the server ends a session.
@@ -153,12 +166,17 @@ impl Fleet {
             authority,
             tls,
             presence: Presence::default(),
-            sessions: Mutex::default(),
             transfers: Transfers::default(),
+            books: Books::default(),
+            sessions: Mutex::default(),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };
-        fleet.follow_presence(&fleet.inner.deps.shutdown);
+        let shutdown = &fleet.inner.deps.shutdown;
+        fleet.follow_presence(shutdown);
+        fleet.follow_policies(shutdown);
+        fleet.follow_deadlines(shutdown);
+        fleet.follow_silence(shutdown);
         Ok(fleet)
     }
 
@@ -195,6 +213,11 @@ impl Fleet {
         }
     }
 
+    /// How often agents say that they are there, where no policy says otherwise.
+    pub fn heartbeat(&self) -> std::time::Duration {
+        self.config().heartbeat.get()
+    }
+
     /// Ends the session of a host that is not let in any more, at once.
     pub fn end_session(&self, host: Uuid) {
         if let Some(open) = self.inner.sessions.lock().open.remove(&host) {
@@ -213,20 +236,45 @@ impl Fleet {
         self.inner.sessions.lock().open.contains_key(&host)
     }
 
+    /// Hands a policy to the session of a host, if it is connected to this node.
+    pub(crate) fn tell_policy(&self, host: Uuid, policy: Option<Arc<Assigned>>) {
+        if let Some(open) = self.inner.sessions.lock().open.get(&host) {
+            open.policy.send_if_modified(|now| {
+                let changed = policy.is_some() && *now != policy;
+                if changed {
+                    *now = policy;
+                }
+                changed
+            });
+        }
+    }
+
+    /// Has the session of a host look for commands, if it is connected to this node.
+    pub(crate) fn wake_commands(&self, host: Uuid) {
+        if let Some(open) = self.inner.sessions.lock().open.get(&host) {
+            open.commands.notify_one();
+        }
+    }
+
     /// Takes a place for a session; none while there are too many. Another session of the same host ends.
-    pub(crate) fn enter(&self, host: Uuid) -> Option<(Place, oneshot::Receiver<Ending>)> {
+    pub(crate) fn enter(&self, host: Uuid) -> Option<(Place, Orders)> {
         let (end, ended) = oneshot::channel();
+        let (policy, policies) = watch::channel(None);
+        let commands = Arc::new(Notify::new());
+        // What waited for the host.
+        commands.notify_one();
+        let orders = Orders { ended, policy: policies, commands: Arc::clone(&commands) };
         let mut sessions = self.inner.sessions.lock();
         if sessions.open.len() >= self.config().sessions_max && !sessions.open.contains_key(&host) {
             return None;
         }
         sessions.next += 1;
         let number = sessions.next;
-        if let Some(before) = sessions.open.insert(host, Open { number, end }) {
+        if let Some(before) = sessions.open.insert(host, Open { number, end, policy, commands }) {
             before.end.send(Ending::Replaced).ok();
         }
         self.inner.counters.sessions.set(sessions.open.len() as i64);
-        Some((Place { fleet: self.clone(), host, number }, ended))
+        Some((Place { fleet: self.clone(), host, number }, orders))
     }
 
     pub(crate) fn sign(&self, host: Uuid, request: &[u8]) -> Result<Signed, CertificateError> {
@@ -263,6 +311,10 @@ impl Fleet {
 
     pub(crate) fn presence(&self) -> &Presence {
         &self.inner.presence
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.inner.books
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -109,6 +109,9 @@ permissions! {
     ExportersRead = "exporters:read", "See exporters and their loss counters.", [Admin, Operator, Viewer];
     HostsRead = "hosts:read", "See hosts and how their agents are.", [Admin, Operator, Viewer];
     HostsManage = "hosts:manage", "Change, shut out and remove hosts.", [Admin, Operator];
+    HostsCommand = "hosts:command", "Have hosts do something: isolate, kill, collect, scan.", [Admin, Operator];
+    PoliciesRead = "policies:read", "See what agents are to do, and why.", [Admin, Operator, Viewer];
+    PoliciesWrite = "policies:write", "Change what agents do, groups of hosts, and which policy holds for which.", [Admin];
     HostsEnroll = "hosts:enroll", "Make and revoke enrolment tokens.", [Admin];
     StatusRead = "status:read", "See the key figures and the state of the installation.", [Admin, Operator, Viewer];
     ReplayRun = "replay:run", "Feed recorded traffic in, tagged as a replay.", [Admin, Operator];
@@ -224,6 +227,9 @@ mod tests {
             "exporters:read      admin operator viewer",
             "hosts:read          admin operator viewer",
             "hosts:manage        admin operator",
+            "hosts:command       admin operator",
+            "policies:read       admin operator viewer",
+            "policies:write      admin",
             "hosts:enroll        admin",
             "status:read         admin operator viewer",
             "replay:run          admin operator",

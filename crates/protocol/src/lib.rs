@@ -5,14 +5,17 @@
 //! socket or a file, read a clock, or know a storage engine. Whoever is on the other side may have been taken over, so
 //! every decoder is bounded by [`limits`] and never panics.
 
+pub mod action;
 mod batch;
 pub mod classes;
 mod columns;
 mod frame;
+mod json;
 pub mod limits;
 pub mod lists;
 mod marks;
 pub mod message;
+pub mod policy;
 mod rows;
 mod wire;
 

@@ -32,3 +32,26 @@ pub const LIST_PART_BYTES_MAX: usize = 512 << 10;
 pub const LIST_NAME_BYTES_MAX: usize = 32;
 /// Lists of one host.
 pub const LISTS_MAX: usize = 64;
+
+/// Bytes of a path in an action.
+pub const PATH_BYTES_MAX: usize = 4_096;
+/// Addresses and networks that stay reachable from an isolated machine.
+pub const KEEP_MAX: usize = 64;
+/// Longest isolation or block that ends by itself, in seconds: a year.
+pub const STANDING_SECONDS_MAX: u64 = 366 * 86_400;
+/// Bytes of the text of a script.
+pub const SCRIPT_BYTES_MAX: usize = TEXT_BYTES_MAX;
+/// Arguments of a script, and hosts that one is for.
+pub const SCRIPT_LIST_MAX: usize = 1_000;
+/// Bytes of one argument of a script.
+pub const ARGUMENT_BYTES_MAX: usize = 8_192;
+/// Patterns of files that are collected, folders of a timeline, paths that are scanned.
+pub const PATTERNS_MAX: usize = 256;
+/// Largest pack of evidence, in bytes before compression.
+pub const PACK_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of the steps that one outcome tells.
+pub const STEPS_BYTES_MAX: usize = 256 << 10;
+/// Bytes of output of one command that are kept; more is counted.
+pub const OUTPUT_BYTES_MAX: usize = 512 << 10;
+/// Longest time that a command may take, in milliseconds: six hours.
+pub const TIMEOUT_MS_MAX: u32 = 6 * 3_600_000;

@@ -1,6 +1,9 @@
 //! The messages. A field's tag is never reused; a new field is absent for older peers, so that its default must mean
 //! "not said". Times are UTC microseconds. Who speaks is known from the certificate and is in no message.
 
+use serde::{Deserialize, Serialize};
+
+pub use crate::action::*;
 use crate::wire::{Blob, choice, code, message};
 
 code! {
@@ -31,6 +34,8 @@ code! {
         6 Malformed,
     }
     /// How far a command has come.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
     Progress {
         /// A state that this version does not know.
         Other,
@@ -148,11 +153,16 @@ message! {
         2 hash: Blob,
         /// Parts that it could not apply, with reasons.
         3 complaints: Vec<String>,
+        /// Names of values that an option of its command line decides, with that value: `spool.mib_max=64`.
+        4 overrides: Vec<String>,
     }
 
-    /// What became of a command; there may be several, `part` in order.
+    /// What became of a command; there may be several, `part` in order. The last one says how it ended.
+    #[derive(Serialize, Deserialize)]
+    #[serde(default)]
     Outcome {
         /// The command.
+        #[serde(with = "crate::json::hex_id")]
         1 command: [u8; 16],
         /// From 0.
         2 part: u32,
@@ -161,11 +171,26 @@ message! {
         /// For people.
         4 text: String,
         /// Output of this part.
+        #[serde(with = "crate::json::base64_blob")]
         5 output: Blob,
-        /// What undoes it, if anything can: arguments for [`Action::Undo`].
-        6 undo: Option<Blob>,
-        /// Exit status of a script.
+        /// Exit status of a script; less than 0 for the signal that ended it.
         7 status: Option<i64>,
+        /// What undoes it, if anything can.
+        8 undo: Option<Action>,
+        /// What was done, or would be, in order.
+        9 steps: Vec<Step>,
+        /// Why it was refused.
+        10 denied: Denied,
+        /// What was collected and waits on the machine.
+        11 pack: Option<Pack>,
+        /// Bytes of output beyond the limit, which were thrown away.
+        12 output_lost: u64,
+        /// Whether it was a rehearsal: nothing was done.
+        13 dry_run: bool,
+        /// When it began, by the machine's clock.
+        14 begun: i64,
+        /// When it ended, by the machine's clock; 0 before.
+        15 ended: i64,
     }
 
     /// Rows of a live query; there may be several, `part` in order.
@@ -281,74 +306,6 @@ message! {
         7 action: Option<Action>,
     }
 
-    /// Talk to the server only.
-    Isolate {
-        /// Ends by itself after this long; 0 for never.
-        1 seconds: u64,
-        /// Addresses and networks that stay reachable.
-        2 keep: Vec<String>,
-    }
-    /// End the isolation.
-    Release {
-        /// Why, for the host's own log.
-        1 reason: String,
-    }
-    /// Block an address or network.
-    Block {
-        /// Address or prefix.
-        1 address: String,
-        /// Ends by itself after this long; 0 for never.
-        2 seconds: u64,
-    }
-    /// Kill a process.
-    Kill {
-        /// Its number.
-        1 pid: u32,
-        /// When it started, in clock ticks since boot: another process with the same number is not killed.
-        2 start_ticks: u64,
-        /// Its children too.
-        3 tree: bool,
-    }
-    /// Take a file away.
-    Quarantine {
-        /// Its path.
-        1 path: String,
-        /// BLAKE3 that it must have; empty for any.
-        2 hash: Blob,
-    }
-    /// Lock an account.
-    DisableUser {
-        /// Its name.
-        1 name: String,
-        /// End its sessions.
-        2 sessions: bool,
-    }
-    /// Run a script that was signed with the offline key.
-    Script {
-        /// Program that reads it, such as `/bin/sh`.
-        1 interpreter: String,
-        /// The script.
-        2 text: Blob,
-        /// Ed25519 over interpreter, script and the hosts it is for.
-        3 signature: Blob,
-    }
-    /// Collect evidence.
-    Collect {
-        /// What, by name: `processes`, `maps`, `sockets`, `persistence`, `timeline`.
-        1 parts: Vec<String>,
-        /// Files, by path; patterns allowed.
-        2 files: Vec<String>,
-        /// Not more than this.
-        3 bytes_max: u64,
-    }
-    /// Undo what an earlier command did.
-    Undo {
-        /// The command.
-        1 command: [u8; 16],
-        /// What its outcome gave.
-        2 undo: Blob,
-    }
-
     /// Stop a command or query.
     Cancel {
         /// Its id.
@@ -397,30 +354,6 @@ message! {
         2 text: String,
         /// Come back not before this; the agent adds jitter.
         3 retry_ms: u32,
-    }
-}
-
-choice! {
-    /// What a command does.
-    Action {
-        /// See [`Isolate`].
-        1 Isolate(Isolate),
-        /// See [`Release`].
-        2 Release(Release),
-        /// See [`Block`].
-        3 Block(Block),
-        /// See [`Kill`].
-        4 Kill(Kill),
-        /// See [`Quarantine`].
-        5 Quarantine(Quarantine),
-        /// See [`DisableUser`].
-        6 DisableUser(DisableUser),
-        /// See [`Script`].
-        7 Script(Script),
-        /// See [`Collect`].
-        8 Collect(Collect),
-        /// See [`Undo`].
-        9 Undo(Undo),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, disk
-//! space and file allocation, and what the process knows about itself.
+//! space and file allocation, what the process knows about itself, and what acts on other processes and on files by
+//! descriptors.
 //!
 //! Every `unsafe` block carries a comment that says why it is sound. This crate must never parse a telemetry protocol,
 //! know a domain type, log, or start a thread: it hands bytes and numbers to its callers.
 
 pub mod capture;
+pub mod child;
 pub mod disk;
 pub mod fanotify;
 pub mod inotify;
 pub mod inspect;
 pub mod netlink;
+pub mod pidfd;
 pub mod process;
+pub mod restore;
 mod ring;
 mod sockopt;
 pub mod udp;

@@ -115,7 +115,7 @@ impl Policy {
 }
 
 /// Whether a pattern fits a path or a folder above it.
-pub(super) fn fits(pattern: &[u8], path: &[u8]) -> bool {
+pub(crate) fn fits(pattern: &[u8], path: &[u8]) -> bool {
     // Nearly every path differs from nearly every pattern before its first star.
     let literal = pattern.split(|b| *b == b'*').next().unwrap_or_default();
     let literal = literal.strip_suffix(b"/").unwrap_or(literal);

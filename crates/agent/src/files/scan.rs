@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -113,12 +113,19 @@ struct Scan<'a> {
     budget: Mutex<Budget>,
     begun: Instant,
     counters: Counters,
+    /// Set where it is to end early.
+    stop: &'a AtomicBool,
     sink: &'a (dyn Fn(Folder) + Sync),
 }
 
 /// Looks at everything below the policy's roots and hands each folder to `sink`, from several threads and in no order. A
 /// root that is not there is left out; other file systems below a root are named in their folder and not entered.
 pub fn scan(policy: &Policy, options: Options, sink: &(dyn Fn(Folder) + Sync)) -> Summary {
+    scan_until(&AtomicBool::new(false), policy, options, sink)
+}
+
+/// As [`scan`], but it ends early when `stop` is set; what it has seen by then is not all.
+pub fn scan_until(stop: &AtomicBool, policy: &Policy, options: Options, sink: &(dyn Fn(Folder) + Sync)) -> Summary {
     let begun = Instant::now();
     // A root inside another one would be read twice.
     let roots = policy.roots.iter().filter(|root| {
@@ -133,6 +140,7 @@ pub fn scan(policy: &Policy, options: Options, sink: &(dyn Fn(Folder) + Sync)) -
         budget: Mutex::new(Budget::new(options.bytes_per_second, begun.elapsed())),
         begun,
         counters: Counters::default(),
+        stop,
         sink,
     };
     std::thread::scope(|scope| {
@@ -171,6 +179,7 @@ pub fn look(policy: &Policy, path: &Path) -> io::Result<Option<Record>> {
         budget: Mutex::new(Budget::new(0, begun.elapsed())),
         begun,
         counters: Counters::default(),
+        stop: &AtomicBool::new(false),
         sink: &|_| {},
     };
     let open = Open { fd, path: parent.to_owned(), device: 0 };
@@ -195,11 +204,16 @@ impl Scan<'_> {
         loop {
             let mut queue = lock(&self.queue);
             let task = loop {
+                if self.stop.load(Ordering::Relaxed) {
+                    queue.tasks.clear();
+                }
                 if let Some(task) = queue.tasks.pop() {
                     queue.running += 1;
                     break task;
                 }
                 if queue.running == 0 {
+                    // The others may still wait for tasks that were dropped.
+                    self.ready.notify_all();
                     return;
                 }
                 queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);

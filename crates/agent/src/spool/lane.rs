@@ -128,6 +128,10 @@ impl Lane {
         self.next - 1
     }
 
+    pub(super) fn bound(&mut self, bytes_max: u64, drop: Drop) {
+        (self.bytes_max, self.drop) = (bytes_max, drop);
+    }
+
     pub(super) fn lost(&self) -> &[Loss] {
         &self.lost
     }

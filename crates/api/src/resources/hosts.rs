@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::host_policy::HostPolicyState;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -99,8 +100,12 @@ pub(crate) struct HostView {
     pub(crate) address: Option<String>,
     /// Its tags.
     pub(crate) tags: Vec<String>,
-    /// Its groups.
+    /// Groups that somebody put it in.
     pub(crate) groups: Vec<String>,
+    /// Groups whose expression it fits.
+    pub(crate) matched_groups: Vec<String>,
+    /// How it stands with its policy.
+    pub(crate) policy: HostPolicyState,
     /// The token it came in by.
     pub(crate) enrollment_token: Option<String>,
     /// When it came in, RFC 3339.
@@ -121,6 +126,7 @@ impl HostView {
     fn new(host: Host, now: Micros) -> Self {
         Self {
             status: host.status(now).to_string(),
+            policy: HostPolicyState::new(&host),
             id: host.id.to_string(),
             version: host.version,
             name: host.name,
@@ -132,6 +138,7 @@ impl HostView {
             address: host.address,
             tags: host.tags,
             groups: host.groups,
+            matched_groups: host.matched,
             enrollment_token: host.token.map(|t| t.to_string()),
             enrolled: host.enrolled.to_string(),
             last_seen: host.last_seen.map(|t| t.to_string()),
@@ -154,7 +161,7 @@ pub(crate) struct HostQuery {
     pub(crate) platform: Option<String>,
     /// With this tag.
     pub(crate) tag: Option<String>,
-    /// In this group.
+    /// In this group, by name or by expression.
     pub(crate) group: Option<String>,
     /// With this version of the agent's program.
     pub(crate) agent_version: Option<String>,
@@ -230,7 +237,7 @@ fn host_id(text: &str) -> ApiResult<Uuid> {
     text.parse().map_err(|_| ApiError::not_found("host"))
 }
 
-async fn find(state: &ApiState, tenant: TenantId, id: &str) -> ApiResult<Host> {
+pub(super) async fn find(state: &ApiState, tenant: TenantId, id: &str) -> ApiResult<Host> {
     Ok(state.catalog.scoped(&Scope::of(tenant)).host(host_id(id)?).await?)
 }
 

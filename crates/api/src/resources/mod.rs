@@ -8,14 +8,19 @@ mod alerts;
 mod api_keys;
 mod audit;
 mod certificates;
+mod commands;
 mod dashboard;
 mod dashboard_traffic;
 mod deliveries;
 mod enrollment_tokens;
 mod entities;
+mod entity_traffic;
 mod exporters;
 mod factors;
 mod flows;
+mod host_bulk;
+mod host_groups;
+mod host_policy;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -33,6 +38,7 @@ mod notifications;
 mod oidc;
 mod passkeys;
 mod people;
+mod policies;
 mod profile;
 pub(crate) mod query;
 mod replays;
@@ -109,6 +115,11 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     hosts::routes,
     inventory::routes,
     software::routes,
+    host_bulk::routes,
+    host_groups::routes,
+    host_policy::routes,
+    policies::routes,
+    commands::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

@@ -28,6 +28,10 @@ pub struct Model {
     pub health: String,
     pub version: i32,
     pub updated: i64,
+    pub policy_version: i32,
+    pub policy_hash: String,
+    pub matched: String,
+    pub offline_told: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

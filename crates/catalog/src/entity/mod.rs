@@ -13,12 +13,15 @@ pub(crate) mod audit;
 pub(crate) mod audit_checkpoint;
 pub(crate) mod change_log;
 pub(crate) mod client_certificate;
+pub(crate) mod command;
+pub(crate) mod command_run;
 pub(crate) mod delivery;
 pub(crate) mod enrolment_token;
 pub(crate) mod evidence_custody;
 pub(crate) mod exporter;
 pub(crate) mod external_identity;
 pub(crate) mod host;
+pub(crate) mod host_group;
 pub(crate) mod host_list;
 pub(crate) mod host_software;
 pub(crate) mod incident;
@@ -33,6 +36,9 @@ pub(crate) mod membership;
 pub(crate) mod notification;
 pub(crate) mod notification_channel;
 pub(crate) mod notification_preference;
+pub(crate) mod policy;
+pub(crate) mod policy_order;
+pub(crate) mod policy_version;
 pub(crate) mod preference;
 pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
@@ -77,10 +83,13 @@ tenant_owned!(
     audit,
     audit_checkpoint,
     change_log,
+    command,
+    command_run,
     delivery,
     enrolment_token,
     exporter,
     host,
+    host_group,
     host_list,
     host_software,
     incident,
@@ -94,6 +103,8 @@ tenant_owned!(
     membership,
     notification,
     notification_channel,
+    policy,
+    policy_order,
     role,
     rule,
     rule_exception,

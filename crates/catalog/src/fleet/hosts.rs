@@ -43,8 +43,20 @@ pub struct Host {
     pub address: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
-    /// Its groups.
+    /// Groups that somebody put it in.
     pub groups: Vec<String>,
+    /// Groups whose expression it fits.
+    #[serde(default)]
+    pub matched: Vec<String>,
+    /// Version of the policy that it is to run, from 1; 0 before there was one.
+    #[serde(default)]
+    pub policy_version: i32,
+    /// BLAKE3 of that policy, in hexadecimal digits.
+    #[serde(default)]
+    pub policy_hash: String,
+    /// When it was told that the host is offline; none while it is not. Negative where that was not to be told.
+    #[serde(default)]
+    pub offline_told: Option<i64>,
     /// Number of its certificate, in hexadecimal digits.
     pub serial: String,
     /// Number of the certificate before, which holds until the new one was shown.
@@ -68,6 +80,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Whether it is in a group, by whatever way.
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().chain(&self.matched).any(|g| g == group)
+    }
+
     /// How it stands at a time.
     pub fn status(&self, now: Micros) -> HostStatus {
         match (self.revoked, self.last_seen) {
@@ -96,6 +113,10 @@ impl TryFrom<host::Model> for Host {
             address: row.address,
             tags: labels_of("hosts.tags", &row.tags)?,
             groups: labels_of("hosts.groups", &row.groups)?,
+            matched: labels_of("hosts.matched", &row.matched)?,
+            policy_version: row.policy_version,
+            policy_hash: row.policy_hash,
+            offline_told: row.offline_told,
             serial: row.serial,
             previous_serial: row.previous_serial,
             not_after: Micros(row.not_after),
@@ -194,6 +215,10 @@ impl Tx {
             health: "{}".into(),
             version: 1,
             updated: self.now().0,
+            policy_version: 0,
+            policy_hash: String::new(),
+            matched: "[]".into(),
+            offline_told: None,
         };
         let host = Host::try_from(row.clone())?;
         let conn = self.record_host(&host, Action::Created, "host.enrol", Value::Null);
@@ -292,12 +317,12 @@ impl Tx {
         Ok(())
     }
 
-    async fn host_row(&self, id: Uuid) -> Result<Host, CatalogError> {
+    pub(super) async fn host_row(&self, id: Uuid) -> Result<Host, CatalogError> {
         let query = host::Entity::find_by_id(id).filter(host::Column::TenantId.eq(self.tenant().0));
         query.one(self.look()).await?.ok_or(CatalogError::NotFound("host"))?.try_into()
     }
 
-    fn record_host(
+    pub(super) fn record_host(
         &mut self,
         host: &Host,
         action: Action,

@@ -2,7 +2,7 @@
 
 use guardian_model::Micros;
 use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
-use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::hosts::Host;
 use crate::entity::host;
 use crate::page::{self, Cut, PageKey};
 use crate::text::{any_contains, clean};
+use crate::tx::CHUNK;
 use crate::{CatalogError, Scoped, text_enum};
 
 /// Most hosts on a page.
@@ -135,6 +136,61 @@ impl Scoped<'_> {
     }
 }
 
+/// Which hosts something is done to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostSelection {
+    /// These; none for all that the filter keeps.
+    pub ids: Vec<Uuid>,
+    /// And of them those that fit.
+    pub filter: HostFilter,
+}
+
+impl Scoped<'_> {
+    /// The hosts of a selection, by id; more than `max` are an error. Revoked ones are left out.
+    pub async fn selected_hosts(&self, wanted: &HostSelection, max: u64) -> Result<Vec<Host>, CatalogError> {
+        let too_many = || CatalogError::Invalid(format!("at most {max} hosts at once"));
+        if wanted.ids.len() as u64 > max {
+            return Err(too_many());
+        }
+        let mut all = Vec::new();
+        // The number of values in a statement is limited.
+        let chunks: Vec<&[Uuid]> = if wanted.ids.is_empty() { vec![&[]] } else { wanted.ids.chunks(CHUNK).collect() };
+        for ids in chunks {
+            let mut query = self.select::<host::Entity>().filter(condition(&wanted.filter, self.catalog().now()));
+            query = query.filter(host::Column::Revoked.is_null()).order_by_asc(host::Column::Id).limit(max + 1);
+            if !ids.is_empty() {
+                query = query.filter(host::Column::Id.is_in(ids.iter().copied()));
+            }
+            for row in query.all(self.conn()).await? {
+                all.push(Host::try_from(row)?);
+            }
+            if all.len() as u64 > max {
+                return Err(too_many());
+            }
+        }
+        Ok(all)
+    }
+
+    /// How many hosts a filter keeps, without those that are shut out unless it asks for them.
+    pub async fn count_hosts(&self, filter: &HostFilter) -> Result<u64, CatalogError> {
+        let mut query = self.select::<host::Entity>().filter(condition(filter, self.catalog().now()));
+        if filter.status.is_none() {
+            query = query.filter(host::Column::Revoked.is_null());
+        }
+        Ok(query.count(self.conn()).await?)
+    }
+
+    /// The hosts of one tenant behind an id, in the order of their ids, at most `limit`: for going through all of them.
+    pub async fn hosts_after(&self, after: Option<Uuid>, limit: u64) -> Result<Vec<Host>, CatalogError> {
+        let mut query = self.select::<host::Entity>().order_by_asc(host::Column::Id).limit(limit);
+        if let Some(after) = after {
+            query = query.filter(host::Column::Id.gt(after));
+        }
+        query.all(self.conn()).await?.into_iter().map(Host::try_from).collect()
+    }
+}
+
 fn column(sort: HostSort) -> host::Column {
     match sort {
         HostSort::Name => host::Column::Name,
@@ -177,7 +233,7 @@ fn condition(filter: &HostFilter, now: Micros) -> Condition {
         all = all.add(has(C::Tags, tag));
     }
     if let Some(group) = &filter.group {
-        all = all.add(has(C::Groups, group));
+        all = all.add(Condition::any().add(has(C::Groups, group)).add(has(C::Matched, group)));
     }
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
         all = all.add(any_contains([C::Name, C::System, C::Kernel, C::Address], search));

@@ -1,11 +1,17 @@
 //! The fleet: who may enrol, and which hosts are there. What an agent proves, and what a token is made of, is the
 //! business of the crate `fleet`.
 
+mod bulk;
+mod commands;
+mod groups;
 mod hosts;
 mod list;
 mod lists;
+mod policies;
+mod runs;
 mod seen;
 mod software;
+mod standing;
 mod tokens;
 
 use guardian_model::Micros;
@@ -13,11 +19,20 @@ use sea_orm::{EntityTrait, IntoActiveModel as _, QueryOrder, TryInsertResult};
 use serde_json::json;
 use uuid::Uuid;
 
+pub use self::bulk::{HOSTS_AT_ONCE_MAX, LabelChange};
+pub use self::commands::{COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter, NewCommand};
+pub use self::groups::{GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HostGroup};
 pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
-pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSort, HostStatus};
+pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus};
 pub use self::lists::{HostList, HostListDocument, NewHostList};
+pub use self::policies::{
+    ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,
+    PolicyVersion,
+};
+pub use self::runs::{CommandRun, PendingRun, RUN_OUTPUT_MAX, RunNews, RunState};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};
 pub use self::software::{FleetSoftware, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion};
+pub use self::standing::HostStanding;
 pub use self::tokens::{EnrolmentToken, NewEnrolmentToken, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus};
 use crate::entity::agent_authority;
 use crate::text::clean;

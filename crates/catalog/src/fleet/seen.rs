@@ -39,6 +39,10 @@ pub struct HostHealth {
     pub policy_version: Option<u64>,
     /// BLAKE3 of that policy, in hexadecimal digits.
     pub policy_hash: Option<String>,
+    /// Parts of the policy that it cannot run, with reasons.
+    pub policy_complaints: Vec<String>,
+    /// Values that an option of its command line decides: `spool.mib_max=64`.
+    pub policy_overrides: Vec<String>,
 }
 
 /// Rows that an agent lost.
@@ -142,12 +146,15 @@ impl Tx {
 fn health_text(health: &HostHealth) -> String {
     let mut health = health.clone();
     health.lost.truncate(64);
-    health.complaints.truncate(32);
-    health.complaints.iter_mut().for_each(|c| *c = clean(c, 300));
+    for texts in [&mut health.complaints, &mut health.policy_complaints, &mut health.policy_overrides] {
+        texts.truncate(32);
+        texts.iter_mut().for_each(|text| *text = clean(text, 300));
+    }
     let text = json!(health).to_string();
     if text.len() <= HEALTH_BYTES_MAX {
         return text;
     }
-    json!(HostHealth { lost: Vec::new(), complaints: vec!["it complains of too much to list".into()], ..health })
-        .to_string()
+    let complaints = vec!["it complains of too much to list".into()];
+    let (policy_complaints, policy_overrides) = (Vec::new(), Vec::new());
+    json!(HostHealth { lost: Vec::new(), complaints, policy_complaints, policy_overrides, ..health }).to_string()
 }

@@ -130,7 +130,8 @@ async fn a_large_fleet_is_asked_quickly() {
         assert_eq!((all.len(), all[0].hosts), (PACKAGES, count as u64));
         asked.push(begun.elapsed().as_millis());
     }
-    let one = SoftwareFilter { name: Some("package-10".into()), version: Some("1.7".into()), ..SoftwareFilter::default() };
+    let one =
+        SoftwareFilter { name: Some("package-10".into()), version: Some("1.7".into()), ..SoftwareFilter::default() };
     let begun = std::time::Instant::now();
     let with = scoped.hosts_with_software(&one).await.unwrap();
     let found = begun.elapsed().as_millis();

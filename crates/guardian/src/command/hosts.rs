@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::commands::Selection;
 use super::{Global, inventory};
 use crate::output::{self, Format, Table};
 use crate::remote::{Remote, block_on};
@@ -70,6 +71,30 @@ enum Action {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: usize,
     },
+    /// Give hosts a tag
+    Tag {
+        /// The tag
+        tag: String,
+        #[command(flatten)]
+        hosts: Selection,
+    },
+    /// Take a tag from hosts
+    Untag {
+        /// The tag
+        tag: String,
+        #[command(flatten)]
+        hosts: Selection,
+    },
+    /// Put hosts into a group, or take them out of it
+    Group {
+        /// The group, by name
+        name: String,
+        /// Take them out
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        hosts: Selection,
+    },
     /// Shut a host out, at once and for good
     Revoke {
         /// Id of the host
@@ -102,6 +127,11 @@ impl Hosts {
             Some(Action::Changes { id, list, limit }) => {
                 return inventory::changes(&remote, &id, list.as_deref(), limit, global);
             }
+            Some(Action::Tag { tag, hosts }) => label(&remote, "add_tags", &tag, &hosts)?,
+            Some(Action::Untag { tag, hosts }) => label(&remote, "remove_tags", &tag, &hosts)?,
+            Some(Action::Group { name, remove, hosts }) => {
+                label(&remote, if remove { "remove_groups" } else { "add_groups" }, &name, &hosts)?;
+            }
             Some(Action::Revoke { id }) => {
                 let host = one(Method::POST, format!("/hosts/{id}/revoke"))?;
                 let name = host["name"].as_str().unwrap_or_default();
@@ -114,6 +144,14 @@ impl Hosts {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn label(remote: &Remote, what: &str, word: &str, hosts: &Selection) -> Result<()> {
+    let mut body = json!({"hosts": hosts.body()});
+    body[what] = json!([word]);
+    let done = block_on(remote.json(remote.request(Method::POST, "/hosts/labels").json(&body)))?;
+    output::note(&format!("{} of {} hosts are changed", done["changed"], done["hosts"]));
+    Ok(())
 }
 
 fn list(remote: &Remote, filter: &Filter, global: &Global) -> Result<ExitCode> {

@@ -4,17 +4,20 @@ mod alerts;
 mod audit;
 mod backup;
 mod certificate;
+mod commands;
 mod completions;
 mod config;
 mod demo;
 mod docs;
 mod enroll_token;
 mod exporters;
+mod groups;
 mod hosts;
 mod incidents;
 mod inventory;
 mod keys;
 mod notifications;
+mod policy;
 mod query;
 mod replay;
 mod rule_server;
@@ -37,7 +40,7 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check, notifications test); 4 the server cannot be reached; 5 not allowed.
+config check, notifications test, groups try, commands); 4 the server cannot be reached; 5 not allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
@@ -99,6 +102,9 @@ enum Command {
     Exporters(exporters::Exporters),
     Hosts(hosts::Hosts),
     Software(software::Software),
+    Groups(groups::Groups),
+    Policy(policy::Policy),
+    Commands(commands::Commands),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     User(user::User),
@@ -134,6 +140,9 @@ impl Cli {
             Command::Exporters(c) => c.run(global),
             Command::Hosts(c) => c.run(global),
             Command::Software(c) => c.run(global),
+            Command::Groups(c) => c.run(global),
+            Command::Policy(c) => c.run(global),
+            Command::Commands(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),

@@ -19,13 +19,13 @@ pub(crate) fn program() -> PathBuf {
 }
 
 /// A machine with an agent.
-struct Agent {
+pub(crate) struct Agent {
     dir: tempfile::TempDir,
     child: Option<Child>,
 }
 
 impl Agent {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), child: None }
     }
 
@@ -39,24 +39,46 @@ impl Agent {
         self.command(args).output().unwrap()
     }
 
-    fn enroll(&self, server: &str, token: &str, more: &[&str]) -> Result<(), String> {
+    pub(crate) fn enroll(&self, server: &str, token: &str, more: &[&str]) -> Result<(), String> {
         let output = self.call(&[&["enroll", "--server", server, "--token", token], more].concat());
         if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
     }
 
     fn run(&mut self, health_every: &str) {
-        let child = self.command(&["run", "--health-every", health_every]).stderr(Stdio::null()).spawn().unwrap();
+        self.run_with(&["--health-every", health_every]);
+    }
+
+    pub(crate) fn run_with(&mut self, args: &[&str]) {
+        let child = self.command(&[&["run"], args].concat()).stderr(Stdio::null()).spawn().unwrap();
         self.child = Some(child);
     }
 
-    fn signal(&mut self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn home(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The policy that it keeps.
+    pub(crate) fn kept(&self) -> Value {
+        let text = std::fs::read_to_string(self.dir.path().join("policy.json")).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Has it speak to a server that is at another address now.
+    pub(crate) fn point_at(&self, url: &str) {
+        let path = self.dir.path().join("identity.json");
+        let mut identity: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        identity["server"] = url.into();
+        std::fs::write(path, identity.to_string()).unwrap();
+    }
+
+    pub(crate) fn signal(&mut self, signal: nix::sys::signal::Signal) {
         let mut child = self.child.take().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
         child.wait().unwrap();
     }
 
     /// Ends it as an operator would.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(nix::sys::signal::Signal::SIGTERM);
     }
 
@@ -65,7 +87,7 @@ impl Agent {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let text = std::fs::read_to_string(self.dir.path().join("identity.json")).unwrap();
         serde_json::from_str::<Value>(&text).unwrap()["host"].as_str().unwrap().to_owned()
     }
@@ -85,7 +107,7 @@ pub(crate) fn token(app: &App, more: &[&str]) -> String {
     made["secret"].as_str().unwrap().to_owned()
 }
 
-fn host(app: &App, id: &str) -> Value {
+pub(crate) fn host(app: &App, id: &str) -> Value {
     serde_json::from_slice(&app.cli(&["hosts", "show", id]).stdout).unwrap()
 }
 

@@ -26,6 +26,7 @@ mod notify;
 mod oidc;
 mod overview;
 mod personal;
+mod policy;
 mod receivers;
 mod reference;
 mod rule_tuning;

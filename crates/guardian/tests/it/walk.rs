@@ -296,6 +296,9 @@ fn another_tenant_and_its_objects_do_not_exist() {
         let key: Value = key.header("x-guardian-request", "1").send().await.unwrap().json().await.unwrap();
         let rule = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/walk-rule.yml")).unwrap();
         api.setup(Method::POST, "/rules", theirs, &json!({"source": rule})).await;
+        let group = id(&api.setup(Method::POST, "/host-groups", theirs, &json!({"name": "web"})).await);
+        let policy = json!({"name": "base", "document": {}});
+        let policy = id(&api.setup(Method::POST, "/policies", theirs, &policy).await);
         let rule = "5f3f0a9e-2b0c-4b6f-9c55-7d1f64d10a01".to_owned();
         let ids = BTreeMap::from([
             ("/users/{id}", carl),
@@ -303,6 +306,8 @@ fn another_tenant_and_its_objects_do_not_exist() {
             ("/invitations/{id}", link),
             ("/api-keys/{id}", id(&key["key"])),
             ("/rules/{id}", rule),
+            ("/host-groups/{id}", group),
+            ("/policies/{id}", policy),
         ]);
         let ada = api.sign_in("ada").await;
         let operations = api.operations();

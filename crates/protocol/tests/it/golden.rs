@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use guardian_protocol::message::{
-    Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, DisableUser, Goodbye, Heartbeat,
-    Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Platform, Policy, PolicyState, Progress, Quarantine,
-    Query, Refusal, Refuse, Release, Renew, Resend, Script, Undo, Welcome,
+    Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
+    Goodbye, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Pack, Platform, Policy,
+    PolicyState, Progress, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore,
+    Resume, Scan, Script, Step, Suspend, Unblock, Undo, Welcome,
 };
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 
@@ -15,7 +16,12 @@ fn loss() -> Loss {
 }
 
 fn policy() -> PolicyState {
-    PolicyState { version: 7, hash: Blob(vec![0xab; 32]), complaints: vec!["fanotify: not permitted".into()] }
+    PolicyState {
+        version: 7,
+        hash: Blob(vec![0xab; 32]),
+        complaints: vec!["fanotify: not permitted".into()],
+        ..PolicyState::default()
+    }
 }
 
 fn batch() -> Batch {
@@ -80,8 +86,15 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         progress: Progress::Done,
         text: "killed 3 processes".into(),
         output: Blob(b"4711\n".to_vec()),
-        undo: Some(Blob(vec![1])),
         status: Some(-9),
+        undo: Some(Action::Unblock(Unblock { address: "192.0.2.1".into() })),
+        steps: vec![Step { verb: "kill".into(), target: "4711 sleep".into(), note: "gone".into() }],
+        denied: Denied::Changed,
+        pack: Some(Pack { bytes: 9, hash: Blob(vec![2; 32]), entries: 3, raw_bytes: 27, left_out: 1 }),
+        output_lost: 5,
+        dry_run: true,
+        begun: 1_767_225_600_000_000,
+        ended: 1_767_225_601_000_000,
     };
     let answer = Answer {
         query: id,
@@ -115,19 +128,46 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
 }
 
 fn actions() -> Vec<(&'static str, Action)> {
-    let isolate = Isolate { seconds: 3_600, keep: vec!["192.0.2.0/24".into()] };
-    let script = Script { interpreter: "/bin/sh".into(), text: Blob(b"id".to_vec()), signature: Blob(vec![9; 64]) };
-    let collect = Collect { parts: vec!["maps".into()], files: vec!["/etc/*".into()], bytes_max: 1 << 30 };
+    let isolate = Isolate { seconds: 3_600, keep: vec!["192.0.2.0/24".into()], no_dns: false };
+    let script =
+        Script { interpreter: "/bin/sh".into(), text: "id".into(), signature: Blob(vec![9; 64]), ..Script::default() };
+    let signed = Script {
+        arguments: vec!["-u".into()],
+        hosts: vec!["7d3b".into()],
+        expires: 1_767_225_600_000_000,
+        purpose: "who am I".into(),
+        once: true,
+        ..script.clone()
+    };
+    let collect =
+        Collect { parts: vec!["maps".into()], files: vec!["/etc/*".into()], bytes_max: 1 << 30, ..Collect::default() };
+    let timeline = Collect { recipient: [4; 32], folders: vec!["/srv".into()], days: 3, ..Collect::default() };
+    let kill = Kill { pid: 4_711, start_ticks: 99_000, tree: true, ..Kill::default() };
+    let (pid, start_ticks, tree) = (4_711, 99_000, true);
+    let boot = "5f0c6a35-8f8e-4b1a-9a3e-3a1f7c2d9b10".to_owned();
+    let gently = Kill { gently: true, boot: boot.clone(), ..kill.clone() };
+    let quarantine = Quarantine { path: "/tmp/x".into(), hash: Blob(vec![8; 32]), force: false };
     vec![
         ("server-isolate", Action::Isolate(isolate)),
         ("server-release", Action::Release(Release { reason: "clean".into() })),
         ("server-block", Action::Block(Block { address: "2001:db8::/32".into(), seconds: 60 })),
-        ("server-kill", Action::Kill(Kill { pid: 4_711, start_ticks: 99_000, tree: true })),
-        ("server-quarantine", Action::Quarantine(Quarantine { path: "/tmp/x".into(), hash: Blob(vec![8; 32]) })),
+        ("server-kill", Action::Kill(kill)),
+        ("server-quarantine", Action::Quarantine(quarantine)),
         ("server-disable-user", Action::DisableUser(DisableUser { name: "eve".into(), sessions: true })),
         ("server-script", Action::Script(script)),
         ("server-collect", Action::Collect(collect)),
-        ("server-undo", Action::Undo(Undo { command: [7; 16], undo: Blob(vec![1]) })),
+        ("server-undo", Action::Undo(Undo { command: [7; 16] })),
+        ("server-unblock", Action::Unblock(Unblock { address: "192.0.2.1".into() })),
+        ("server-suspend", Action::Suspend(Suspend { pid, start_ticks, tree, boot: boot.clone() })),
+        ("server-resume", Action::Resume(Resume { pid, start_ticks, tree, boot })),
+        ("server-restore", Action::Restore(Restore { command: [7; 16], path: "/tmp/y".into(), force: true })),
+        ("server-enable-user", Action::EnableUser(EnableUser { name: "eve".into() })),
+        ("server-scan", Action::Scan(Scan { paths: vec!["/srv".into()] })),
+        ("server-recheck", Action::Recheck(Recheck { reason: "was it touched?".into() })),
+        ("server-report", Action::Report(Report { inventory: true })),
+        ("server-kill-gently", Action::Kill(gently)),
+        ("server-script-signed", Action::Script(signed)),
+        ("server-collect-timeline", Action::Collect(timeline)),
     ]
 }
 

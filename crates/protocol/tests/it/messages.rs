@@ -62,7 +62,7 @@ fn a_conversation_in_single_bytes() {
 
 #[test]
 fn what_the_server_says() {
-    let kill = Action::Kill(Kill { pid: 4_711, start_ticks: 99, tree: true });
+    let kill = Action::Kill(Kill { pid: 4_711, start_ticks: 99, tree: true, ..Kill::default() });
     let said = [
         FromServer::Welcome(Welcome { version: 1, marks: vec![Ack { lane: 0, sequence: 9 }], ..Welcome::default() }),
         FromServer::Command(Command { id: [1; 16], action: Some(kill), ..Command::default() }),

@@ -1,8 +1,8 @@
 //! Whatever is said comes back; whatever comes in harms nobody.
 
 use guardian_protocol::message::{
-    Action, Answer, Batch, Block, Collect, Command, Hello, Inventory, Lane, Loss, Outcome, PolicyState, Progress,
-    Query, Refusal, Refuse, Script, Undo,
+    Action, Answer, Batch, Block, Collect, Command, Denied, Hello, Inventory, Kill, Lane, Loss, Outcome, PolicyState,
+    Progress, Query, Refusal, Refuse, Restore, Script, Step, Undo,
 };
 use guardian_protocol::{Blob, Column, Events, Frame, Frames, FromAgent, FromServer, Values, limits, open, seal};
 use proptest::collection::vec;
@@ -19,6 +19,7 @@ fn losses() -> impl Strategy<Value = Vec<Loss>> {
 
 fn policy() -> impl Strategy<Value = PolicyState> {
     (any::<u64>(), blob(), vec(".{0,20}", 0..3)).prop_map(|(version, hash, complaints)| PolicyState {
+        overrides: Vec::new(),
         version,
         hash,
         complaints,
@@ -43,13 +44,17 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
     let batch =
         batch.prop_map(|(lane, sequence, raw_bytes, events, lost)| Batch { lane, sequence, raw_bytes, events, lost });
     let progress = proptest::sample::select(Progress::ALL);
-    let outcome = (any::<[u8; 16]>(), progress, blob(), option::of(blob()), option::of(any::<i64>()));
-    let outcome = outcome.prop_map(|(command, progress, output, undo, status)| Outcome {
+    let steps = vec((".{0,9}", ".{0,9}").prop_map(|(verb, target)| Step { verb, target, ..Step::default() }), 0..4);
+    let denied = proptest::sample::select(Denied::ALL);
+    let outcome = (any::<[u8; 16]>(), progress, blob(), option::of(action()), option::of(any::<i64>()), steps, denied);
+    let outcome = outcome.prop_map(|(command, progress, output, undo, status, steps, denied)| Outcome {
         command,
         progress,
         output,
         undo,
         status,
+        steps,
+        denied,
         ..Outcome::default()
     });
     let answer = (any::<[u8; 16]>(), vec(".{0,9}", 0..5), blob(), any::<bool>(), option::of(".{0,9}"));
@@ -78,15 +83,28 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
     ]
 }
 
-fn from_server() -> impl Strategy<Value = FromServer> {
+fn action() -> impl Strategy<Value = Action> {
     let block = (".{0,20}", any::<u64>()).prop_map(|(address, seconds)| Action::Block(Block { address, seconds }));
-    let script = (".{0,9}", blob(), blob())
-        .prop_map(|(interpreter, text, signature)| Action::Script(Script { interpreter, text, signature }));
-    let collect = (vec(".{0,9}", 0..4), vec(".{0,9}", 0..4), any::<u64>())
-        .prop_map(|(parts, files, bytes_max)| Action::Collect(Collect { parts, files, bytes_max }));
-    let undo = (any::<[u8; 16]>(), blob()).prop_map(|(command, undo)| Action::Undo(Undo { command, undo }));
-    let action = prop_oneof![block, script, collect, undo];
-    let command = (any::<[u8; 16]>(), any::<[i64; 2]>(), any::<bool>(), ".{0,9}", option::of(action));
+    let script = (".{0,9}", ".{0,40}", blob(), vec(".{0,9}", 0..4), any::<i64>(), any::<bool>());
+    let script = script.prop_map(|(interpreter, text, signature, arguments, expires, once)| {
+        Action::Script(Script { interpreter, text, signature, arguments, expires, once, ..Script::default() })
+    });
+    let collect = (vec(".{0,9}", 0..4), vec(".{0,9}", 0..4), any::<u64>(), any::<[u8; 32]>());
+    let collect = collect.prop_map(|(parts, files, bytes_max, recipient)| {
+        Action::Collect(Collect { parts, files, bytes_max, recipient, ..Collect::default() })
+    });
+    let kill = (any::<u32>(), any::<u64>(), any::<[bool; 2]>(), ".{0,9}");
+    let kill = kill.prop_map(|(pid, start_ticks, [tree, gently], boot)| {
+        Action::Kill(Kill { pid, start_ticks, tree, gently, boot })
+    });
+    let restore = (any::<[u8; 16]>(), ".{0,20}", any::<bool>());
+    let restore = restore.prop_map(|(command, path, force)| Action::Restore(Restore { command, path, force }));
+    let undo = any::<[u8; 16]>().prop_map(|command| Action::Undo(Undo { command }));
+    prop_oneof![block, script, collect, kill, restore, undo]
+}
+
+fn from_server() -> impl Strategy<Value = FromServer> {
+    let command = (any::<[u8; 16]>(), any::<[i64; 2]>(), any::<bool>(), ".{0,9}", option::of(action()));
     let command = command.prop_map(|(id, [issued, expires], dry_run, by, action)| Command {
         id,
         issued,
@@ -105,6 +123,21 @@ fn from_server() -> impl Strategy<Value = FromServer> {
         query.prop_map(FromServer::Query),
         refuse.prop_map(FromServer::Refuse)
     ]
+}
+
+proptest! {
+    /// An action says the same in JSON, and what is signed of a script survives both ways.
+    #[test]
+    fn actions_in_json(action in action()) {
+        let json = serde_json::to_string(&action).unwrap();
+        let read: Action = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(&read, &action);
+        if let (Action::Script(read), Action::Script(said)) = (&read, &action) {
+            prop_assert_eq!(read.statement(), said.statement());
+        }
+        // Whatever it says, looking at it harms nobody.
+        action.check().ok();
+    }
 }
 
 fn values(rows: usize) -> impl Strategy<Value = Values> {

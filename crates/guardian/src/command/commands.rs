@@ -1,0 +1,195 @@
+//! `guardian commands`: have hosts do something, and see what came of it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Global;
+use super::policy::{table, text};
+use crate::output::{self, Format};
+use crate::remote::{Remote, block_on};
+
+/// How often it is looked how far hosts have come.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Have hosts do something, and see what came of it.
+#[derive(Args, Debug)]
+pub(crate) struct Commands {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// Which hosts.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Selection {
+    /// Id of a host; may be given several times
+    #[arg(long = "host", value_name = "ID")]
+    hosts: Vec<String>,
+    /// Those that are online, offline or never (connected)
+    #[arg(long)]
+    status: Option<String>,
+    /// Those with this tag
+    #[arg(long = "with-tag", value_name = "TAG")]
+    tag: Option<String>,
+    /// Those in this group
+    #[arg(long = "in-group", value_name = "GROUP")]
+    group: Option<String>,
+    /// Those whose name, operating system, kernel or address contains this text
+    #[arg(long)]
+    search: Option<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+impl Selection {
+    /// As the API wants it.
+    pub(crate) fn body(&self) -> Value {
+        json!({
+            "ids": self.hosts, "all": self.all, "status": self.status, "tag": self.tag, "group": self.group,
+            "search": self.search,
+        })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Have hosts do something
+    Give {
+        /// What: a name without arguments (`recheck`, `report`), or JSON such as `{"kind": "block", "address": "192.0.2.1"}`
+        action: String,
+        #[command(flatten)]
+        hosts: Selection,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Why, for the audit trail
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// How long it waits for hosts that are not there, in seconds [default: an hour]
+        #[arg(long, value_name = "SECONDS")]
+        wait: Option<u32>,
+        /// How long it may take on a host, in seconds [default: by the action]
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u32>,
+        /// Wait until all hosts have said what came of it
+        #[arg(long)]
+        follow: bool,
+    },
+    /// List commands, newest first
+    List {
+        /// Those for this host
+        #[arg(long)]
+        host: Option<String>,
+        /// Most commands to list
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a command, and how far each host has come
+    Show {
+        /// Id of the command
+        id: String,
+        /// Of this host alone, with all that it said
+        #[arg(long)]
+        host: Option<String>,
+    },
+    /// Call a command off
+    Cancel {
+        /// Id of the command
+        id: String,
+    },
+}
+
+const COLUMNS: [&str; 7] = ["id", "kind", "author", "created", "hosts", "states", "reason"];
+const RUN_COLUMNS: [&str; 5] = ["host", "host_name", "state", "ended", "text"];
+
+impl Commands {
+    pub(crate) fn run(self, global: &Global) -> Result<ExitCode> {
+        let remote = Remote::require(global)?;
+        let get = |path: &str| block_on(remote.json(remote.request(Method::GET, path)));
+        match self.action {
+            Action::Give { action, hosts, dry_run, reason, wait, timeout, follow } => {
+                let body = json!({
+                    "action": named_or_json(&action)?, "hosts": hosts.body(), "dry_run": dry_run, "reason": reason,
+                    "wait_s": wait, "timeout_s": timeout,
+                });
+                let mut made = block_on(remote.json(remote.request(Method::POST, "/commands").json(&body)))?;
+                let path = format!("/commands/{}", text(&made, "id"));
+                while follow && made["ended"] != true {
+                    std::thread::sleep(LOOK);
+                    made = get(&path)?;
+                }
+                return show(&remote, &made, global, follow);
+            }
+            Action::List { host, limit } => {
+                let limit = limit.to_string();
+                let query = host.iter().map(|host| ("host", host.as_str())).chain([("limit", limit.as_str())]);
+                let request = remote.request(Method::GET, "/commands").query(&query.collect::<Vec<_>>());
+                let mut answer = block_on(remote.json(request))?;
+                if global.output == Format::Table {
+                    for item in answer["items"].as_array_mut().into_iter().flatten() {
+                        item["states"] = json!(states(item));
+                    }
+                }
+                output::print(&table(&answer["items"], &COLUMNS), global.output)?;
+            }
+            Action::Show { id, host: Some(host) } => {
+                let run = get(&format!("/commands/{id}/hosts/{host}"))?;
+                output::line(&serde_json::to_string_pretty(&run)?)?;
+            }
+            Action::Show { id, host: None } => {
+                let command = get(&format!("/commands/{id}"))?;
+                return show(&remote, &command, global, true);
+            }
+            Action::Cancel { id } => {
+                let request = remote.request(Method::POST, &format!("/commands/{id}/cancel"));
+                let command = block_on(remote.json(request))?;
+                output::note(&format!("called off; {}", states(&command)));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn named_or_json(action: &str) -> Result<Value> {
+    if action.trim_start().starts_with('{') {
+        return serde_json::from_str(action).context("the action is no JSON");
+    }
+    Ok(json!({"kind": action}))
+}
+
+fn states(command: &Value) -> String {
+    let states = command["states"].as_object().into_iter().flatten();
+    states.map(|(state, hosts)| format!("{hosts} {state}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Shows a command with its hosts. Exit code 3 where one of them did not do it.
+fn show(remote: &Remote, command: &Value, global: &Global, with_hosts: bool) -> Result<ExitCode> {
+    let mut command = command.clone();
+    let mut runs = Vec::new();
+    let mut cursor: Option<String> = None;
+    while with_hosts {
+        let path = format!("/commands/{}/hosts", text(&command, "id"));
+        let mut query = vec![("limit", "500".to_owned())];
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let answer = block_on(remote.json(remote.request(Method::GET, &path).query(&query)))?;
+        runs.extend(answer["items"].as_array().cloned().unwrap_or_default());
+        cursor = answer["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let fell_short = ["failed", "refused", "expired"].iter().any(|state| !command["states"][*state].is_null());
+    if global.output == Format::Table {
+        output::print(&table(&json!(runs), &RUN_COLUMNS), global.output)?;
+        output::note(&format!("{}: {}; {}", text(&command, "id"), text(&command, "kind"), states(&command)));
+    } else {
+        command["runs"] = json!(runs);
+        output::line(&command.to_string())?;
+    }
+    Ok(if fell_short { ExitCode::from(super::EXIT_WANTING) } else { ExitCode::SUCCESS })
+}
