@@ -34,6 +34,10 @@ const STEP: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(2);
 /// A change must have rested this long: package managers write many times.
 const REST: Duration = Duration::from_secs(1);
+/// Lists that are read so seldom take long to read.
+const LONG: Duration = Duration::from_secs(12 * 3_600);
+/// How far these threads stand behind others.
+const NICE: i32 = 10;
 /// Lists that take long to read wait for the machine to have started.
 const LONG_AFTER: Duration = Duration::from_secs(120);
 
@@ -54,6 +58,8 @@ pub(crate) struct Inventory {
     told: Arc<Told>,
     plans: Vec<Plan>,
     looked: Instant,
+    /// A list that takes minutes is being read, by a thread that nobody waits for.
+    busy: Arc<AtomicBool>,
 }
 
 impl Inventory {
@@ -62,18 +68,21 @@ impl Inventory {
         let folder = Folder::open(folder)?;
         let now = Instant::now();
         let plan = |(at, source): (usize, &'static Source)| {
-            let long = source.every >= Duration::from_secs(12 * 3_600);
-            let after =
-                if long { LONG_AFTER.mul_f64(rand::rng().random_range(0.5..1.5)) } else { STEP * at as u32 / 4 };
+            let after = if source.every >= LONG {
+                LONG_AFTER.mul_f64(rand::rng().random_range(0.5..1.5))
+            } else {
+                STEP * at as u32 / 4
+            };
             Plan { source, due: now + after, looks: looks(source), moved: None }
         };
-        Ok(Self { folder, told, plans: ALL.iter().enumerate().map(plan).collect(), looked: now })
+        let plans = ALL.iter().enumerate().map(plan).collect();
+        Ok(Self { folder, told, plans, looked: now, busy: Arc::default() })
     }
 
     /// Works until it is told to stop.
     pub(crate) fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         // What can wait gives way to what cannot.
-        guardian_sys::process::nice_thread(10).ok();
+        guardian_sys::process::nice_thread(NICE).ok();
         while !stop.load(Ordering::Relaxed) {
             self.step()?;
             std::thread::sleep(STEP);
@@ -98,14 +107,34 @@ impl Inventory {
         let spread = rand::rng().random_range(0.9..1.1);
         (plan.due, plan.moved) = (now + plan.source.every.mul_f64(spread), None);
         let source = plan.source;
-        let (list, time) = (read(Path::new("/"), source), crate::now());
-        let hash = list.hash();
-        if self.folder.hash(source.name) != Some(hash) {
-            self.folder.write(source.name, &list, hash)?;
+        if source.every < LONG {
+            take(&self.folder, &self.told, source);
+        } else if !self.busy.swap(true, Ordering::AcqRel) {
+            let (folder, told, busy) = (self.folder.clone(), Arc::clone(&self.told), Arc::clone(&self.busy));
+            let work = move || {
+                guardian_sys::process::nice_thread(NICE).ok();
+                take(&folder, &told, source);
+                busy.store(false, Ordering::Release);
+            };
+            std::thread::Builder::new().name(source.name.into()).spawn(work)?;
+        } else {
+            plan.due = now + LONG_AFTER;
         }
-        self.told.note(source.name, hash, time);
         Ok(())
     }
+}
+
+/// Reads a list of this machine, and keeps it if it is another one.
+fn take(folder: &Folder, told: &Told, source: &'static Source) {
+    let (list, time) = (read(Path::new("/"), source), crate::now());
+    let hash = list.hash();
+    if folder.hash(source.name) != Some(hash)
+        && let Err(error) = folder.write(source.name, &list, hash)
+    {
+        // The disk may be full; the next reading tries again.
+        return crate::run::say(&format!("the list {} cannot be kept: {error}", source.name));
+    }
+    told.note(source.name, hash, time);
 }
 
 /// A list of a root; `/` for this machine.

@@ -41,7 +41,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("processes", |a, b| a.processes == b.processes, processes),
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
-    ("lists", |a, b| a.inventory == b.inventory, lists),
+    ("inventory", |a, b| a.inventory == b.inventory, lists),
 ];
 
 /// What of file integrity cannot change while it works.

@@ -33,8 +33,6 @@ const WAITING_BYTES: usize = 4 << 20;
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// The list is asked for again after this many times as long as it took: at most half a percent of a processor.
 const REST: u32 = 200;
-/// But not sooner.
-const EVERY_MIN: Duration = Duration::from_secs(1);
 /// Messages after which rows that wait are looked at.
 const ROUND: usize = 1_024;
 
@@ -69,7 +67,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Begins to listen; the list of sockets is asked for after `every` at the latest, and sooner where it costs little.
+    /// Begins to listen; the list of sockets is asked for each time after `every`, or later where it costs much.
     pub fn start(outbox: Outbox, every: Duration) -> io::Result<Self> {
         let hear = Netlink::open(Family::SockDiag, diag::DESTROY_GROUPS)?;
         hear.reserve(WAITING_BYTES)?;
@@ -104,7 +102,7 @@ impl Connections {
 
     /// Takes what waits, or waits for it; asks for the list if it is time.
     pub fn step(&mut self, wait: Duration) -> io::Result<()> {
-        let after = self.every.min((self.took * REST).max(EVERY_MIN));
+        let after = self.every.max(self.took * REST);
         if self.dumped.is_none_or(|at| at.elapsed() >= after) {
             let begun = Instant::now();
             self.dump()?;

@@ -100,3 +100,47 @@ pub(crate) async fn software_is_counted_over_hosts(db: &Db) {
     let found = scoped.fleet_software(&search).await.unwrap();
     assert_eq!((found[0].hosts, found[0].versions.len()), (3, 1));
 }
+
+/// What a large fleet costs: `cargo test -p guardian-catalog --test it large_fleet -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes"]
+async fn a_large_fleet_is_asked_quickly() {
+    const PACKAGES: usize = 2_000;
+    let count: u128 = std::env::var("GUARDIAN_HOSTS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let db = Db::sqlite().await;
+    let hosts = hosts(&db, count).await;
+    let system = db.catalog.system();
+    let begun = std::time::Instant::now();
+    for (at, host) in hosts.iter().enumerate() {
+        // Nine in ten packages are the same everywhere; the rest come in a hundred mixtures.
+        let items = (0..PACKAGES).map(|n| {
+            let version = if n % 10 == 0 { format!("1.{}", (at * 31 + n) % 100) } else { "1.0".to_owned() };
+            software(&format!("package-{n}"), &version)
+        });
+        let mut list = list(*host, None, 1, items.collect());
+        list.document = vec![7; 60 << 10];
+        system.keep_host_list(HOME, list).await.unwrap();
+    }
+    let kept = begun.elapsed();
+    let scoped = db.catalog.scoped(&home());
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        let all = scoped.fleet_software(&SoftwareFilter::default()).await.unwrap();
+        assert_eq!((all.len(), all[0].hosts), (PACKAGES, count as u64));
+        asked.push(begun.elapsed().as_millis());
+    }
+    let one =
+        SoftwareFilter { name: Some("package-10".into()), version: Some("1.7".into()), ..SoftwareFilter::default() };
+    let begun = std::time::Instant::now();
+    let with = scoped.hosts_with_software(&one).await.unwrap();
+    let found = begun.elapsed().as_millis();
+    let bytes = std::fs::metadata(db.path().join("catalog.sqlite")).unwrap().len();
+    let each = kept.as_micros() as f64 / count as f64 / 1e3;
+    println!(
+        "{count} hosts with {PACKAGES} packages: kept in {each:.1} ms each, {} MiB; all counted in {asked:?} ms; {} \
+         hosts with one version found in {found} ms",
+        bytes >> 20,
+        with.len()
+    );
+}
