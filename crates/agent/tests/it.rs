@@ -6,12 +6,18 @@ mod connections;
 mod files;
 #[path = "it/foreign.rs"]
 mod foreign;
+#[path = "it/isolation.rs"]
+mod isolation;
 #[path = "it/logs.rs"]
 mod logs;
+#[path = "it/orders.rs"]
+mod orders;
 #[path = "it/packages.rs"]
 mod packages;
 #[path = "it/processes.rs"]
 mod processes;
+#[path = "it/response.rs"]
+mod response;
 #[path = "it/rows.rs"]
 mod rows;
 #[path = "it/spool.rs"]
