@@ -210,17 +210,18 @@ fn what_is_blocked_is_not_reached_until_the_block_ends() {
     assert!(table("guardian_blocks").is_none());
     let order = command(block("10.77.0.3", 0));
     done(&place.tell(&order));
-    done(&place.act(block("fd77::/64", 2)));
+    done(&place.act(block("fd77::/64", 8)));
+    let begun = std::time::Instant::now();
     assert_eq!(reached(), ["10.77.0.2:8443", "10.77.0.2:80", "10.77.0.4:22"]);
     assert_eq!(place.response.tick(), Vec::<String>::new());
-    // A network with a blocked address in it, which outlives it.
-    done(&place.act(block("10.77.0.3/32", 1)));
+    // A network within another that is blocked.
+    done(&place.act(block("10.77.0.4", 600)));
     done(&place.act(block("10.77.0.4/31", 60)));
     assert_eq!(reached(), ["10.77.0.2:8443", "10.77.0.2:80"]);
-    thread::sleep(Duration::from_millis(2_300));
+    thread::sleep(Duration::from_millis(8_500).saturating_sub(begun.elapsed()));
     assert_eq!(reached(), ["10.77.0.2:8443", "10.77.0.2:80", "[fd77::3]:8443"], "the kernel let one go");
     assert_eq!(place.response.tick(), Vec::<String>::new());
-    assert_eq!(place.response.standing().unwrap().blocks.len(), 2);
+    assert_eq!(place.response.standing().unwrap().blocks.len(), 3);
     // As after a reboot.
     assert!(run("nft", "flush ruleset"));
     let again = Response::open(options(place.home.path())).unwrap();
@@ -229,6 +230,8 @@ fn what_is_blocked_is_not_reached_until_the_block_ends() {
     done(&place.act(Action::Undo(Undo { command: order.id })));
     assert_eq!(reached(), ["10.77.0.2:8443", "10.77.0.2:80", "10.77.0.3:8443", "[fd77::3]:8443"]);
     done(&place.act(Action::Unblock(Unblock { address: "10.77.0.4/31".into() })));
+    assert!(!reached().contains(&"10.77.0.4:22"), "the address alone is blocked still");
+    done(&place.act(Action::Unblock(Unblock { address: "10.77.0.4".into() })));
     assert_eq!(reached(), LISTENERS);
     assert!(table("guardian_blocks").is_none());
     refused(&place.act(Action::Unblock(Unblock { address: "10.77.0.4/31".into() })), Denied::NotFound);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
@@ -73,13 +74,15 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.kill().ok();
+        let group = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).ok();
         self.0.wait().ok();
     }
 }
 
 fn shell(script: &str) -> Running {
-    Running(Program::new("/bin/sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap())
+    let mut shell = Program::new("/bin/sh");
+    Running(shell.args(["-c", script]).stdout(Stdio::null()).process_group(0).spawn().unwrap())
 }
 
 fn stat(pid: u32) -> Option<(String, u64)> {
