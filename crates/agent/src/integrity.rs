@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use guardian_sys::process::give_back_memory;
+
 use crate::files::{
     Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
     Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
@@ -250,6 +252,9 @@ impl Integrity {
             let ledger = Ledger::read(&mut root);
             let source = if self.live.fallback.is_some() { "inotify" } else { "fanotify" };
             self.judge(&mut root, &changes, &actors, &ledger, source);
+            drop((root, ledger));
+            // The databases of all packages were read for it.
+            give_back_memory();
         }
     }
 
@@ -326,6 +331,8 @@ impl Integrity {
         (self.baseline, self.ledger) = kept(&self.plan);
         // What happened while the scan was under way may be newer than what it saw.
         self.remembered.retain(|_, known| known.at >= found.begun);
+        drop((news, found));
+        give_back_memory();
         Ok(())
     }
 }

@@ -12,7 +12,8 @@ use clap::Args;
 use crate::{cargo, say};
 
 /// The targets, in the order in which they are run.
-const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "action", "inventory", "files"];
+const TARGETS: &[&str] =
+    &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "action", "evidence", "inventory", "files"];
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
