@@ -18,10 +18,12 @@ mod query;
 mod replay;
 mod rule_server;
 mod rules;
+mod scan;
 mod serve;
 mod trust;
 mod user;
 mod version;
+mod vulndb;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,7 +37,7 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check, notifications test); 4 the server cannot be reached; 5 not allowed.
+config check, notifications test, scan --fail-on); 4 the server cannot be reached; 5 not allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
@@ -98,6 +100,8 @@ enum Command {
     Hosts(hosts::Hosts),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
+    Scan(scan::Scan),
+    Vulndb(vulndb::Vulndb),
     User(user::User),
     Audit(audit::Audit),
     Keys(keys::Keys),
@@ -132,6 +136,8 @@ impl Cli {
             Command::Hosts(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
+            Command::Scan(c) => c.run(global),
+            Command::Vulndb(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),
             Command::Keys(c) => c.run(global),
