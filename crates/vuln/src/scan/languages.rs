@@ -127,7 +127,9 @@ fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) {
     match found {
         Ok(packages) => {
             for package in packages {
-                let Some(component) = component(&package, None).filter(|c| !c.version.is_empty()) else { continue };
+                // What was built in somebody's folder has no version that an advisory could speak of.
+                let versioned = |version: &str| !version.is_empty() && version != "(devel)";
+                let Some(component) = component(&package, None).filter(|c| versioned(&c.version)) else { continue };
                 let owner = owners.of(&inside).map(ToOwned::to_owned);
                 scanned.packages.push(Placed { manager: package.manager, component, place: inside.clone(), owner });
             }

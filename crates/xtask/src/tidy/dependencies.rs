@@ -35,6 +35,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("agent", &["sys", "inventory", "protocol"]),
+    ("vuln", &["sys", "inventory"]),
     ("testkit", &[]),
     ("guardian", &["*"]),
     ("xtask", &["testkit"]),
