@@ -1,7 +1,7 @@
 //! What languages keep: installed packages by their metadata, programs that say what they were built from, archives of
 //! Java, and lock files.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use guardian_inventory::{Found, Package, cargo, gem, go, jar, npm, python};
@@ -127,7 +127,9 @@ fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) {
     match found {
         Ok(packages) => {
             for package in packages {
-                let Some(component) = component(&package, None).filter(|c| !c.version.is_empty()) else { continue };
+                // What was built in somebody's folder has no version that an advisory could speak of.
+                let versioned = |version: &str| !version.is_empty() && version != "(devel)";
+                let Some(component) = component(&package, None).filter(|c| versioned(&c.version)) else { continue };
                 let owner = owners.of(&inside).map(ToOwned::to_owned);
                 scanned.packages.push(Placed { manager: package.manager, component, place: inside.clone(), owner });
             }
@@ -136,16 +138,55 @@ fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) {
     }
 }
 
-/// Whether it may be run and begins as a program does. Libraries are named so, and are no programs of Go.
+/// Whether it may be run and says what Go built it from: programs are large, and most are none of Go, so that only the
+/// names of a program's sections are read to find out (ELF specification, "Sections").
 fn is_program(path: &Path, name: &str) -> bool {
     if name.contains(".so") {
         return false;
     }
     let Ok(metadata) = path.symlink_metadata() else { return false };
-    if metadata.mode() & 0o111 == 0 || metadata.len() < 1 << 18 {
+    if metadata.mode() & 0o111 == 0 || metadata.len() < SMALLEST_BYTES {
         return false;
     }
-    let mut magic = [0; 4];
-    let file = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
-    file.is_ok() && &magic == b"\x7fELF"
+    std::fs::File::open(path).is_ok_and(|file| {
+        section_names(&file).is_some_and(|names| names.windows(GO_SECTION.len()).any(|window| window == GO_SECTION))
+    })
+}
+
+/// No program of Go is smaller.
+const SMALLEST_BYTES: u64 = 1 << 18;
+/// The section in which Go keeps what a program was built from.
+const GO_SECTION: &[u8] = b"\0.go.buildinfo\0";
+/// Bytes of the names of sections that are read.
+const NAMES_BYTES_MAX: u64 = 1 << 20;
+
+/// The names of a program's sections, as the table that holds them; for 64 and 32 bits, whatever the order of bytes.
+fn section_names(file: &std::fs::File) -> Option<Vec<u8>> {
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0).ok()?;
+    if !header.starts_with(b"\x7fELF") {
+        return None;
+    }
+    let (wide, little) = (header[4] == 2, header[5] == 1);
+    let number = |bytes: &[u8]| {
+        let digit = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) }
+    };
+    // Where the table of sections is, how long a row is, and which row is of the names.
+    let (table, row, of_names) = if wide {
+        (number(&header[40..48]), number(&header[58..60]), number(&header[62..64]))
+    } else {
+        (number(&header[32..36]), number(&header[46..48]), number(&header[50..52]))
+    };
+    let mut section = [0; 64];
+    let length = if wide { 64 } else { 40 };
+    file.read_exact_at(&mut section[..length], table.checked_add(row.checked_mul(of_names)?)?).ok()?;
+    let (at, bytes) = if wide {
+        (number(&section[24..32]), number(&section[32..40]))
+    } else {
+        (number(&section[16..20]), number(&section[20..24]))
+    };
+    let mut names = vec![0; bytes.min(NAMES_BYTES_MAX) as usize];
+    file.read_exact_at(&mut names, at).ok()?;
+    Some(names)
 }

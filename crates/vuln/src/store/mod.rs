@@ -93,8 +93,8 @@ pub struct Given {
 /// Why a file is no store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read or written.
-    #[error("{0}: {1}")]
+    /// The file cannot be read or written; why, is the source.
+    #[error("{0}")]
     File(std::path::PathBuf, #[source] std::io::Error),
     /// It is none, or of another version.
     #[error("{0}: {1}")]

@@ -6,27 +6,9 @@ use guardian_vuln::matching::{Rule, Verdict, findings};
 
 use crate::support::{component, one, store};
 
-const DEBIAN: &str = r#"{
-  "openssh": {
-    "CVE-2030-0001": { "description": "A flaw in the daemon.", "releases": {
-      "bookworm": { "status": "resolved", "repositories": { "bookworm": "1:9.2p1-2+deb12u3" },
-                    "fixed_version": "1:9.2p1-2+deb12u3", "urgency": "high" },
-      "trixie": { "status": "resolved", "repositories": {}, "fixed_version": "0", "urgency": "not yet assigned" } } },
-    "CVE-2030-0002": { "releases": {
-      "bookworm": { "status": "open", "repositories": {}, "urgency": "low", "nodsa": "Minor issue",
-                    "nodsa_reason": "ignored" } } },
-    "CVE-2030-0003": { "releases": { "bookworm": { "status": "undetermined", "repositories": {}, "urgency": "" } } }
-  }
-}"#;
+const DEBIAN: &str = include_str!("../../fixtures/debian-tracker.json");
 
-const OSV: &str = r#"{ "schema_version": "1.6.0", "id": "GHSA-aaaa-bbbb-cccc", "modified": "2030-02-01T00:00:00Z",
-  "published": "2030-01-01T00:00:00Z", "aliases": ["CVE-2030-0100"], "summary": "Reads too far",
-  "severity": [{ "type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H" }],
-  "affected": [{ "package": { "ecosystem": "PyPI", "name": "Some.Package" },
-    "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "1.2" }, { "fixed": "1.4.2" },
-      { "introduced": "2.0a1" }, { "last_affected": "2.1" }] }] }],
-  "references": [{ "type": "WEB", "url": "https://example.org/advisory" }],
-  "database_specific": { "severity": "CRITICAL" } }"#;
+const OSV: &str = include_str!("../../fixtures/osv.json");
 
 #[test]
 fn debian_s_word_decides_for_debian_s_packages() {
@@ -99,9 +81,7 @@ fn withdrawn_advisories_and_other_people_s_words_say_nothing() {
     assert!(findings(&second, &component("debian:12", "some-package", "1.3")).is_empty());
 }
 
-const SECDB: &str = "apkurl: '{{urlprefix}}/x'\nurlprefix: https://dl-cdn.alpinelinux.org/alpine\nreponame: main\n\
-distroversion: v3.20\npackages:\n- pkg:\n    name: zlib\n    secfixes:\n      1.2.12-r2:\n      - CVE-2030-0200 CVE-2030-0201\n      \
-'0':\n      - CVE-2030-0202\n";
+const SECDB: &str = include_str!("../../fixtures/alpine-secdb.yaml");
 
 #[test]
 fn alpine_names_what_fixed_it() {
@@ -113,36 +93,7 @@ fn alpine_names_what_fixed_it() {
     assert!(findings(&store, &component("alpine:3.20.3", "zlib", "1.2.12-r2")).is_empty());
 }
 
-const CSAF: &str = r#"{ "document": { "category": "csaf_vex", "csaf_version": "2.0", "title": "flaw",
-    "aggregate_severity": { "text": "Important" },
-    "tracking": { "id": "CVE-2030-0300", "initial_release_date": "2030-01-02T00:00:00+00:00",
-      "current_release_date": "2030-01-03T00:00:00+00:00" } },
-  "product_tree": { "branches": [ { "category": "vendor", "name": "Red Hat", "branches": [
-      { "category": "product_name", "name": "RHEL 9", "product": { "name": "RHEL 9", "product_id": "BaseOS-9.4",
-        "product_identification_helper": { "cpe": "cpe:/o:redhat:enterprise_linux:9::baseos" } } },
-      { "category": "product_name", "name": "RHEL 8", "product": { "name": "RHEL 8", "product_id": "red_hat_8",
-        "product_identification_helper": { "cpe": "cpe:/o:redhat:enterprise_linux:8" } } },
-      { "category": "product_name", "name": "RHEL 9.2 EUS", "product": { "name": "EUS", "product_id": "EUS-9.2",
-        "product_identification_helper": { "cpe": "cpe:/o:redhat:rhel_eus:9.2::baseos" } } },
-      { "category": "product_version", "name": "sudo", "product": { "name": "sudo",
-        "product_id": "sudo-0:1.9.5p2-10.el9_4.x86_64", "product_identification_helper": {
-          "purl": "pkg:rpm/redhat/sudo@1.9.5p2-10.el9_4?arch=x86_64&epoch=1" } } },
-      { "category": "product_version", "name": "sudo", "product": { "name": "sudo", "product_id": "sudo",
-        "product_identification_helper": { "purl": "pkg:rpm/redhat/sudo" } } } ] } ],
-    "relationships": [
-      { "category": "default_component_of", "product_reference": "sudo-0:1.9.5p2-10.el9_4.x86_64",
-        "relates_to_product_reference": "BaseOS-9.4",
-        "full_product_name": { "name": "x", "product_id": "BaseOS-9.4:sudo-0:1.9.5p2-10.el9_4.x86_64" } },
-      { "category": "default_component_of", "product_reference": "sudo", "relates_to_product_reference": "red_hat_8",
-        "full_product_name": { "name": "x", "product_id": "red_hat_8:sudo" } },
-      { "category": "default_component_of", "product_reference": "sudo", "relates_to_product_reference": "EUS-9.2",
-        "full_product_name": { "name": "x", "product_id": "EUS-9.2:sudo" } } ] },
-  "vulnerabilities": [ { "cve": "CVE-2030-0300", "title": "sudo: flaw",
-    "product_status": { "fixed": ["BaseOS-9.4:sudo-0:1.9.5p2-10.el9_4.x86_64"], "known_affected": ["red_hat_8:sudo"],
-      "known_not_affected": ["EUS-9.2:sudo"] },
-    "flags": [ { "label": "vulnerable_code_not_present", "product_ids": ["EUS-9.2:sudo"] } ],
-    "remediations": [ { "category": "no_fix_planned", "details": "Will not fix", "product_ids": ["red_hat_8:sudo"] } ],
-    "scores": [ { "products": [], "cvss_v3": { "vectorString": "CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H" } } ] } ] }"#;
+const CSAF: &str = include_str!("../../fixtures/csaf-vex.json");
 
 #[test]
 fn red_hat_fixes_refuses_and_denies() {
