@@ -27,7 +27,7 @@ pub(crate) struct Commands {
     wishes: Arc<Wishes>,
     /// What came of the commands that were carried out here, the oldest first.
     remembered: VecDeque<Outcome>,
-    worker: Option<Worker>,
+    worker: Option<Arc<Worker>>,
     outcomes: Option<mpsc::Receiver<Outcome>>,
 }
 
@@ -35,20 +35,15 @@ impl Commands {
     /// Reads what is remembered, and begins to look after what stands on this machine.
     pub(crate) fn open(home: &Home, identity: &Identity, wishes: Arc<Wishes>, policies: &Arc<Policies>) -> Self {
         let remembered = fs::read(home.commands()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let options = Options {
-            home: home.path().to_owned(),
-            host: identity.host.clone(),
-            server: identity.server.clone(),
-            proxy: identity.proxy.clone(),
-        };
         let complained = Arc::clone(policies);
         let complain = move |complaints: Vec<String>| {
             complaints.iter().for_each(|text| say(text));
             complained.complain("response", (!complaints.is_empty()).then(|| complaints.join("; ")));
         };
-        let started = Response::open(options).and_then(|response| Worker::start(Arc::new(response), complain));
+        let started = Response::open(Options::of(home, identity))
+            .and_then(|response| Worker::start(Arc::new(response), complain));
         let (worker, outcomes) = match started {
-            Ok((worker, outcomes)) => (Some(worker), Some(outcomes)),
+            Ok((worker, outcomes)) => (Some(Arc::new(worker)), Some(outcomes)),
             Err(error) => {
                 let text = format!("actions cannot be carried out: {error}");
                 say(&text);
@@ -137,10 +132,16 @@ impl Commands {
         }
     }
 
-    /// Ends: what runs is stopped, and noted.
-    pub(crate) fn stop(self) {
-        if let Some(worker) = self.worker {
-            worker.stop();
-        }
+    /// Whoever carries actions out, for whoever has to end it.
+    pub(crate) fn worker(&self) -> Option<Arc<Worker>> {
+        self.worker.clone()
+    }
+
+    /// What can be done here and now, by name.
+    pub(crate) fn abilities(&self) -> Vec<String> {
+        let routine = ["recheck", "report"].map(|name| format!("response.{name}"));
+        let mut all = self.worker.as_ref().map(|worker| worker.response().abilities()).unwrap_or_default();
+        all.retain(|name| !routine.contains(name));
+        all.into_iter().chain(routine).collect()
     }
 }

@@ -71,6 +71,11 @@ impl Home {
         self.0.join("commands.json")
     }
 
+    /// Where the lists of the inventory are.
+    pub fn inventory(&self) -> PathBuf {
+        self.0.join("inventory")
+    }
+
     /// Where it is kept how far logs are read.
     pub fn logs(&self) -> PathBuf {
         self.0.join("logs.json")

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod files;
 pub mod home;
 mod integrity;
+pub mod inventory;
 pub mod outbox;
 pub mod policy;
 pub mod response;

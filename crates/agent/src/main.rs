@@ -1,5 +1,7 @@
 //! `guardian-agent`: the command line.
 
+mod operate;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,6 +35,18 @@ enum Command {
     Run(Run),
     /// Tell how the running agent is
     Status,
+    /// Carry an action out on this machine, as root and without the server
+    Respond(operate::Respond),
+    /// Do again what stands (isolation, blocks), for the time before the agent starts
+    Reapply,
+    /// Make a key that signs scripts, where no server can reach it
+    ScriptKey(operate::NewKey),
+    /// Sign a script, so that machines which have the key pinned run it
+    SignScript(operate::SignScript),
+    /// Make a key that opens packs of evidence
+    EvidenceKey(operate::NewKey),
+    /// Open a pack of evidence and compare it with its manifest
+    OpenEvidence(operate::OpenEvidence),
     /// Play many agents at once, to put load on a server
     Simulate(Simulate),
 }
@@ -54,6 +68,8 @@ struct Enroll {
     /// Enrol again though this machine is enrolled
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    pins: operate::PinArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -74,6 +90,9 @@ struct Run {
     /// Watch no files
     #[arg(long)]
     no_files: bool,
+    /// Take no inventory
+    #[arg(long)]
+    no_inventory: bool,
     /// Most MiB a second that a scan of all files reads; 0 for no limit [default: as the policy says, else 32]
     #[arg(long, value_name = "MIB")]
     scan_rate: Option<u32>,
@@ -93,6 +112,7 @@ impl Run {
             document.files.sets.insert(SYSTEM_SET.to_owned(), system);
         }
         document.sources.files = self.no_files.then_some(false);
+        document.sources.inventory = self.no_inventory.then_some(false);
         document.files.scan_mib_per_s = self.scan_rate.map(|rate| rate.min(1 << 20));
         document.spool.mib_max = self.spool_max.map(|max| max.clamp(8, 1 << 20));
         document.spool.drop = self.spool_drop.map(|order| match order {
@@ -146,6 +166,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             run(&cli.dir, wanted.local())?;
         }
         Command::Status => return status(&cli.dir),
+        Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
+        Command::Reapply => return operate::reapply(&cli.dir),
+        Command::ScriptKey(wanted) => print(&operate::script_key(&wanted)?),
+        Command::SignScript(wanted) => print(&operate::sign_script(wanted)?),
+        Command::EvidenceKey(wanted) => print(&operate::evidence_key(&wanted)?),
+        Command::OpenEvidence(wanted) => return operate::open_evidence(&wanted),
         Command::Simulate(wanted) => {
             let done = simulate::run(Simulation {
                 server: wanted.server,
@@ -169,6 +195,7 @@ fn enroll(dir: &std::path::Path, wanted: &Enroll) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let proxy = wanted.proxy.as_deref().filter(|p| !p.is_empty());
     let identity = runtime.block_on(enrol::enrol(&wanted.server, proxy, &wanted.token, wanted.name.as_deref()))?;
+    wanted.pins.lay_down(dir)?;
     home.keep(&identity)?;
     say(&format!("enrolled with {} as {}", identity.server, identity.host));
     Ok(())
@@ -193,6 +220,6 @@ fn status(dir: &std::path::Path) -> Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "the command line's one place that answers")]
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     println!("{text}");
 }

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use guardian_protocol::limits::TIMEOUT_MS_MAX;
 use guardian_protocol::message::{Action, Command, Denied, Outcome, Progress};
 
+use crate::home::{Home, Identity};
 pub use books::{Block, Isolation, LockedUser, Standing};
 use books::{Books, Known};
 use doing::{Doing, Stop};
@@ -56,6 +57,18 @@ pub struct Options {
     pub proxy: Option<String>,
 }
 
+impl Options {
+    /// Those of an agent that is enrolled.
+    pub fn of(home: &Home, identity: &Identity) -> Self {
+        Self {
+            home: home.path().to_owned(),
+            host: identity.host.clone(),
+            server: identity.server.clone(),
+            proxy: identity.proxy.clone(),
+        }
+    }
+}
+
 /// Carries actions out.
 pub struct Response {
     options: Options,
@@ -75,6 +88,21 @@ impl Response {
     /// What holds now: isolation, blocks, locked users, files that were taken.
     pub fn standing(&self) -> io::Result<Standing> {
         self.books.standing()
+    }
+
+    /// What can be done here and now, by name.
+    pub fn abilities(&self) -> Vec<String> {
+        let pins = self.pins().unwrap_or_default();
+        let off = |name: &str| pins.off.iter().any(|off| off == name || off == "all");
+        let can = |name: &&&str| match **name {
+            "isolate" | "release" | "block" | "unblock" => program::find("nft").is_some(),
+            "disable_user" | "enable_user" => program::find("usermod").is_some(),
+            "script" => !pins.script_keys.is_empty(),
+            "scan" => program::find("clamscan").or_else(|| program::find("clamdscan")).is_some(),
+            _ => true,
+        };
+        let names = Action::NAMES.iter().filter(|name| !off(name)).filter(can);
+        names.map(|name| format!("response.{name}")).collect()
     }
 
     /// Does again what a reboot undid, and lets go what has expired meanwhile. To be called when the agent starts.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
+use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
 use crate::spool::Spool;
@@ -41,9 +42,18 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     // It alone keeps the spool open.
     let wishes = Arc::default();
     let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
-    let watching =
-        Watching { outbox, home: home.clone(), shared: Arc::clone(&shared), policies: Arc::clone(&policies), wishes };
+    let lists = Arc::default();
+    let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
+    let watching = Watching {
+        outbox,
+        home: home.clone(),
+        shared: Arc::clone(&shared),
+        policies: Arc::clone(&policies),
+        wishes,
+        lists,
+    };
     let sources = watching.start(settings, orders)?;
+    let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
     let status = Status {
@@ -60,7 +70,9 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         stop: stopping,
         status,
         policies,
+        commands,
         heartbeat,
+        inventory,
     };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
@@ -73,6 +85,9 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
         let threads = tokio::task::spawn_blocking(move || {
+            if let Some(worker) = worker {
+                worker.stop();
+            }
             let sources = sources.join();
             spooling.join().and(sources)
         });

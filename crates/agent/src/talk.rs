@@ -23,6 +23,7 @@ use crate::commands::Commands;
 use crate::connect::connect;
 use crate::facts::Facts;
 use crate::home::{Home, Identity};
+use crate::inventory::Telling;
 use crate::policy::Policies;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
@@ -172,6 +173,7 @@ pub(crate) struct Talk {
     pub(crate) commands: Commands,
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) inventory: Telling,
 }
 
 impl Talk {
@@ -187,7 +189,7 @@ impl Talk {
             }
             if matches!(ended, Ended::Stopped) {
                 self.tell("waiting", None);
-                return self.end().await;
+                return;
             }
             let text = ended.to_string();
             let refused = matches!(ended, Ended::Refused(_));
@@ -205,17 +207,10 @@ impl Talk {
                 () = sleep_until(until) => {}
                 () = stopped(&mut stop) => {
                     self.tell("waiting", None);
-                    return self.end().await;
+                    return;
                 }
             }
         }
-    }
-
-    /// What is being done for the server is stopped, and noted.
-    async fn end(self) {
-        let commands = self.commands;
-        // A thread that panicked has ended as well.
-        tokio::task::spawn_blocking(move || commands.stop()).await.ok();
     }
 
     fn tell(&mut self, state: &str, error: Option<String>) {
@@ -258,7 +253,7 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: vec!["health".into(), "policy".into(), "commands".into()],
+            abilities: std::iter::once("health".into()).chain(self.commands.abilities()).collect(),
             policy: Some(self.policies.state()),
         }
     }
@@ -279,6 +274,7 @@ impl Talk {
             spool.acknowledge(mark);
             spool.lane().first()
         });
+        self.inventory.begin();
         crate::run::say("connected");
         self.tell("connected", None);
         let mut conversation = Conversation {
@@ -310,6 +306,7 @@ impl Talk {
                 // The server hears at once what became of a policy.
                 () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
+                part = self.inventory.next() => link.send(&part).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
@@ -331,6 +328,8 @@ impl Talk {
                 tokio::select! {
                     biased;
                     message = link.next() => self.hear(message?, conversation, link).await?,
+                    // What was stopped says how far it came.
+                    outcome = self.commands.next() => link.send(&FromAgent::Outcome(outcome)).await?,
                     frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                     () = tokio::time::sleep(Duration::from_millis(20)) => {}
                 }
@@ -368,6 +367,8 @@ impl Talk {
                 }
             }
             FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
+            FromServer::Kept(kept) => self.inventory.kept(&kept),
+            FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
             // What this version does not do yet.
             _ => {}
         }

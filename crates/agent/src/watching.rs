@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::files::Policy;
 use crate::home::Home;
 use crate::integrity::{Integrity, Plan, Wishes};
+use crate::inventory::{Inventory, Told};
 use crate::outbox::Outbox;
 use crate::policy::{Policies, Settings};
 use crate::run::say;
@@ -38,6 +39,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("processes", |a, b| a.processes == b.processes, processes),
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
+    ("lists", |a, b| a.inventory == b.inventory, lists),
 ];
 
 /// What of file integrity cannot change while it works.
@@ -52,6 +54,8 @@ pub(crate) struct Watching {
     pub(crate) shared: Arc<Shared>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) wishes: Arc<Wishes>,
+    /// Which lists of the inventory were read.
+    pub(crate) lists: Arc<Told>,
 }
 
 /// A source that was started.
@@ -158,6 +162,14 @@ fn logs(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
         Box::new(move |stop| logs.run(stop))
     };
     Ok(settings.logs.then(begin))
+}
+
+fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    if !settings.inventory {
+        return Ok(None);
+    }
+    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists))?;
+    Ok(Some(Box::new(move |stop| inventory.run(stop))))
 }
 
 /// Says what a refusal by the kernel usually means.

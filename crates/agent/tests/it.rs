@@ -6,6 +6,8 @@ mod connections;
 mod files;
 #[path = "it/foreign.rs"]
 mod foreign;
+#[path = "it/inventory.rs"]
+mod inventory;
 #[path = "it/logs.rs"]
 mod logs;
 #[path = "it/packages.rs"]

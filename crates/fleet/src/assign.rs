@@ -157,7 +157,8 @@ impl Fleet {
             return Ok(());
         }
         let selection = HostSelection { ids: ids.into_iter().collect(), ..HostSelection::default() };
-        let hosts = self.catalog().scoped(&Scope::of(tenant)).selected_hosts(&selection, u64::MAX >> 1).await?;
+        let most = selection.ids.len() as u64;
+        let hosts = self.catalog().scoped(&Scope::of(tenant)).selected_hosts(&selection, most).await?;
         let book = self.book(tenant, false).await?;
         self.settle_some(tenant, &book, &hosts).await
     }

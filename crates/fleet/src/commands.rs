@@ -52,7 +52,10 @@ impl Fleet {
             let id = one.run.id;
             if open.contains(&id) && told.commands.insert(id) {
                 match message(one) {
-                    Some(command) => words.push(FromServer::Command(command)),
+                    Some(mut command) => {
+                        self.point_at_run(&mut command, host).await?;
+                        words.push(FromServer::Command(command));
+                    }
                     None => self.unreadable(one).await?,
                 }
             }
@@ -61,6 +64,19 @@ impl Fleet {
             }
         }
         Ok(words)
+    }
+
+    /// What undoes a command of many hosts names it as people know it; a host knows its own part of it.
+    async fn point_at_run(&self, command: &mut Command, host: Uuid) -> Result<(), CatalogError> {
+        let meant = match &mut command.action {
+            Some(Action::Undo(undo)) => &mut undo.command,
+            Some(Action::Restore(restore)) => &mut restore.command,
+            _ => return Ok(()),
+        };
+        if let Some(run) = self.catalog().system().run_on(Uuid::from_bytes(*meant), host).await? {
+            *meant = *run.as_bytes();
+        }
+        Ok(())
     }
 
     /// An action that an other version of the server wrote.
@@ -104,7 +120,8 @@ fn message(one: &PendingRun) -> Option<Command> {
     Some(Command {
         id: *one.run.id.as_bytes(),
         issued: one.created.0,
-        expires: one.run.expires.0,
+        // What was called off is asked after and never begun.
+        expires: if one.cancelled { 1 } else { one.run.expires.0 },
         timeout_ms: one.timeout_ms,
         dry_run: one.dry_run,
         by: one.author.clone(),

@@ -9,7 +9,7 @@ use arrow::array::{
 };
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
-use guardian_model::{ALL_CLASSES, Batch, Class, Field, Kind, Micros, TenantId};
+use guardian_model::{ALL_CLASSES, Batch, CHANGE, Class, Field, Kind, Micros, TenantId};
 use guardian_protocol::{Column, Events, Values};
 
 /// Event times further ahead of their receipt than this are brought back to it.
@@ -43,10 +43,12 @@ pub(crate) struct Whose<'a> {
     pub(crate) received: Micros,
 }
 
-/// The class of events, if agents may send it: it has the columns that say which host they are of.
+/// The class of events, if agents may send it: it has the columns that say which host they are of, and is not made by the
+/// server.
 fn class_of(name: &str) -> Result<&'static Class, RowsError> {
     let class = ALL_CLASSES.iter().find(|c| c.name == name).ok_or_else(|| RowsError::UnknownClass(name.to_owned()))?;
     let theirs = class.index_of("host").is_some() && class.index_of("host_id").is_some();
+    let theirs = theirs && class.uid != CHANGE.uid;
     if theirs { Ok(class) } else { Err(RowsError::NotTheirs(name.to_owned())) }
 }
 
@@ -57,7 +59,17 @@ pub fn batch(
     (host, agent): (&str, &str),
     received: Micros,
 ) -> Result<Batch, RowsError> {
-    let class = class_of(&events.class)?;
+    batch_of(class_of(&events.class)?, events, tenant, (host, agent), received)
+}
+
+/// As [`batch`], of a class that the server makes itself.
+pub(crate) fn batch_of(
+    class: &'static Class,
+    events: &Events,
+    tenant: TenantId,
+    (host, agent): (&str, &str),
+    received: Micros,
+) -> Result<Batch, RowsError> {
     let whose = Whose { host, agent, received };
     let columns = class.fields.iter().map(|field| column(class, field, events, whose));
     let rows = RecordBatch::try_new(class.schema(), columns.collect::<Result<_, _>>()?);
@@ -305,6 +317,7 @@ mod tests {
         let of = |events: &Events| batch(events, TenantId::DEFAULT, ("h", "a"), NOW).unwrap_err();
         assert_eq!(of(&named("flows")), RowsError::NotTheirs("flows".into()));
         assert_eq!(of(&named("findings")), RowsError::NotTheirs("findings".into()));
+        assert_eq!(of(&named("changes")), RowsError::NotTheirs("changes".into()));
         assert_eq!(of(&named("newer")), RowsError::UnknownClass("newer".into()));
         let mut wrong = health();
         wrong.columns.retain(|c| c.id != 12);

@@ -25,6 +25,7 @@ use crate::assign::Assigned;
 use crate::authority::{hex, shown};
 use crate::commands::Told;
 use crate::intake::{Gate, IntakeError};
+use crate::inventory::Lists;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Orders, Place};
 use crate::wire::{Broken, Reader, Writer};
@@ -189,6 +190,7 @@ impl Fleet {
             marks: marks.into_iter().map(|m| (m.lane, Mark(m.sequence))).collect(),
             gate: Gate::default(),
             in_flight: FuturesOrdered::new(),
+            lists: Lists::new(self, host.tenant, host.id, &host.name),
             host,
             heartbeat,
             policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
@@ -243,6 +245,7 @@ struct Session {
     policy: (u64, String),
     /// What it was told to do.
     told: Told,
+    lists: Lists,
 }
 
 impl Session {
@@ -292,6 +295,11 @@ impl Session {
                     }
                 }
                 () = sleep_until(heard + self.heartbeat * 3), if self.in_flight.len() < WINDOW => return End::Gone,
+                ask = self.lists.ready() => {
+                    if let Err(error) = writer.send(&ask).await {
+                        return error.into();
+                    }
+                }
             }
         }
     }
@@ -350,6 +358,10 @@ impl Session {
                 }
                 if ended && self.told.more { self.tell_commands(writer).await } else { Ok(()) }
             }
+            FromAgent::Inventory(part) => match self.lists.take(part).await? {
+                Some(told) => Ok(writer.send(&told).await?),
+                None => Ok(()),
+            },
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.

@@ -19,6 +19,7 @@ use crate::assign::{Assigned, Books};
 use crate::authority::{Authority, CertificateError, Signed, Tls};
 use crate::config::FleetConfig;
 use crate::intake::Intake;
+use crate::inventory::Transfers;
 use crate::presence::Presence;
 
 /// What the fleet is made of.
@@ -52,6 +53,7 @@ struct Inner {
     presence: Presence,
     books: Books,
     sessions: Mutex<Sessions>,
+    transfers: Transfers,
     counters: Counters,
 }
 
@@ -96,6 +98,8 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     pub(crate) unknown_rows: Counter,
     pub(crate) agent_lost: Counter,
+    pub(crate) lists: Counter,
+    pub(crate) list_changes: Counter,
 }
 
 impl Counters {
@@ -118,6 +122,9 @@ impl Counters {
                 "Rows of classes that only a newer server knows; they are not kept.",
             ),
             agent_lost: metrics.counter("guardian_fleet_lost_rows_total", "Rows that agents said they lost."),
+            lists: metrics.counter("guardian_fleet_lists_total", "Lists of the inventory that were kept."),
+            list_changes: metrics
+                .counter("guardian_fleet_list_changes_total", "Changes of the inventory of which events were made."),
         }
     }
 }
@@ -161,6 +168,7 @@ impl Fleet {
             presence: Presence::default(),
             books: Books::default(),
             sessions: Mutex::default(),
+            transfers: Transfers::default(),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };
@@ -295,6 +303,10 @@ impl Fleet {
 
     pub(crate) fn now(&self) -> Micros {
         self.inner.deps.clock.now()
+    }
+
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.inner.transfers
     }
 
     pub(crate) fn presence(&self) -> &Presence {

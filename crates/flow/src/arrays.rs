@@ -153,7 +153,13 @@ impl FlowBuilder {
             | F::SrcAsOrg
             | F::DstAsOrg
             | F::Direction
-            | F::Indicator => label(None),
+            | F::Indicator
+            | F::SrcHostname
+            | F::SrcProcess
+            | F::DstHostname
+            | F::DstProcess => label(None),
+            F::SrcPid | F::DstPid => absent::<UInt32Type>(zeros, n, true),
+            F::SrcUser | F::DstUser => constants.get(field, 0, n, |rows| Arc::new(StringArray::new_null(rows))),
             F::IndicatorIp => fixed(zeros, &mut Column::<[u8; 16]>::default(), n),
         }
     }

@@ -35,6 +35,12 @@ const FILTERS: &[&str] = &["dst_port = 53", "src_ip = 10.20.3.7", "dst_port = 44
 const P95_MS_MAX: f64 = 100.0;
 /// Nobody thinks longer than so many times the mean, as in TPC-W.
 const THINK_MAX_FACTOR: f64 = 10.0;
+/// How soon the page of an address asks again for flows that were not read yet, as the console does.
+const AGAIN: Duration = Duration::from_millis(250);
+/// What is not one read but how long the page of an address took until it was complete.
+const COMPLETE: &str = "entity complete";
+/// What is asked again of the page of an address until it is complete.
+const MORE: &str = "entity (again)";
 /// The ceiling of the dashboard's answer.
 const DASHBOARD_MS_MAX: f64 = 1_500.0;
 
@@ -175,7 +181,10 @@ fn report(reads: &[Read], seconds: u64) {
     let mut failed = BTreeMap::<String, usize>::new();
     for read in reads {
         times.entry(read.operation).or_default().push(read.millis);
-        times.entry("all").or_default().push(read.millis);
+        // Asking again is quick and must not make up for what is slow.
+        if ![COMPLETE, MORE].contains(&read.operation) {
+            times.entry("all").or_default().push(read.millis);
+        }
         if read.status != Some(StatusCode::OK) {
             *failed.entry(format!("{} {:?}", read.operation, read.status)).or_default() += 1;
         }
@@ -200,6 +209,11 @@ fn report(reads: &[Read], seconds: u64) {
             line["pass"] = json!(value < P95_MS_MAX);
         }
         println!("{line}");
+    }
+    let complete = times.get(COMPLETE).map(Vec::as_slice).unwrap_or_default();
+    for (name, share) in [("p50", 0.5), ("p95", 0.95)] {
+        let value = percentile(complete, share);
+        println!("{}", json!({"bench": format!("people/entity_complete_{name}"), "value": value, "unit": "ms"}));
     }
     let failures: usize = failed.values().sum();
     let none = failures == 0;
@@ -257,9 +271,9 @@ impl Person {
         while Instant::now() < end {
             let page = self.page().await;
             let begun = Instant::now();
-            let answers = join_all(page.into_iter().map(|(operation, path)| self.read(operation, path))).await;
+            let answers = join_all(page.into_iter().map(|(operation, path)| self.look(operation, path))).await;
             if begun >= begin {
-                reads.extend(answers);
+                reads.extend(answers.into_iter().flatten());
             }
             let thinking = self.thinking();
             tokio::time::sleep(thinking.min(end.saturating_duration_since(Instant::now()))).await;
@@ -273,17 +287,42 @@ impl Person {
         Duration::from_secs_f64((-chance.ln() * self.think).min(THINK_MAX_FACTOR * self.think))
     }
 
-    async fn read(&self, operation: &'static str, path: String) -> Read {
+    /// Reads what a page asks for; that of an address again until its flows are there.
+    async fn look(&self, operation: &'static str, path: String) -> Vec<Read> {
+        let begun = Instant::now();
+        let (first, mut answer) = self.read(operation, &path).await;
+        let mut reads = vec![first];
+        if !operation.starts_with("entity") {
+            return reads;
+        }
+        let unread = |answer: &[u8]| {
+            serde_json::from_slice::<Value>(answer).is_ok_and(|page| page.get("flows_read").is_some_and(Value::is_null))
+        };
+        while unread(&answer) {
+            tokio::time::sleep(AGAIN).await;
+            let (again, more) = self.read(MORE, &path).await;
+            reads.push(again);
+            answer = more;
+        }
+        let status = reads.last().and_then(|read| read.status);
+        reads.push(Read { operation: COMPLETE, millis: millis(begun), status });
+        reads
+    }
+
+    async fn read(&self, operation: &'static str, path: &str) -> (Read, Vec<u8>) {
         let begun = Instant::now();
         let answer = self.http.request(Method::GET, format!("{}{path}", self.url)).send().await;
-        let status = match answer {
+        let (status, body) = match answer {
             Ok(answer) => {
                 let status = answer.status();
-                answer.bytes().await.is_ok().then_some(status)
+                match answer.bytes().await {
+                    Ok(body) => (Some(status), body.to_vec()),
+                    Err(_) => (None, Vec::new()),
+                }
             }
-            Err(_) => None,
+            Err(_) => (None, Vec::new()),
         };
-        Read { operation, millis: millis(begun), status }
+        (Read { operation, millis: millis(begun), status }, body)
     }
 
     /// What the next page asks for, as the console does.
@@ -339,7 +378,7 @@ impl Person {
                     _ => "entity (pseudonym)",
                 };
                 vec![
-                    (operation, format!("/entities/ip/{address}?{}", stretch())),
+                    (operation, format!("/entities/ip/{address}?wait=0&{}", stretch())),
                     ("search", format!("/search?q={address}")),
                 ]
             }

@@ -11,6 +11,7 @@ pub mod cargo;
 pub mod certificate;
 pub mod cron;
 pub mod dpkg;
+pub mod firewall;
 pub mod flatpak;
 mod found;
 pub mod gem;
@@ -35,6 +36,7 @@ mod text;
 pub mod transaction;
 pub mod tripwire;
 pub mod unit;
+pub mod version;
 
 pub use found::{Found, Issue, Malformed};
 pub use owned::Owned;

@@ -2,6 +2,8 @@
 
 #[path = "it/every_reader.rs"]
 mod every_reader;
+#[path = "it/firewall.rs"]
+mod firewall;
 #[path = "it/hostile.rs"]
 mod hostile;
 #[path = "it/integrity.rs"]
@@ -14,6 +16,8 @@ mod live;
 mod packages;
 #[path = "it/system.rs"]
 mod system;
+#[path = "it/versions.rs"]
+mod versions;
 
 use std::path::PathBuf;
 

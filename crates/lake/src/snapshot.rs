@@ -30,18 +30,19 @@ pub fn snapshot(dir: &Path, target: &Path) -> Result<Vec<PathBuf>, LakeError> {
     }
     let log = target.join("wal");
     fs::create_dir_all(&log).map_err(LakeError::io(format!("creating {}", log.display())))?;
-    for segment in wal::list(&dir.join("wal"))? {
+    // A directory that is read while files are made in it may show a later one and not an earlier one: the second reading
+    // has all that came before the last of the first.
+    let last = wal::list(&dir.join("wal"))?.last().map(|segment| segment.first_id);
+    let mut segments = wal::list(&dir.join("wal"))?;
+    segments.retain(|segment| last.is_some_and(|last| segment.first_id <= last));
+    // Newest first: a segment that is written on while a later one is begun holds all that came before by the time that
+    // it is copied. The other way round there could be a gap, which looks as if something was taken out.
+    for segment in segments.iter().rev() {
         match copy_segment(&segment.path, &log)? {
             Copied::Whole(name) => files.push(Path::new("wal").join(name)),
             Copied::Empty => {}
-            Copied::Gone => {
-                // The oldest go first: those before it went too, and with a gap behind them they would look as if
-                // something was taken out.
-                for file in files.drain(..) {
-                    let path = target.join(file);
-                    fs::remove_file(&path).map_err(LakeError::io(format!("removing {}", path.display())))?;
-                }
-            }
+            // The oldest go first: those before it went too, and all in them is in files.
+            Copied::Gone => break,
         }
     }
     for _ in 0..TRIES {

@@ -63,4 +63,12 @@ class! {
     Indicator = 57 "indicator" Label ? null [""] "" []: "Name of the indicator list that one of the addresses is on.";
     IndicatorIp = 58 "indicator_ip" Ip ? null [""] "" [] personal: "The address that is on the list.";
     Replay = 60 "replay" Label ? null [""] "metadata.tags" []: "Name of the replay this row came from; null for live traffic.";
+    SrcHostname = 61 "src_hostname" Label ? null [""] "src_endpoint.hostname" ["SourceHostname"]: "Name of the host with an agent that is the source.";
+    SrcProcess = 62 "src_process" Label ? null [""] "actor.process.file.path" ["Image", "process.executable"]: "Program at the source that held the connection, as its host saw it; its name where the path is not known.";
+    SrcPid = 63 "src_pid" U32 ? null [""] "actor.process.pid" ["ProcessId", "process.pid"]: "Number of that process.";
+    SrcUser = 64 "src_user" Text ? null [""] "actor.user.name" ["User", "user.name"] personal: "Owner of the socket at the source.";
+    DstHostname = 65 "dst_hostname" Label ? null [""] "dst_endpoint.hostname" ["DestinationHostname"]: "Name of the host with an agent that is the destination.";
+    DstProcess = 66 "dst_process" Label ? null [""] "" []: "Program at the destination that held the connection or listened for it, as its host saw it.";
+    DstPid = 67 "dst_pid" U32 ? null [""] "" []: "Number of that process.";
+    DstUser = 68 "dst_user" Text ? null [""] "" [] personal: "Owner of the socket at the destination.";
 }

@@ -23,8 +23,8 @@ pub use event::{Batch, EventRef, Origin};
 pub use finding::{AlertKey, AlertState, FINDING, Finding, FindingField, RuleRef, finding_batch};
 pub use flow::{FLOW, FlowField};
 pub use host::{
-    CONNECTION, ConnectionField, FILE, FileField, HEALTH, HealthField, LOG, LOGIN, LogField, LoginField, PROCESS,
-    ProcessField,
+    CHANGE, CONNECTION, ChangeField, ConnectionField, FILE, FileField, HEALTH, HealthField, LOG, LOGIN, LogField,
+    LoginField, PROCESS, ProcessField,
 };
 pub use id::{AlertId, IncidentId, Scope, TenantId, UserId};
 pub use ip::Ip;
@@ -33,4 +33,4 @@ pub use severity::Severity;
 pub use time::Micros;
 
 /// Every telemetry class. Adding a class is one file and one line here.
-pub const ALL_CLASSES: &[&Class] = &[&FLOW, &FINDING, &PROCESS, &FILE, &CONNECTION, &LOGIN, &LOG, &HEALTH];
+pub const ALL_CLASSES: &[&Class] = &[&FLOW, &FINDING, &PROCESS, &FILE, &CONNECTION, &LOGIN, &LOG, &HEALTH, &CHANGE];

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use guardian_catalog::{
-    Action, Alert, AlertStatus, Assigned, ChangeEntry, EntryKind, Exporter, ExporterState, Incident, IncidentEntry,
-    NotifyEvent, SlaClock, SlaMark, Subject,
+    Action, Alert, AlertStatus, Assigned, ChangeEntry, EntryKind, EntryWhat, Exporter, ExporterState, Incident,
+    IncidentEntry, NotifyEvent, SlaClock, SlaMark, Subject,
 };
 use guardian_model::{IncidentId, Micros, Pseudonyms, Severity, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::text::{Phrase, What};
+use crate::text::{Noted, Phrase, What};
 
 /// The rule that finds test alerts.
 pub const TEST_RULE_ID: &str = "0d5b7a52-6f1e-5c7b-9b0a-6a4f2f0c7e11";
@@ -398,17 +398,26 @@ impl Changes {
 
 fn what(line: &IncidentEntry) -> Option<What> {
     let text = line.text.clone();
+    let word = |name: &str| line.data.get(name)?.as_str().map(str::to_owned);
+    let number = || line.data.get("number")?.as_i64().map(|number| number.to_string());
     Some(match line.kind {
         EntryKind::Comment => What::Comment(text),
         EntryKind::Note => What::Note(text),
         EntryKind::Action => What::Action(text),
         EntryKind::Alert => What::Alerts(1),
-        EntryKind::Evidence => What::Evidence(text),
-        EntryKind::Task => What::Task(text),
-        EntryKind::Merge => What::Merge(text),
+        EntryKind::Evidence | EntryKind::Task | EntryKind::Merge => match line.what()? {
+            EntryWhat::EvidenceAdded => What::Noted(Noted::FileAdded, word("name")?),
+            EntryWhat::EvidenceRemoved => What::Noted(Noted::FileRemoved, word("name")?),
+            EntryWhat::TaskOver if word("status")? == "skipped" => What::Noted(Noted::TaskSkipped, word("title")?),
+            EntryWhat::TaskOver => What::Noted(Noted::TaskDone, word("title")?),
+            EntryWhat::Merged => What::Noted(Noted::Merged, number()?),
+            EntryWhat::MergedInto => What::Noted(Noted::MergedInto, number()?),
+            EntryWhat::MergeUndone | EntryWhat::Separated => What::Noted(Noted::MergeUndone, number()?),
+            EntryWhat::Split => What::Noted(Noted::Split, number()?),
+            _ => return None,
+        },
         EntryKind::Edit => What::Edit(text),
         EntryKind::Status => {
-            let word = |name: &str| line.data.get(name)?.as_str().map(str::to_owned);
             // That it was made is told as such.
             What::Status(word("from")?, word("to")?)
         }

@@ -20,16 +20,33 @@ pub enum What {
     Action(String),
     /// So many alerts joined.
     Alerts(u64),
-    /// A file came or went.
-    Evidence(String),
-    /// A task was done.
-    Task(String),
-    /// It was merged or split.
-    Merge(String),
+    /// What the program noted, of a file or a task by its name or of another incident by its number.
+    Noted(Noted, String),
     /// What is known changed; names of fields.
     Edit(String),
     /// It moved on.
     Status(String, String),
+}
+
+/// What the program notes of an incident by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// A file came.
+    FileAdded,
+    /// A file went.
+    FileRemoved,
+    /// A task was done.
+    TaskDone,
+    /// A task was left out.
+    TaskSkipped,
+    /// Another incident became part of it.
+    Merged,
+    /// It became part of another.
+    MergedInto,
+    /// The other, or it, is an incident of its own again.
+    MergeUndone,
+    /// Alerts of it became another incident.
+    Split,
 }
 
 /// What a message says.
@@ -210,12 +227,7 @@ impl What {
     /// What people wrote.
     fn words(&mut self) -> Option<&mut String> {
         match self {
-            Self::Comment(text)
-            | Self::Note(text)
-            | Self::Action(text)
-            | Self::Evidence(text)
-            | Self::Task(text)
-            | Self::Merge(text) => Some(text),
+            Self::Comment(text) | Self::Note(text) | Self::Action(text) | Self::Noted(_, text) => Some(text),
             Self::Alerts(_) | Self::Edit(_) | Self::Status(..) => None,
         }
     }
@@ -234,18 +246,39 @@ impl What {
             (Self::Alerts(1), De) => "Ein Alarm kam hinzu.".to_owned(),
             (Self::Alerts(count), En) => format!("{count} alerts joined."),
             (Self::Alerts(count), De) => format!("{count} Alarme kamen hinzu."),
-            (Self::Evidence(text), En) => format!("Evidence: {}", quote(text)),
-            (Self::Evidence(text), De) => format!("Beweismittel: {}", quote(text)),
-            (Self::Task(text), En) => format!("Tasks: {}", quote(text)),
-            (Self::Task(text), De) => format!("Aufgaben: {}", quote(text)),
-            (Self::Merge(text), En) => format!("Merging: {}", quote(text)),
-            (Self::Merge(text), De) => format!("Zusammenf\u{fc}hrung: {}", quote(text)),
+            (Self::Noted(noted, text), language) => noted.text(language, &quote(text)),
             (Self::Edit(fields), En) => format!("Changed: {fields}"),
             (Self::Edit(fields), De) => format!("Ge\u{e4}ndert: {fields}"),
             (Self::Status(from, to), En) => format!("Status: {from} \u{2192} {to}"),
             (Self::Status(from, to), De) => {
                 format!("Status: {} \u{2192} {}", status_word(from), status_word(to))
             }
+        }
+    }
+}
+
+impl Noted {
+    fn text(self, language: Language, of: &str) -> String {
+        use Language::{De, En};
+        match (self, language) {
+            (Self::FileAdded, En) => format!("File added: {of}"),
+            (Self::FileAdded, De) => format!("Datei hinzugef\u{fc}gt: {of}"),
+            (Self::FileRemoved, En) => format!("File removed: {of}"),
+            (Self::FileRemoved, De) => format!("Datei entfernt: {of}"),
+            (Self::TaskDone, En) => format!("Task done: {of}"),
+            (Self::TaskDone, De) => format!("Aufgabe erledigt: {of}"),
+            (Self::TaskSkipped, En) => format!("Task skipped: {of}"),
+            (Self::TaskSkipped, De) => format!("Aufgabe \u{fc}bersprungen: {of}"),
+            (Self::Merged, En) => format!("Incident {of} was merged into this one."),
+            (Self::Merged, De) => format!("Vorfall {of} wurde hierher \u{fc}bernommen."),
+            (Self::MergedInto, En) => format!("It was merged into incident {of}."),
+            (Self::MergedInto, De) => format!("Er wurde in Vorfall {of} \u{fc}bernommen."),
+            (Self::MergeUndone, En) => format!("The merge with incident {of} was undone."),
+            (Self::MergeUndone, De) => {
+                format!("Die \u{dc}bernahme mit Vorfall {of} wurde r\u{fc}ckg\u{e4}ngig gemacht.")
+            }
+            (Self::Split, En) => format!("Alerts were split off into incident {of}."),
+            (Self::Split, De) => format!("Alarme wurden in Vorfall {of} abgetrennt."),
         }
     }
 }
@@ -388,9 +421,22 @@ mod tests {
 
     #[test]
     fn changes_are_told_line_by_line() {
-        let what = vec![What::Status("new".into(), "triaged".into()), What::Alerts(3), What::Comment("look".into())];
+        let what = vec![
+            What::Status("new".into(), "triaged".into()),
+            What::Alerts(3),
+            What::Noted(Noted::TaskDone, "Lock the account".into()),
+            What::Noted(Noted::MergedInto, "7".into()),
+            What::Comment("look".into()),
+        ];
         let phrase = Phrase::Changed { by: "ann".into(), number: 7, title: "Scan".into(), what };
-        assert_eq!(phrase.text(Language::En), "Status: new \u{2192} triaged\n3 alerts joined.\nComment: look");
+        let english = "Status: new \u{2192} triaged\n3 alerts joined.\nTask done: Lock the account\n\
+                       It was merged into incident 7.\nComment: look";
+        assert_eq!(phrase.text(Language::En), english);
+        let german = phrase.text(Language::De);
+        assert!(
+            german.contains("Aufgabe erledigt: Lock the account\nEr wurde in Vorfall 7 \u{fc}bernommen."),
+            "{german}"
+        );
         assert_eq!(phrase.title(Language::De), "ann hat Vorfall 7 ge\u{e4}ndert: Scan");
     }
 }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use crate::config::CollectConfig;
 use crate::enrich::Enrichers;
 use crate::live::LiveCapture;
+use crate::owners::Owners;
 use crate::spine::SpineInput;
 use crate::state::StateDir;
 use crate::status::ExporterStatus;
@@ -54,6 +55,8 @@ pub struct CollectorDeps {
     pub captures: Vec<String>,
     /// Enrichment.
     pub enrich: Arc<dyn Enrichers>,
+    /// Which processes made the flows.
+    pub owners: Arc<Owners>,
     /// Storage and detection.
     pub spine: SpineInput,
     /// The time.
@@ -155,6 +158,7 @@ impl Collector {
                 queue,
                 recycled,
                 enrich: deps.enrich.enricher(),
+                owners: Arc::clone(&deps.owners),
                 spine: deps.spine.clone(),
                 clock: Arc::clone(&deps.clock),
                 state: deps.state.clone(),
@@ -204,6 +208,7 @@ impl Collector {
                 meter: deps.config.meter(),
                 batch_rows: deps.config.batch_rows,
                 enrich: deps.enrich.enricher(),
+                owners: Arc::clone(&deps.owners),
                 spine: deps.spine.clone(),
                 clock: Arc::clone(&deps.clock),
                 shutdown: deps.shutdown.clone(),

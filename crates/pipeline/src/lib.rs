@@ -9,6 +9,7 @@ mod config;
 mod engines;
 mod enrich;
 mod live;
+mod owners;
 pub mod replay;
 mod spine;
 mod state;
@@ -20,6 +21,7 @@ pub use collector::{CollectError, Collector, CollectorDeps, Exporters};
 pub use config::{CollectConfig, ListenerConfig};
 pub use engines::{ExceptionHits, TenantRules};
 pub use enrich::{Enrich, Enrichers};
+pub use owners::Owners;
 pub use spine::{
     AlertSink, OnceBatch, SharedExceptionHits, SharedRuleStats, Spine, SpineDeps, SpineInput, SpineStats, Store,
     StoreError,

@@ -11,6 +11,7 @@ use guardian_model::{Batch, FLOW, Micros, TenantId};
 use guardian_sys::capture::{Capture, Framing};
 
 use crate::enrich::Enrich;
+use crate::owners::Owners;
 use crate::spine::SpineInput;
 
 /// How often timeouts are looked for and rows handed on.
@@ -25,6 +26,7 @@ pub(crate) struct LiveCapture {
     pub(crate) meter: MeterConfig,
     pub(crate) batch_rows: usize,
     pub(crate) enrich: Box<dyn Enrich>,
+    pub(crate) owners: Arc<Owners>,
     pub(crate) spine: SpineInput,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: Shutdown,
@@ -83,7 +85,7 @@ impl LiveCapture {
             return;
         }
         let received = self.clock.now();
-        let rows = self.enrich.enrich(&builder.finish(received));
+        let rows = self.owners.fill(self.tenant, "", self.enrich.enrich(&builder.finish(received)));
         if !self.spine.send(Batch { tenant: self.tenant, class: &FLOW, received, rows }) {
             tracing::error!("a batch was lost because storage has stopped");
         }

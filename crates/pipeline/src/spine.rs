@@ -25,6 +25,7 @@ use guardian_model::{AlertState, Batch, FINDING, FLOW, Finding, Micros, Origin, 
 use parking_lot::Mutex;
 
 use crate::engines::{Engines, ExceptionHits, TenantRules};
+use crate::owners::Owners;
 use crate::state::StateDir;
 
 /// Batches that may wait for the spine; the sources block beyond that.
@@ -80,6 +81,8 @@ pub struct SpineDeps {
     pub state: StateDir,
     /// Parameters of detection.
     pub detect: DetectConfig,
+    /// Told of the connections that pass.
+    pub owners: Arc<Owners>,
 }
 
 /// A batch that is stored once, and who is told of it.
@@ -272,6 +275,7 @@ impl Worker {
                         continue;
                     }
                     batches += 1;
+                    self.deps.owners.learn(&batch);
                     let output = self.engines.process(id, &batch);
                     self.last_id = Some(id);
                     self.tell(output, Some(id), last_mark.is_some_and(|mark| id <= mark));
@@ -360,6 +364,9 @@ impl Worker {
         let stored = self.deps.store.append_once(&once.batch, &once.origin);
         let outcome = stored.as_ref().map(|(id, _)| *id).map_err(|e| StoreError(e.to_string()));
         (once.done)(outcome);
+        if stored.is_ok() {
+            self.deps.owners.learn(&once.batch);
+        }
         if let Ok((id, true)) = stored {
             self.stored_rows.inc(once.batch.rows.num_rows() as u64);
             let output = self.engines.process(id, &once.batch);

@@ -11,6 +11,7 @@ use guardian_model::{Batch, FLOW, TenantId};
 use parking_lot::Mutex;
 
 use crate::enrich::Enrich;
+use crate::owners::Owners;
 use crate::spine::SpineInput;
 use crate::state::StateDir;
 use crate::status::ExporterStatus;
@@ -65,6 +66,7 @@ pub(crate) struct DecodeWorker {
     pub(crate) queue: Receiver<Block>,
     pub(crate) recycled: Sender<Block>,
     pub(crate) enrich: Box<dyn Enrich>,
+    pub(crate) owners: Arc<Owners>,
     pub(crate) spine: SpineInput,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) state: StateDir,
@@ -144,6 +146,7 @@ impl DecodeWorker {
         }
         let received = self.clock.now();
         let rows = self.enrich.enrich(&lane.builder.finish(received));
+        let rows = self.owners.fill(lane.origin.tenant, &lane.origin.site, rows);
         let batch = Batch { tenant: lane.origin.tenant, class: &FLOW, received, rows };
         if !self.spine.send(batch) {
             tracing::error!("a batch was lost because storage has stopped");

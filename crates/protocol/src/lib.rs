@@ -12,6 +12,7 @@ mod columns;
 mod frame;
 mod json;
 pub mod limits;
+pub mod lists;
 mod marks;
 pub mod message;
 pub mod policy;

@@ -211,7 +211,8 @@ message! {
         7 error: Option<String>,
     }
 
-    /// One part of the inventory: a whole list, or what changed since the list with `base`.
+    /// One part of the inventory: a whole list, or what changed since the list with `base`. With nothing in it, and the same
+    /// `base` and `hash`, it asks whether the server has that list: the answer is [`Kept`] or [`Resend`].
     Inventory {
         /// Which list, such as `packages` or `users`.
         1 list: String,
@@ -225,7 +226,7 @@ message! {
         5 last: bool,
         /// Length of the entries before compression.
         6 raw_bytes: u32,
-        /// The entries, as JSON lines, compressed.
+        /// The entries, as JSON lines, compressed; see [`crate::lists`].
         7 entries: Blob,
         /// When it was read.
         8 time: i64,
@@ -323,10 +324,18 @@ message! {
         4 rows_max: u32,
     }
 
-    /// The server wants the whole of a list, because it lacks what a change was made from.
+    /// The server wants the whole of a list, because it lacks what a change was made from, and has room for it now.
     Resend {
         /// Which list.
         1 list: String,
+    }
+
+    /// The server has this list, for good.
+    Kept {
+        /// Which list.
+        1 list: String,
+        /// Its hash.
+        2 hash: Blob,
     }
 
     /// The answer to [`Renew`]: from the next connection on the agent shows this one.
@@ -393,5 +402,7 @@ choice! {
         9 Refuse(Refuse),
         /// See [`Certificate`].
         10 Certificate(Certificate),
+        /// See [`Kept`].
+        20 Kept(Kept),
     }
 }

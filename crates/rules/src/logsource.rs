@@ -1,6 +1,6 @@
 //! Which telemetry class a Sigma logsource means, and which rows of it. Adding one is one line in [`ALL`].
 
-use guardian_model::{CONNECTION, Class, FILE, FLOW, HEALTH, LOG, LOGIN, PROCESS};
+use guardian_model::{CHANGE, CONNECTION, Class, FILE, FLOW, HEALTH, LOG, LOGIN, PROCESS};
 
 use crate::document::LogSource;
 
@@ -80,6 +80,7 @@ const ALL: &[Mapping] = &[
     service(&["connection", "connections"], &CONNECTION, None),
     service(&["login", "logins"], &LOGIN, None),
     service(&["health"], &HEALTH, None),
+    service(&["change", "changes", "inventory"], &CHANGE, None),
     service(&["syslog", "journal", "log", "logs"], &LOG, None),
     service(&["auditd", "audit"], &LOG, Some(("source", &["audit"]))),
     service(&["auth", "authpriv"], &LOG, Some(("program", AUTH))),

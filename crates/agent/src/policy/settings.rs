@@ -22,6 +22,8 @@ pub struct Settings {
     pub logs: bool,
     /// The machine's health is measured.
     pub health: bool,
+    /// Lists are taken of what the machine has.
+    pub inventory: bool,
     /// How often the agent says that it is there; none where the server decides.
     pub heartbeat: Option<Duration>,
     /// How often the machine's health is measured.
@@ -90,6 +92,7 @@ impl Local {
             connections: on(all.sources.connections),
             logs: on(all.sources.logs),
             health: on(all.sources.health),
+            inventory: on(all.sources.inventory),
             heartbeat: all.intervals.heartbeat_s.map(|s| Duration::from_secs(u64::from(s))),
             health_every: self.health_every.unwrap_or_else(|| seconds(all.intervals.health_s)),
             sockets_every: seconds(all.intervals.connections_s),

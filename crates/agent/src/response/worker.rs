@@ -41,7 +41,7 @@ pub struct Worker {
     long: SyncSender<Order>,
     tell: mpsc::Sender<Outcome>,
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Worker {
@@ -63,6 +63,7 @@ impl Worker {
             let mut looked = Instant::now();
             while !stop.load(Ordering::Acquire) {
                 match next(&quick_orders, LOOK_EVERY.saturating_sub(looked.elapsed())) {
+                    Next::Order(_) if stop.load(Ordering::Acquire) => break,
                     Next::Order(order) => carry_out(&response, &order, &tell),
                     Next::Nothing => {}
                     Next::Over => break,
@@ -81,6 +82,7 @@ impl Worker {
                 while !stop.load(Ordering::Acquire) {
                     let next = next(&orders.lock().unwrap_or_else(PoisonError::into_inner), LOOK_EVERY);
                     match next {
+                        Next::Order(_) if stop.load(Ordering::Acquire) => break,
                         Next::Order(order) => carry_out(&response, &order, &tell),
                         Next::Nothing => {}
                         Next::Over => break,
@@ -88,7 +90,7 @@ impl Worker {
                 }
             })?);
         }
-        Ok((Self { response, quick, long, tell, stop, threads }, outcomes))
+        Ok((Self { response, quick, long, tell, stop, threads: Mutex::new(threads) }, outcomes))
     }
 
     /// Takes a command. It never waits: what is too much is refused.
@@ -120,11 +122,14 @@ impl Worker {
     }
 
     /// Ends: what runs is stopped, what waits is left.
-    pub fn stop(self) {
+    pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.response.cancel_all();
-        drop((self.quick, self.long));
-        for thread in self.threads {
+        // Who waits for orders hears of nothing else: it gets one that does nothing.
+        let wake = || Order { command: Command::default(), ahead: 0 };
+        self.quick.try_send(wake()).ok();
+        (0..LONG_THREADS).for_each(|_| drop(self.long.try_send(wake())));
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // One that panicked has ended as well.
             thread.join().ok();
         }

@@ -1,5 +1,5 @@
-//! Connections and listening ports with their process: the kernel's list of sockets each second, and what it says of each
-//! socket that goes, so that one that came and went in between is seen too.
+//! Connections and listening ports with their process: the kernel's list of sockets each second, less often where that costs
+//! too much, and what it says of each socket that goes, so that one that came and went in between is seen too.
 //!
 //! The list names the owner of a socket that is there; of one that came and went between two lists only its addresses are
 //! known, because the process has let go of it by then.
@@ -31,6 +31,10 @@ use crate::sources::processes::boot_id;
 const WAITING_BYTES: usize = 4 << 20;
 /// How long one answer of the kernel may take.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// The list is asked for again after this many times as long as it took: at most half a percent of a processor.
+const REST: u32 = 200;
+/// But not sooner.
+const EVERY_MIN: Duration = Duration::from_secs(1);
 /// Messages after which rows that wait are looked at.
 const ROUND: usize = 1_024;
 
@@ -58,12 +62,14 @@ pub struct Connections {
     boot: String,
     every: Duration,
     dumped: Option<Instant>,
+    /// What the last list took.
+    took: Duration,
     counters: Arc<Counters>,
     batcher: Batcher,
 }
 
 impl Connections {
-    /// Begins to listen; the list of sockets is asked for each time after `every`.
+    /// Begins to listen; the list of sockets is asked for after `every` at the latest, and sooner where it costs little.
     pub fn start(outbox: Outbox, every: Duration) -> io::Result<Self> {
         let hear = Netlink::open(Family::SockDiag, diag::DESTROY_GROUPS)?;
         hear.reserve(WAITING_BYTES)?;
@@ -76,6 +82,7 @@ impl Connections {
             boot: boot_id(),
             every,
             dumped: None,
+            took: Duration::ZERO,
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &CONNECTIONS),
         })
@@ -97,9 +104,12 @@ impl Connections {
 
     /// Takes what waits, or waits for it; asks for the list if it is time.
     pub fn step(&mut self, wait: Duration) -> io::Result<()> {
-        if self.dumped.is_none_or(|at| at.elapsed() >= self.every) {
-            self.dumped = Some(Instant::now());
+        let after = self.every.min((self.took * REST).max(EVERY_MIN));
+        if self.dumped.is_none_or(|at| at.elapsed() >= after) {
+            let begun = Instant::now();
             self.dump()?;
+            self.took = begun.elapsed();
+            self.dumped = Some(begun);
         }
         if self.hear.wait(wait)? {
             self.hear()?;

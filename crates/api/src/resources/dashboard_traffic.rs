@@ -9,6 +9,7 @@ use guardian_model::{Micros, Scope, TenantId};
 use serde_json::Value;
 
 use super::dashboard::{ArcView, Span, TalkerView};
+use super::entity_traffic::AddressSlots;
 use super::flows::Histograms;
 use super::kept::{Keep, Slots};
 use super::query::{objects, run, run_small};
@@ -76,6 +77,9 @@ pub struct TrafficCache {
     rankings: Arc<Slots<Key, Rankings>>,
     /// One ranking at a time: each takes all the cores there are.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Traffic of single addresses.
+    pub(super) addresses: Arc<AddressSlots>,
+    pub(super) address_turn: Arc<tokio::sync::Mutex<()>>,
     /// Histograms of filtered flows.
     pub(super) histograms: Arc<Histograms>,
 }

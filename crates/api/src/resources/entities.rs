@@ -1,9 +1,14 @@
 //! Everything that is known about one thing, on one timeline: an address, a machine, an account, a name.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::State;
-use guardian_catalog::{Alert, AlertFilter, AlertSort, Incident, ObservableKind, Presence};
+use guardian_catalog::{
+    Alert, AlertFilter, AlertSort, Incident, IncidentFilter, IncidentOrder, IncidentSort, ObservableKind, Presence,
+};
 use guardian_identity::Permission;
-use guardian_model::{IncidentId, Ip, Micros, Scope, TenantId};
+use guardian_model::{IncidentId, Ip, Scope, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -11,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::alerts::{AlertView, parse_time};
+use super::entity_traffic::{AddressTraffic, PeerView, PortView, TrafficStep, span, traffic_of};
 use super::incident_view::{IncidentView, Lookup};
-use super::query::{objects, run};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -20,16 +25,8 @@ use crate::state::ApiState;
 
 /// Alerts and incidents shown.
 const SHOWN_MAX: u64 = 100;
-/// Peers and ports named.
-const TOP: usize = 20;
-/// Steps of the traffic.
-const STEPS: i64 = 60;
-/// Beyond this span, sums by hour are fine enough.
-const HOURLY: i64 = 2 * Micros::DAY;
-/// Rows of one answer.
-const ROWS_MAX: usize = 10_000;
-/// Longest question, in seconds.
-const SECONDS: u64 = 30;
+/// Longest wait for flows, in seconds.
+const WAIT_MAX: u64 = 30;
 
 /// The routes of this resource.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -47,45 +44,9 @@ pub(crate) struct EntityQuery {
     pub(crate) to: Option<String>,
     /// Of this site only; empty is the main one.
     pub(crate) site: Option<String>,
-}
-
-/// Somebody that the entity talked to.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PeerView {
-    /// Address.
-    pub(crate) value: String,
-    /// Octets, both directions.
-    pub(crate) bytes: u64,
-    /// Flows.
-    pub(crate) flows: u64,
-}
-
-/// A service that the entity used or offered.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PortView {
-    /// Destination port.
-    pub(crate) port: u64,
-    /// IP protocol number.
-    pub(crate) protocol: u64,
-    /// `offers` (others came to it) or `uses`.
-    pub(crate) role: &'static str,
-    /// Octets, both directions.
-    pub(crate) bytes: u64,
-    /// Flows.
-    pub(crate) flows: u64,
-}
-
-/// Traffic of one step of time.
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(crate) struct TrafficStep {
-    /// Beginning of the step, RFC 3339.
-    pub(crate) start: String,
-    /// Octets that it sent.
-    pub(crate) bytes_out: u64,
-    /// Octets that it received.
-    pub(crate) bytes_in: u64,
-    /// Flows.
-    pub(crate) flows: u64,
+    /// Seconds to wait for its flows, at most 30, which is the default. With 0 the answer comes with what is known
+    /// at once; where `flows_read` is null then, ask again.
+    pub(crate) wait: Option<u64>,
 }
 
 /// Something that happened.
@@ -137,6 +98,9 @@ pub(crate) struct EntityPage {
     pub(crate) alerts: Vec<AlertView>,
     /// Incidents about it, newest first, at most 100.
     pub(crate) incidents: Vec<IncidentView>,
+    /// When its flows were read, RFC 3339; null while they are being read: facts, peers, ports and traffic are not
+    /// there yet.
+    pub(crate) flows_read: Option<String>,
     /// Whom it talked to, most octets first.
     pub(crate) peers: Vec<PeerView>,
     /// Services that it used and offered, most flows first.
@@ -145,17 +109,6 @@ pub(crate) struct EntityPage {
     pub(crate) traffic: Vec<TrafficStep>,
     /// What happened, newest first.
     pub(crate) timeline: Vec<HappeningView>,
-}
-
-/// What the telemetry store knows of an address.
-#[derive(Default)]
-struct Flows {
-    facts: serde_json::Map<String, Value>,
-    flows: u64,
-    bytes: u64,
-    peers: Vec<PeerView>,
-    ports: Vec<PortView>,
-    traffic: Vec<TrafficStep>,
 }
 
 /// Show everything that is known about an address, machine, account or name
@@ -173,11 +126,15 @@ async fn entity(
     let scope = Scope::of(tenant);
     let held = caller.principal().permissions(tenant);
     let kind = kind.parse::<ObservableKind>().map_err(ApiError::invalid)?;
-    let now = state.clock.now();
-    let to = query.to.as_deref().map_or(Ok(now), |t| parse_time("to", t))?;
-    let from = query.from.as_deref().map_or(Ok(to - Micros::DAY), |t| parse_time("from", t))?;
+    let time = |name, text: Option<&str>| text.map(|text| parse_time(name, text)).transpose();
+    let asked_for = (time("from", query.from.as_deref())?, time("to", query.to.as_deref())?);
+    let (from, to) = span(&state, asked_for.0, asked_for.1);
     if from >= to {
         return Err(ApiError::invalid("the time range is empty"));
+    }
+    let wait = query.wait.unwrap_or(WAIT_MAX);
+    if wait > WAIT_MAX {
+        return Err(ApiError::invalid(format!("`wait` is at most {WAIT_MAX} seconds")));
     }
     // An address is written in its one canonical form, however the caller writes it; whoever sees pseudonyms names those.
     let asked = value;
@@ -187,35 +144,42 @@ async fn entity(
         return Err(ApiError::invalid(format!("`{asked}` is no IP address")));
     }
     let value = address.map_or(value, |ip| ip.to_string());
-    let flows_of = async {
-        match address.filter(|_| held.contains(Permission::FlowsRead)) {
-            Some(ip) => flows(&state, &scope, ip, from, to).await,
-            None => Ok(Flows::default()),
-        }
+    let traffic = async {
+        let Some(ip) = address.filter(|_| held.contains(Permission::FlowsRead)) else {
+            return Ok((Arc::new(AddressTraffic::none(from, to)), Some(state.clock.now())));
+        };
+        let kept = traffic_of(&state, tenant, ip, asked_for, Duration::from_secs(wait)).await?;
+        Ok(match kept {
+            Some(kept) => (Arc::clone(&kept.figures), Some(kept.time)),
+            None => (Arc::new(AddressTraffic::none(from, to)), None),
+        })
     };
     let site = query.site.as_deref();
     let read_incidents = held.contains(Permission::IncidentsRead);
-    let (flows, cases) = tokio::try_join!(flows_of, cases(&state, &scope, tenant, &value, site, read_incidents))?;
+    let cases = cases(&state, &scope, tenant, &value, site, read_incidents);
+    let ((traffic, flows_read), cases) = tokio::try_join!(traffic, cases)?;
     let Cases { alerts, alerts_total, incidents, incidents_total } = cases;
     let timeline = happenings(&alerts, &incidents);
     let lookup = Lookup::load(&state, &scope, tenant).await?;
+    let now = state.clock.now();
     Ok(Json(EntityPage {
         kind: kind.to_string(),
         value,
-        from: from.to_string(),
-        to: to.to_string(),
-        facts: Value::Object(flows.facts),
+        from: traffic.from.to_string(),
+        to: traffic.to.to_string(),
+        facts: Value::Object(traffic.facts.clone()),
         counts: EntityCounts {
             alerts: alerts_total,
             incidents: incidents_total,
-            flows: flows.flows,
-            bytes: flows.bytes,
+            flows: traffic.flows,
+            bytes: traffic.bytes,
         },
         alerts: alerts.into_iter().map(AlertView::from).collect(),
         incidents: incidents.into_iter().map(|i| IncidentView::new(i, &lookup, now)).collect(),
-        peers: flows.peers,
-        ports: flows.ports,
-        traffic: flows.traffic,
+        flows_read: flows_read.map(|time| time.to_string()),
+        peers: traffic.peers.clone(),
+        ports: traffic.ports.clone(),
+        traffic: traffic.traffic.clone(),
         timeline,
     }))
 }
@@ -246,8 +210,12 @@ async fn cases(
     if read_incidents {
         let ids = scoped.incidents_about(&[value.to_owned()], None).await?;
         incidents_total = ids.len() as u64;
-        for id in ids.into_keys().rev().take(SHOWN_MAX as usize) {
-            incidents.push(scoped.incident(IncidentId(id)).await?);
+        // Ids are in the order of time.
+        let ids = ids.into_keys().rev().take(SHOWN_MAX as usize).map(IncidentId).collect();
+        let these = IncidentFilter { ids, merged: true, ..IncidentFilter::default() };
+        if !these.ids.is_empty() {
+            let newest = IncidentOrder { by: IncidentSort::Newest, ascending: false };
+            incidents = scoped.incidents(&these, newest, None, SHOWN_MAX).await?.items;
         }
     }
     Ok(Cases { alerts, alerts_total, incidents, incidents_total })
@@ -278,164 +246,4 @@ fn happenings(alerts: &[Alert], incidents: &[Incident]) -> Vec<HappeningView> {
     let mut all: Vec<_> = alerts.iter().map(alert).chain(incidents.iter().map(incident)).collect();
     all.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
     all.into_iter().map(|(_, view)| view).collect()
-}
-
-/// Both sides are asked apart, because `src_ip = x OR dst_ip = x` reads everything.
-async fn flows(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros) -> ApiResult<Flows> {
-    let mut found = Flows {
-        traffic: (0..STEPS)
-            .map(|i| TrafficStep { start: (from + (to - from) / STEPS * i).to_string(), ..TrafficStep::default() })
-            .collect(),
-        ..Flows::default()
-    };
-    let (as_source, as_target) =
-        tokio::try_join!(side(state, scope, ip, true, from, to), side(state, scope, ip, false, from, to))?;
-    for (rows, outward) in [(&as_source, true), (&as_target, false)] {
-        collect(&mut found, rows, outward, from, to);
-    }
-    found.peers.sort_by_key(|p| std::cmp::Reverse(p.bytes));
-    found.peers.truncate(TOP);
-    found.ports.sort_by_key(|p| std::cmp::Reverse(p.flows));
-    found.ports.truncate(TOP);
-    Ok(found)
-}
-
-/// Volume, peers and ports of one side.
-struct Side {
-    volume: Vec<Value>,
-    peers: Vec<Value>,
-    ports: Vec<Value>,
-}
-
-async fn ask(state: &ApiState, scope: &Scope, sql: &str) -> ApiResult<Vec<Value>> {
-    Ok(objects(run(state, scope, sql, ROWS_MAX, SECONDS).await?))
-}
-
-/// Where one's own address is, as the flows say.
-fn facts_of(own: &str) -> String {
-    format!("max({own}_country) AS country, max({own}_as) AS as_number, max({own}_as_org) AS as_name")
-}
-
-async fn side(state: &ApiState, scope: &Scope, ip: Ip, source: bool, from: Micros, to: Micros) -> ApiResult<Side> {
-    let (own, other) = if source { ("src", "dst") } else { ("dst", "src") };
-    // An `Ip` prints digits, letters of hexadecimal, dots and colons only.
-    let which = format!("{own}_ip = '{ip}' AND received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
-    let unit = if to - from > HOURLY { "hour" } else { "minute" };
-    // One reading for all three; whoever talked to so many that it does not fit is asked about one by one.
-    let sums = "sum(bytes) AS b, sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, \
-                min(received) AS first, max(received) AS last";
-    let minute = format!("date_trunc('{unit}', received)");
-    let facts = facts_of(own);
-    let all = format!(
-        "SELECT {minute} AS at, {other}_ip AS peer, dst_port AS port, protocol, {sums}, {facts} FROM flows WHERE {which} \
-         GROUP BY GROUPING SETS (({minute}), ({other}_ip), (dst_port, protocol))"
-    );
-    let answer = run(state, scope, &all, ROWS_MAX, SECONDS).await?;
-    let (volume, peers, ports) =
-        if answer.truncated { apart(state, scope, &which, (own, other), unit).await? } else { parted(objects(answer)) };
-    Ok(Side { volume, peers, ports })
-}
-
-type Parts = (Vec<Value>, Vec<Value>, Vec<Value>);
-
-/// Volume, peers and ports out of one answer that has them all.
-fn parted(rows: Vec<Value>) -> Parts {
-    let whole = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let has = |row: &Value, key: &str| row.get(key).is_some_and(|value| !value.is_null());
-    let (mut volume, mut peers, mut ports): Parts = (Vec::new(), Vec::new(), Vec::new());
-    for mut row in rows {
-        if has(&row, "at") {
-            volume.push(row);
-        } else {
-            let both = whole(&row, "b") + whole(&row, "rb");
-            if let Some(bytes) = row.get_mut("b") {
-                *bytes = both.into();
-            }
-            match (has(&row, "peer"), has(&row, "port")) {
-                (true, _) => peers.push(row),
-                (false, true) => ports.push(row),
-                // Without ports, as ICMP is.
-                (false, false) => {}
-            }
-        }
-    }
-    peers.sort_by_key(|row| std::cmp::Reverse(whole(row, "b")));
-    ports.sort_by_key(|row| std::cmp::Reverse(whole(row, "n")));
-    peers.truncate(TOP);
-    ports.truncate(TOP);
-    (volume, peers, ports)
-}
-
-/// Volume, peers and ports, each asked for by itself.
-async fn apart(
-    state: &ApiState,
-    scope: &Scope,
-    which: &str,
-    (own, other): (&str, &str),
-    unit: &str,
-) -> ApiResult<Parts> {
-    let facts = facts_of(own);
-    let volume = format!(
-        "SELECT date_trunc('{unit}', received) AS at, sum(bytes) AS b, \
-         sum(coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS rb, count(*) AS n, min(received) AS first, max(received) AS last, {facts} \
-         FROM flows WHERE {which} GROUP BY 1"
-    );
-    let peers = format!(
-        "SELECT {other}_ip AS peer, sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS b, count(*) AS n FROM flows \
-         WHERE {which} GROUP BY 1 ORDER BY 2 DESC LIMIT {TOP}"
-    );
-    let ports = format!(
-        "SELECT dst_port AS port, protocol, sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS b, count(*) AS n FROM flows \
-         WHERE {which} AND dst_port IS NOT NULL GROUP BY 1, 2 ORDER BY 4 DESC LIMIT {TOP}"
-    );
-    tokio::try_join!(ask(state, scope, &volume), ask(state, scope, &peers), ask(state, scope, &ports))
-}
-
-fn collect(found: &mut Flows, rows: &Side, outward: bool, from: Micros, to: Micros) {
-    let whole = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let width = ((to - from) / STEPS).max(1);
-    for row in &rows.volume {
-        let (sent, back, flows) = (whole(row, "b"), whole(row, "rb"), whole(row, "n"));
-        found.flows += flows;
-        found.bytes += sent + back;
-        for fact in ["country", "as_number", "as_name"] {
-            if let Some(value) = row.get(fact).filter(|value| !value.is_null()) {
-                found.facts.entry(fact).or_insert_with(|| value.clone());
-            }
-        }
-        for (key, earlier) in [("first", true), ("last", false)] {
-            let name = if earlier { "first_seen" } else { "last_seen" };
-            let Some(new) = row.get(key).and_then(Value::as_str) else { continue };
-            let old = found.facts.get(name).and_then(Value::as_str);
-            if old.is_none_or(|old| if earlier { new < old } else { new > old }) {
-                found.facts.insert(name.to_owned(), new.into());
-            }
-        }
-        let Some(at) = row.get("at").and_then(Value::as_str).and_then(Micros::parse) else { continue };
-        let step = ((at - from) / width).clamp(0, STEPS - 1) as usize;
-        if let Some(step) = found.traffic.get_mut(step) {
-            step.flows += flows;
-            step.bytes_out += if outward { sent } else { back };
-            step.bytes_in += if outward { back } else { sent };
-        }
-    }
-    for row in &rows.peers {
-        let value = row.get("peer").and_then(Value::as_str).unwrap_or_default();
-        match found.peers.iter_mut().find(|p| p.value == value) {
-            Some(known) => {
-                known.bytes += whole(row, "b");
-                known.flows += whole(row, "n");
-            }
-            None => {
-                found.peers.push(PeerView { value: value.to_owned(), bytes: whole(row, "b"), flows: whole(row, "n") })
-            }
-        }
-    }
-    found.ports.extend(rows.ports.iter().map(|row| PortView {
-        port: whole(row, "port"),
-        protocol: whole(row, "protocol"),
-        role: if outward { "uses" } else { "offers" },
-        bytes: whole(row, "b"),
-        flows: whole(row, "n"),
-    }));
 }

@@ -14,6 +14,7 @@ mod dashboard_traffic;
 mod deliveries;
 mod enrollment_tokens;
 mod entities;
+mod entity_traffic;
 mod exporters;
 mod factors;
 mod flows;
@@ -32,6 +33,7 @@ mod incident_templates;
 mod incident_timeline;
 mod incident_view;
 mod incidents;
+mod inventory;
 mod invitations;
 mod kept;
 mod notification_channels;
@@ -55,6 +57,7 @@ mod saved;
 mod search;
 mod security;
 mod session;
+mod software;
 mod stream;
 mod suppressions;
 mod system;
@@ -121,6 +124,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     host_policy::routes,
     policies::routes,
     commands::routes,
+    inventory::routes,
+    software::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

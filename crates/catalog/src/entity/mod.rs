@@ -22,6 +22,8 @@ pub(crate) mod exporter;
 pub(crate) mod external_identity;
 pub(crate) mod host;
 pub(crate) mod host_group;
+pub(crate) mod host_list;
+pub(crate) mod host_software;
 pub(crate) mod incident;
 pub(crate) mod incident_alert;
 pub(crate) mod incident_entity;
@@ -49,6 +51,7 @@ pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod setting;
 pub(crate) mod setup_token;
+pub(crate) mod software;
 pub(crate) mod state_blob;
 pub(crate) mod suppression;
 pub(crate) mod tenant;
@@ -87,6 +90,8 @@ tenant_owned!(
     exporter,
     host,
     host_group,
+    host_list,
+    host_software,
     incident,
     incident_alert,
     incident_entity,
@@ -105,6 +110,7 @@ tenant_owned!(
     rule_exception,
     saved,
     setting,
+    software,
     suppression,
     undo
 );

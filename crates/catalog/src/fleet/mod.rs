@@ -7,9 +7,11 @@ mod figures;
 mod groups;
 mod hosts;
 mod list;
+mod lists;
 mod policies;
 mod runs;
 mod seen;
+mod software;
 mod standing;
 mod tokens;
 
@@ -26,12 +28,14 @@ pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
 pub use self::list::{
     HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
 };
+pub use self::lists::{HostList, HostListDocument, NewHostList};
 pub use self::policies::{
     ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,
     PolicyVersion,
 };
 pub use self::runs::{CommandRun, PendingRun, RUN_OUTPUT_MAX, RunNews, RunState};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};
+pub use self::software::{FleetSoftware, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion};
 pub use self::standing::HostStanding;
 pub use self::tokens::{EnrolmentToken, NewEnrolmentToken, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus};
 use crate::entity::agent_authority;

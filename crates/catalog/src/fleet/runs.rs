@@ -152,7 +152,7 @@ impl CommandRun {
             return None;
         }
         let mut after = self.clone();
-        let stopped = cancelled && matches!(news.state, RunState::Failed | RunState::Refused);
+        let stopped = cancelled && matches!(news.state, RunState::Failed | RunState::Refused | RunState::Expired);
         after.state = match news.state {
             _ if refused => self.state,
             _ if stopped => RunState::Cancelled,
@@ -253,6 +253,14 @@ impl System<'_> {
             });
         }
         Ok(pending)
+    }
+
+    /// The part of a command that is one host's.
+    pub async fn run_on(&self, command: Uuid, host: Uuid) -> Result<Option<Uuid>, CatalogError> {
+        let query = command_run::Entity::find()
+            .filter(command_run::Column::CommandId.eq(command))
+            .filter(command_run::Column::HostId.eq(host));
+        Ok(query.one(self.read()).await?.map(|run| run.id))
     }
 
     /// The hosts that have not come to an end with a command.

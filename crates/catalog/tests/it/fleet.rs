@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::{Db, HOME, START, home};
 
-fn token(name: &str, uses_max: Option<u32>) -> NewEnrolmentToken {
+pub(crate) fn token(name: &str, uses_max: Option<u32>) -> NewEnrolmentToken {
     NewEnrolmentToken {
         public_id: format!("public-{name}"),
         secret_hash: vec![7; 32],
@@ -35,7 +35,7 @@ fn new_host(n: u128) -> NewHost {
     }
 }
 
-async fn enrolled(db: &Db, token: Uuid, n: u128) -> Result<Host, TokenRefusal> {
+pub(crate) async fn enrolled(db: &Db, token: Uuid, n: u128) -> Result<Host, TokenRefusal> {
     let mut tx = db.begin(HOME).await;
     let host = tx.enrol_host(token, &new_host(n)).await.unwrap();
     tx.commit().await.unwrap();

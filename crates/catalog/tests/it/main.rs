@@ -8,6 +8,7 @@ mod alerts;
 mod dump;
 mod fleet;
 mod incidents;
+mod inventory;
 mod logs;
 mod notify;
 mod saved;
@@ -110,6 +111,8 @@ on_both![
     fleet::hosts_are_found_and_heard,
     fleet::hosts_are_changed_renewed_and_shut_out,
     fleet::the_agents_authority_is_kept_sealed,
+    inventory::lists_change_from_what_they_were,
+    inventory::software_is_counted_over_hosts,
     dump::everything_comes_back,
     dump::states_are_swapped_by_one_alone,
 ];

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Global;
 use super::commands::Selection;
+use super::{Global, inventory};
 use crate::output::{self, Format, Table};
 use crate::remote::{Remote, block_on};
 
@@ -75,6 +75,26 @@ enum Action {
         #[command(flatten)]
         hosts: Selection,
     },
+    /// Show what a host has: which lists there are, or one of them
+    Inventory {
+        /// Id of the host
+        id: String,
+        /// The list: packages, services, users and so on
+        list: Option<String>,
+        /// Only entries in which this text stands
+        #[arg(long)]
+        search: Option<String>,
+    },
+    /// Show what appeared, went or changed on a host
+    Changes {
+        /// Id of the host
+        id: String,
+        /// Of this list only
+        list: Option<String>,
+        /// Most changes to list
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
+    },
     /// Shut a host out, at once and for good
     Revoke {
         /// Id of the host
@@ -105,6 +125,12 @@ impl Hosts {
             Some(Action::Untag { tag, hosts }) => label(&remote, "remove_tags", &tag, &hosts)?,
             Some(Action::Group { name, remove, hosts }) => {
                 label(&remote, if remove { "remove_groups" } else { "add_groups" }, &name, &hosts)?;
+            }
+            Some(Action::Inventory { id, list, search }) => {
+                return inventory::show(&remote, &id, list.as_deref(), search.as_deref(), global);
+            }
+            Some(Action::Changes { id, list, limit }) => {
+                return inventory::changes(&remote, &id, list.as_deref(), limit, global);
             }
             Some(Action::Revoke { id }) => {
                 let host = one(Method::POST, format!("/hosts/{id}/revoke"))?;

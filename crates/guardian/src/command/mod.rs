@@ -14,6 +14,7 @@ mod exporters;
 mod groups;
 mod hosts;
 mod incidents;
+mod inventory;
 mod keys;
 mod notifications;
 mod policy;
@@ -22,6 +23,7 @@ mod replay;
 mod rule_server;
 mod rules;
 mod serve;
+mod software;
 mod trust;
 mod user;
 mod version;
@@ -102,6 +104,7 @@ enum Command {
     Groups(groups::Groups),
     Policy(policy::Policy),
     Commands(commands::Commands),
+    Software(software::Software),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     User(user::User),
@@ -139,6 +142,7 @@ impl Cli {
             Command::Groups(c) => c.run(global),
             Command::Policy(c) => c.run(global),
             Command::Commands(c) => c.run(global),
+            Command::Software(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::User(c) => c.run(global),

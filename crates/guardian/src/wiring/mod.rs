@@ -4,6 +4,7 @@ mod checks;
 mod figures;
 mod intake;
 pub(crate) mod offline;
+mod owners;
 mod replays;
 pub(crate) mod rules;
 mod store;
@@ -27,7 +28,7 @@ use guardian_kit::shutdown::Shutdown;
 use guardian_lake::{Lake, LakeKeys};
 use guardian_notify::{Notifier, NotifierDeps};
 use guardian_pipeline::replay::Replayer;
-use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Spine, SpineDeps, StateDir, TenantRules};
+use guardian_pipeline::{Collector, CollectorDeps, Enrichers, Owners, Spine, SpineDeps, StateDir, TenantRules};
 use guardian_respond::{EvidenceStore, Responder};
 use guardian_rules::RuleSet;
 
@@ -86,11 +87,14 @@ impl Program {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let (server_tls, url, listener) = listen(&config, &clock)?;
         let ground = Ground::open(&config, clock, shutdown.clone()).await?;
-        let (spine, alert_writer) = ground.detect(&config).await?;
+        let owners = Arc::new(Owners::default());
+        let (spine, alert_writer) = ground.detect(&config, &owners).await?;
+        owners::recall(Arc::clone(&owners), ground.lake.clone(), ground.catalog.clone(), ground.clock.now());
         let collector = Collector::start(CollectorDeps {
             config: config.collect.clone(),
             captures: captures.clone(),
             enrich: Arc::clone(&ground.enrich),
+            owners,
             spine: spine.input(),
             clock: Arc::clone(&ground.clock),
             metrics: ground.metrics.clone(),
@@ -223,7 +227,7 @@ impl Ground {
         })
     }
 
-    async fn detect(&self, config: &Config) -> Result<(Spine, tokio::task::JoinHandle<()>)> {
+    async fn detect(&self, config: &Config, owners: &Arc<Owners>) -> Result<(Spine, tokio::task::JoinHandle<()>)> {
         let (alerts, alert_writer) = store::alert_writer(self.catalog.clone(), &self.metrics);
         let deps = SpineDeps {
             store: Arc::new(store::LakeStore::new(self.lake.clone())),
@@ -233,6 +237,7 @@ impl Ground {
             metrics: self.metrics.clone(),
             state: self.state.clone(),
             detect: config.detect.clone(),
+            owners: Arc::clone(owners),
         };
         // Reading the log back blocks, and publishes alerts, whose writer runs on this runtime.
         let starting = tokio::task::spawn_blocking(move || Spine::start(deps));

@@ -204,6 +204,7 @@ pub(crate) fn test(config: &Config, rules: Option<&[(PathBuf, String)]>, capture
         metrics,
         state: guardian_pipeline::StateDir::open(state.as_path())?,
         detect: config.detect.clone(),
+        owners: Arc::default(),
     })?;
     let replayer = guardian_pipeline::replay::Replayer {
         enrich: Arc::new(super::store::Enrichment(intel)),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::app::{App, text};
 
 /// The agent's program, which lies beside the server's.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_guardian")).with_file_name("guardian-agent");
     assert!(path.exists(), "build the agent first: cargo build -p guardian-agent");
     path
@@ -111,19 +111,19 @@ pub(crate) fn host(app: &App, id: &str) -> Value {
     serde_json::from_slice(&app.cli(&["hosts", "show", id]).stdout).unwrap()
 }
 
-fn address(app: &App) -> SocketAddr {
+pub(crate) fn address(app: &App) -> SocketAddr {
     app.url().strip_prefix("https://").unwrap().parse().unwrap()
 }
 
 /// A way to the server that keeps its address, and can be cut.
-struct Way {
-    url: String,
+pub(crate) struct Way {
+    pub(crate) url: String,
     target: Arc<Mutex<Option<SocketAddr>>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Way {
-    fn to(target: Option<SocketAddr>) -> Self {
+    pub(crate) fn to(target: Option<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let way = Self { url, target: Arc::new(Mutex::new(target)), open: Arc::default() };
@@ -146,12 +146,12 @@ impl Way {
         }
     }
 
-    fn lead(&self, target: SocketAddr) {
+    pub(crate) fn lead(&self, target: SocketAddr) {
         *self.target.lock().unwrap() = Some(target);
     }
 }
 
-fn join(a: &TcpStream, b: &TcpStream, open: &Arc<Mutex<Vec<TcpStream>>>) {
+pub(crate) fn join(a: &TcpStream, b: &TcpStream, open: &Arc<Mutex<Vec<TcpStream>>>) {
     for (from, to) in [(a, b), (b, a)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         open.lock().unwrap().push(from.try_clone().unwrap());

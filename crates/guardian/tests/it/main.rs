@@ -18,6 +18,7 @@ mod exporters;
 mod first_minutes;
 mod fleet;
 mod headers;
+mod hosts;
 mod http;
 mod incidents;
 mod live;

@@ -53,6 +53,8 @@ fn the_dashboard_and_the_entity_page_tell_what_the_stores_hold() {
         let kinds: Vec<&str> =
             page["timeline"].as_array().unwrap().iter().map(|h| h["kind"].as_str().unwrap()).collect();
         assert!(kinds.contains(&"alert") && kinds.contains(&"incident"), "{kinds:?}");
+        assert!(page["flows_read"].is_string());
+        comes_in_two_steps(&api, ip, &page).await;
         let wrong = api.call(Method::GET, "/entities/ip/nonsense", Value::Null).await;
         assert_eq!(wrong.0, StatusCode::UNPROCESSABLE_ENTITY);
         api.get("/entities/user/nobody").await;
@@ -66,6 +68,23 @@ fn the_dashboard_and_the_entity_page_tell_what_the_stores_hold() {
         assert_eq!(api.get("/search?q=%25").await["items"], json!([]), "wildcards are letters");
         assert_eq!(api.call(Method::GET, "/search?q=", Value::Null).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     });
+}
+
+/// Without waiting, what the catalog knows is there at once, and the flows when they are read.
+async fn comes_in_two_steps(api: &Api, ip: &str, whole: &Value) {
+    let text = |member: &str| whole[member].as_str().unwrap();
+    let asked = format!("/entities/ip/{ip}?wait=0&from={}&to={}", text("from"), text("to"));
+    let mut page = api.get(&asked).await;
+    while page["flows_read"].is_null() {
+        assert_eq!((&page["counts"]["alerts"], &page["counts"]["flows"]), (&whole["counts"]["alerts"], &json!(0)));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        page = api.get(&asked).await;
+    }
+    for part in ["counts", "facts", "peers", "ports", "traffic", "timeline", "from", "to"] {
+        assert_eq!(page[part], whole[part], "{part}");
+    }
+    let long = api.call(Method::GET, &format!("/entities/ip/{ip}?wait=31"), Value::Null).await;
+    assert_eq!(long.0, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[test]

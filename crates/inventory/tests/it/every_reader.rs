@@ -2,8 +2,8 @@
 //! this file by its path.
 
 use guardian_inventory::{
-    accounts, aide, apk, cargo, certificate, cron, dpkg, flatpak, gem, go, jar, keys, limits, nix, npm, pacman,
-    portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
+    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, limits, nix, npm,
+    pacman, portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
 };
 
 /// Every reader on the same bytes.
@@ -31,6 +31,11 @@ pub(crate) fn all(input: &[u8]) {
         jar::parse("a-1.jar", input).map_or(0, |f| f.entries.len()),
     ];
     assert!(entries.iter().all(|count| *count <= limits::ENTRIES_MAX));
+    for rules in [firewall::parse_nft(input).unwrap_or_default(), firewall::parse_iptables(input, "ip")] {
+        rules.rules.iter().for_each(|rule| drop(rules.risk_of(rule)));
+        drop(rules.risk(true));
+    }
+    assert!(firewall::parse_firewalld(input).ports.len() <= limits::LIST_MAX);
     let settings = unit::parse(input);
     assert!(unit::unit(&settings.entries).commands.len() <= limits::LIST_MAX);
     assert!(dpkg::licences(input).len() <= limits::LIST_MAX);

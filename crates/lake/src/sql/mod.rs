@@ -6,6 +6,7 @@ mod addresses;
 mod functions;
 mod gate;
 mod guard;
+mod hot;
 mod mask;
 mod rollup;
 mod sealed;

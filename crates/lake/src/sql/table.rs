@@ -4,19 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, BooleanArray, DictionaryArray, Int32Array, StringArray, UInt64Array};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::cast::as_boolean_array;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -34,12 +29,12 @@ use datafusion::physical_plan::union::UnionExec;
 use guardian_model::{Class, Pseudonyms, TenantId};
 use hashbrown::HashMap;
 
+use super::hot::HotSource;
 use super::mask;
 use super::sealed::{KeepingFooters, SealedFiles};
 use super::snapshot::{Bounds, ClassRows, TENANT};
 use super::when::{self, When};
 use crate::keys::LakeKeys;
-use crate::store::row_numbers;
 use crate::store::state::{HotBatch, LiveFile};
 
 /// Files and batches that were and were not read, over all scans of a query.
@@ -186,20 +181,8 @@ impl ClassTable {
         projection: &[usize],
         condition: Option<&Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = Arc::new(self.schema.project(projection)?);
-        let ways = state.config().target_partitions().clamp(1, hot.len().max(1));
-        let mut partitions: Vec<Vec<RecordBatch>> = vec![Vec::new(); ways];
-        for (i, batch) in hot.iter().enumerate() {
-            let columns = projection.iter().map(|&at| hot_column(batch, at)).collect();
-            let options = RecordBatchOptions::new().with_row_count(Some(batch.rows.num_rows()));
-            let mut rows = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
-            if let Some(condition) = condition {
-                rows = filter_record_batch(&rows, &self.meets(batch, condition)?)?;
-            }
-            partitions[i % ways].push(rows);
-        }
-        let source = MemorySourceConfig::try_new(&partitions, schema, None)?;
-        Ok(DataSourceExec::from_data_source(source))
+        let ways = state.config().target_partitions();
+        Ok(DataSourceExec::from_data_source(HotSource::new(&self.schema, hot, projection, condition, ways)?))
     }
 
     /// What the filters say about rows below the mask.
@@ -209,13 +192,6 @@ impl ClassTable {
             return Ok(None);
         };
         physical(state, &self.schema, all).map(Some)
-    }
-
-    /// Which rows of a batch meet a condition.
-    fn meets(&self, batch: &HotBatch, condition: &Arc<dyn PhysicalExpr>) -> Result<BooleanArray> {
-        let columns = (0..self.schema.fields().len()).map(|at| hot_column(batch, at)).collect();
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        Ok(as_boolean_array(&condition.evaluate(&rows)?.into_array(rows.num_rows())?)?.clone())
     }
 
     /// Replaces personal columns by their pseudonyms.
@@ -244,21 +220,6 @@ impl ClassTable {
             expressions.push((expression, field.name().clone()));
         }
         Ok(Arc::new(ProjectionExec::try_new(expressions, plan)?))
-    }
-}
-
-/// A column of a batch in memory, the filled-in ones included.
-pub(crate) fn hot_column(batch: &HotBatch, at: usize) -> ArrayRef {
-    let rows = batch.rows.num_rows();
-    match at {
-        0 => Arc::new(UInt64Array::from_value(batch.id, rows)),
-        1 => row_numbers(batch),
-        at if at < batch.rows.num_columns() => Arc::clone(batch.rows.column(at)),
-        _ => {
-            let value = StringArray::from_iter_values([batch.tenant.to_string()]);
-            let keys = Int32Array::from_value(0, rows);
-            Arc::new(DictionaryArray::new(keys, Arc::new(value)))
-        }
     }
 }
 

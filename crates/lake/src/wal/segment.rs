@@ -87,7 +87,11 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<Segment>, LakeError> {
         let name = entry.file_name();
         let id = name.to_str().and_then(|n| n.strip_suffix(".wal")).and_then(|n| n.parse().ok());
         if let Some(first_id) = id {
-            let bytes = entry.metadata().map_err(LakeError::io(what()))?.len();
+            let bytes = match entry.metadata() {
+                // Removed while the directory was read.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                found => found.map_err(LakeError::io(what()))?.len(),
+            };
             segments.push(Segment { path: entry.path(), first_id, bytes });
         }
     }

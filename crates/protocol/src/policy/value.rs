@@ -27,6 +27,7 @@ pub const LEAVES: &[&str] = &[
     "sources.logs",
     "sources.files",
     "sources.health",
+    "sources.inventory",
     "intervals.heartbeat_s",
     "intervals.health_s",
     "intervals.connections_s",
@@ -44,7 +45,7 @@ impl Document {
     pub fn defaults() -> Self {
         let on = Some(true);
         Self {
-            sources: Sources { processes: on, connections: on, logs: on, files: on, health: on },
+            sources: Sources { processes: on, connections: on, logs: on, files: on, health: on, inventory: on },
             intervals: Intervals { heartbeat_s: None, health_s: Some(15), connections_s: Some(10) },
             files: Files {
                 scan_mib_per_s: Some(32),
@@ -66,6 +67,7 @@ impl Document {
             self.sources.logs,
             self.sources.files,
             self.sources.health,
+            self.sources.inventory,
         ];
         let numbers = [
             self.intervals.heartbeat_s,
@@ -99,6 +101,7 @@ impl Document {
         put(&mut s.logs, l.logs);
         put(&mut s.files, l.files);
         put(&mut s.health, l.health);
+        put(&mut s.inventory, l.inventory);
         let (s, l) = (&mut self.intervals, &later.intervals);
         put(&mut s.heartbeat_s, l.heartbeat_s);
         put(&mut s.health_s, l.health_s);
@@ -131,7 +134,7 @@ mod tests {
     /// Every value has another number or state than the others, so that a mix-up shows.
     fn full() -> Document {
         let text = r#"{
-            "sources": {"processes": true, "connections": false, "logs": true, "files": false, "health": true},
+            "sources": {"processes": true, "connections": false, "logs": true, "files": false, "health": true, "inventory": false},
             "intervals": {"heartbeat_s": 1, "health_s": 2, "connections_s": 3},
             "files": {"sets": {"web": {"roots": ["/srv"], "rules": [{"path": "/srv/log", "watch": []}]}},
                 "scan_mib_per_s": 4, "scan_every_h": 5, "hash_mib_max": 6},

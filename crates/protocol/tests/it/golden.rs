@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use guardian_protocol::message::{
     Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
-    Goodbye, Heartbeat, Hello, Inventory, Isolate, Kill, Lane, Loss, Outcome, Pack, Platform, Policy, PolicyState,
-    Progress, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan,
-    Script, Step, Suspend, Unblock, Undo, Welcome,
+    Goodbye, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Pack, Platform, Policy,
+    PolicyState, Progress, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore,
+    Resume, Scan, Script, Step, Suspend, Unblock, Undo, Welcome,
 };
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 
@@ -192,6 +192,7 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         ("server-cancel", FromServer::Cancel(Cancel { id: [1; 16] })),
         ("server-query", FromServer::Query(Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000 })),
         ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
+        ("server-kept", FromServer::Kept(Kept { list: "packages".into(), hash: Blob(vec![4; 32]) })),
         ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
         ("server-certificate", FromServer::Certificate(certificate)),
     ];

@@ -12,12 +12,15 @@ import { Button, LinkButton } from "@/ui/button";
 import { Select } from "@/ui/form";
 import { PageHeader } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
-import { Facts, Peers, Ports, Traffic } from "./parts";
+import { Facts, Peers, Ports, Reading, Traffic } from "./parts";
 import { text } from "./strings";
 import { Incidents, Timeline } from "./timeline";
 
 export type Entity = Schema<"EntityPage">;
 const KINDS = ["ip", "host", "user", "domain", "hash", "url", "email", "file", "other"] as const;
+
+/** How soon it is asked again whether flows were read. */
+const AGAIN_MS = 250;
 
 /** Everything that is known about one thing, on one timeline. */
 export default function EntityPage() {
@@ -34,8 +37,14 @@ export default function EntityPage() {
   const stretch = useMemo(() => (from && to ? { from, to } : bounds(range)), [from, to, range]);
   const query = useQuery({
     queryKey: ["entity", kind, value, stretch],
+    // What the catalog knows is there at once; flows of a busy address follow when they are read.
     queryFn: () =>
-      must(api.GET("/api/v1/entities/{kind}/{value}", { params: { path: { kind, value }, query: stretch } })),
+      must(
+        api.GET("/api/v1/entities/{kind}/{value}", {
+          params: { path: { kind, value }, query: { ...stretch, wait: 0 } },
+        }),
+      ),
+    refetchInterval: ({ state: { data } }) => (data && !data.flows_read ? AGAIN_MS : false),
   });
   const known = KINDS.find((one) => one === kind) ?? "other";
   return (
@@ -91,7 +100,8 @@ export default function EntityPage() {
 function Known({ entity, onBrush }: { entity: Entity; onBrush: (from: number, to: number) => void }) {
   const t = useText(text);
   const { alerts, incidents, flows } = entity.counts;
-  if (alerts + incidents + flows === 0) {
+  const reading = !entity.flows_read;
+  if (alerts + incidents + flows === 0 && !reading) {
     return (
       <Empty icon={SearchX} title={t("nothing")} action={<LinkButton to="/hunt">{t("hunt")}</LinkButton>}>
         {t("nothingHint")}
@@ -104,6 +114,7 @@ function Known({ entity, onBrush }: { entity: Entity; onBrush: (from: number, to
         {entity.kind === "ip" && <Traffic entity={entity} onBrush={onBrush} />}
         <Timeline entity={entity} />
         <div className="grid items-start gap-4 empty:hidden xl:grid-cols-2">
+          {reading && <Reading />}
           {entity.peers.length > 0 && <Peers entity={entity} />}
           {entity.ports.length > 0 && <Ports entity={entity} />}
         </div>

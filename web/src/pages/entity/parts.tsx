@@ -6,6 +6,7 @@ import { Ranking } from "@/charts/ranking";
 import { useFormat } from "@/i18n/format";
 import { PROTOCOLS } from "@/pages/hunt/cell";
 import { Facts as FactList, Panel } from "@/ui/panel";
+import { Loading } from "@/ui/state";
 import { Table } from "@/ui/table";
 import { At } from "@/ui/time";
 import type { Entity } from "./page";
@@ -35,8 +36,12 @@ export function Facts({ entity }: { entity: Entity }) {
           ...KNOWN.map((name) => [t(name), show(name)] as const),
           [t("alerts"), format.number(alerts)],
           [t("incidents"), format.number(incidents)],
-          [t("flows"), format.number(flows)],
-          [t("bytes"), format.bytes(bytes)],
+          ...(entity.flows_read
+            ? ([
+                [t("flows"), format.number(flows)],
+                [t("bytes"), format.bytes(bytes)],
+              ] as const)
+            : ([[t("flows"), t("reading")]] as const)),
         ]}
       />
     </Panel>
@@ -52,7 +57,9 @@ export function Traffic({ entity, onBrush }: { entity: Entity; onBrush: (from: n
   const bars = entity.traffic.filter((step) => step.flows > 0);
   return (
     <Panel title={t("traffic")} aside={<span className="text-xs text-text-3 max-sm:hidden">{t("brushHint")}</span>}>
-      {bars.length === 0 ? (
+      {!entity.flows_read ? (
+        <Loading rows={4} className="p-0" />
+      ) : bars.length === 0 ? (
         <p className="m-0 py-6 text-center text-sm text-text-3">{t("noFlows")}</p>
       ) : (
         <Bars
@@ -70,6 +77,16 @@ export function Traffic({ entity, onBrush }: { entity: Entity; onBrush: (from: n
       )}
     </Panel>
   );
+}
+
+/** Where peers and services will be. */
+export function Reading() {
+  const t = useText(text);
+  return ["peers" as const, "ports" as const].map((name) => (
+    <Panel key={name} title={t(name)}>
+      <Loading rows={6} className="p-0" />
+    </Panel>
+  ));
 }
 
 export function Peers({ entity }: { entity: Entity }) {

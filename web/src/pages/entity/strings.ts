@@ -37,6 +37,7 @@ export const text = catalogue({
     "Wählen Sie eine längere Zeit, oder jagen Sie in allem Aufgezeichneten.",
   ],
   noFlows: ["No flows in this time", "Keine Flows in dieser Zeit"],
+  reading: ["being read …", "werden gelesen …"],
   hunt: ["Hunt its flows", "Seine Flows jagen"],
   itsAlerts: ["All its alerts", "Alle seine Alarme"],
   itsIncidents: ["All its incidents", "Alle seine Vorfälle"],

@@ -1,0 +1,199 @@
+//! Ways out of the network that are not seen from outside: interfaces of tunnels, what VPNs are told to do, and forwarding by
+//! ssh.
+
+use std::fs;
+
+use guardian_inventory::process;
+use guardian_protocol::lists::List;
+use serde_json::json;
+
+use super::{entry, line, text};
+use crate::files::Root;
+
+/// Hardware types of tunnels (`include/uapi/linux/if_arp.h`).
+const TYPES: [(&str, &str); 7] = [
+    ("768", "ipip"),
+    ("769", "ip6tnl"),
+    ("776", "sit"),
+    ("778", "gre"),
+    ("823", "ip6gre"),
+    ("65534", "tunnel"),
+    ("512", "ppp"),
+];
+/// Flags of `tun_flags`: a tap is a whole Ethernet.
+const TAP: u32 = 2;
+
+pub(super) fn tunnels(root: &mut Root, list: &mut List) {
+    interfaces(root, list);
+    wireguard(root, list);
+    openvpn(root, list);
+    ipsec(root, list);
+    ssh(list);
+}
+
+fn interfaces(root: &mut Root, list: &mut List) {
+    for name in root.names("/sys/class/net") {
+        let at = format!("/sys/class/net/{name}");
+        let about = text(root, &format!("{at}/uevent"));
+        let device = about.lines().find_map(|l| l.strip_prefix("DEVTYPE=")).unwrap_or_default();
+        let kind = line(root, &format!("{at}/type"));
+        let tun = line(root, &format!("{at}/tun_flags"));
+        let tun = u32::from_str_radix(tun.trim_start_matches("0x"), 16).ok();
+        let known = TYPES.iter().find(|(number, _)| *number == kind).map(|(_, word)| *word);
+        let kind = match (device, tun) {
+            ("wireguard" | "vxlan" | "geneve" | "ppp", _) => device,
+            (_, Some(flags)) if flags & TAP != 0 => "tap",
+            (_, Some(_)) => "tun",
+            _ => match known {
+                // Each namespace has these, down, as soon as the module is there.
+                Some(_) if matches!(name.as_str(), "gre0" | "gretap0" | "erspan0" | "tunl0" | "sit0" | "ip6tnl0") => {
+                    continue;
+                }
+                Some(word) => word,
+                None => continue,
+            },
+        };
+        let owner = line(root, &format!("{at}/owner"));
+        let state = line(root, &format!("{at}/operstate"));
+        let value = json!({
+            "kind": kind,
+            "name": name,
+            "state": state,
+            "uid": owner.parse::<u32>().ok(),
+        });
+        list.put(&format!("interface/{name}"), &entry(value));
+    }
+}
+
+fn wireguard(root: &mut Root, list: &mut List) {
+    for name in root.names("/etc/wireguard").into_iter().filter(|name| name.ends_with(".conf")) {
+        let path = format!("/etc/wireguard/{name}");
+        let (mut peers, mut address, mut port) = (Vec::new(), String::new(), String::new());
+        let (mut key, mut endpoint, mut allowed) = (String::new(), String::new(), String::new());
+        let mut peer = |key: &mut String, endpoint: &mut String, allowed: &mut String| {
+            if !key.is_empty() {
+                peers.push((std::mem::take(key), std::mem::take(endpoint), std::mem::take(allowed)));
+            }
+        };
+        for row in text(root, &path).lines() {
+            if row.trim().starts_with('[') {
+                peer(&mut key, &mut endpoint, &mut allowed);
+            }
+            let Some((what, value)) = row.split_once('=') else { continue };
+            let value = value.trim().to_owned();
+            // What is private stays so.
+            match what.trim().to_lowercase().as_str() {
+                "publickey" => key = value,
+                "endpoint" => endpoint = value,
+                "allowedips" => allowed = value,
+                "address" => address = value,
+                "listenport" => port = value,
+                _ => {}
+            }
+        }
+        peer(&mut key, &mut endpoint, &mut allowed);
+        let interface = name.trim_end_matches(".conf");
+        let value =
+            json!({ "kind": "wireguard_config", "name": interface, "address": address, "port": port, "path": path });
+        list.put(&path, &entry(value));
+        for (key, endpoint, allowed) in peers {
+            let value = json!({
+                "kind": "wireguard_peer",
+                "name": interface,
+                "key": key,
+                "remote": endpoint,
+                "networks": allowed,
+                "path": path,
+            });
+            list.put(&format!("{path}/{key}"), &entry(value));
+        }
+    }
+}
+
+fn openvpn(root: &mut Root, list: &mut List) {
+    for folder in ["/etc/openvpn", "/etc/openvpn/client", "/etc/openvpn/server"] {
+        let names = root.names(folder).into_iter();
+        for name in names.filter(|name| name.ends_with(".conf") || name.ends_with(".ovpn")) {
+            let path = format!("{folder}/{name}");
+            let text = text(root, &path);
+            let of = |word: &str| -> Vec<String> {
+                let rows = text.lines().filter_map(|row| row.trim().strip_prefix(word)?.strip_prefix(' '));
+                rows.map(|rest| rest.trim().to_owned()).collect()
+            };
+            let value = json!({
+                "kind": "openvpn",
+                "name": name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name),
+                "device": of("dev").first(),
+                "remotes": of("remote"),
+                "cipher": of("cipher").first(),
+                "path": path,
+            });
+            list.put(&path, &entry(value));
+        }
+    }
+}
+
+fn ipsec(root: &mut Root, list: &mut List) {
+    let mut files = vec!["/etc/ipsec.conf".to_owned(), "/etc/swanctl/swanctl.conf".to_owned()];
+    for folder in ["/etc/ipsec.d", "/etc/swanctl/conf.d"] {
+        let names = root.names(folder).into_iter().filter(|name| name.ends_with(".conf"));
+        files.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    for path in files {
+        let (mut name, mut remote) = (String::new(), String::new());
+        let mut put = |name: &mut String, remote: &mut String| {
+            if !name.is_empty() {
+                let value = json!({ "kind": "ipsec", "name": name, "remote": remote, "path": path });
+                list.put(&format!("{path}/{name}"), &entry(value));
+            }
+            name.clear();
+            remote.clear();
+        };
+        for row in text(root, &path).lines() {
+            let row = row.trim();
+            if let Some(begun) = row.strip_prefix("conn ") {
+                put(&mut name, &mut remote);
+                begun.trim().clone_into(&mut name);
+            } else if let Some((what, value)) = row.split_once('=')
+                && matches!(what.trim(), "right" | "remote_addrs")
+            {
+                value.trim().clone_into(&mut remote);
+                if name.is_empty() {
+                    name.clone_from(&remote);
+                }
+            }
+        }
+        put(&mut name, &mut remote);
+    }
+}
+
+/// Forwarding by ssh that runs now: `-L`, `-R`, `-D` and `-w` among the arguments (ssh(1)).
+fn ssh(list: &mut List) {
+    for folder in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let is_process = folder.file_name().to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
+        if !is_process || fs::read_to_string(folder.path().join("comm")).is_ok_and(|comm| comm.trim() != "ssh") {
+            continue;
+        }
+        let Ok(file) = fs::read(folder.path().join("cmdline")) else { continue };
+        let arguments = process::parse_cmdline(&file);
+        if !arguments.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh")) {
+            continue;
+        }
+        for (at, argument) in arguments.iter().enumerate() {
+            let Some(letter) = argument.strip_prefix('-').and_then(|a| a.chars().find(|c| "LRDw".contains(*c))) else {
+                continue;
+            };
+            // The letter may end a group of others (`-fND`), and what it takes may follow at once or as the next.
+            let rest = argument.split_once(letter).map_or("", |(_, rest)| rest);
+            let what = if rest.is_empty() { arguments.get(at + 1).map_or("", String::as_str) } else { rest };
+            let kind = match letter {
+                'D' => "ssh_proxy",
+                'R' => "ssh_from_there",
+                'L' => "ssh_from_here",
+                _ => "ssh_network",
+            };
+            let value = json!({ "kind": kind, "name": what, "value": what, "command_line": arguments.join(" ") });
+            list.put(&format!("{kind}/{what}"), &entry(value));
+        }
+    }
+}
