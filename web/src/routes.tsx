@@ -17,6 +17,7 @@ import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
 import { auditSearch } from "@/pages/audit/search";
+import { commandsSearch } from "@/pages/commands/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
 import { enrolmentSearch } from "@/pages/enrolment/search";
 import { exporterSearch } from "@/pages/exporters/search";
@@ -25,6 +26,8 @@ import { compareSearch } from "@/pages/host-compare/search";
 import { hostsSearch } from "@/pages/hosts/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
+import { policiesSearch } from "@/pages/policies/search";
+import { policySearch } from "@/pages/policy/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
 import { usersSearch } from "@/pages/users/search";
 import { Loading } from "@/ui/state";
@@ -186,6 +189,36 @@ const enrolment = createRoute({
   validateSearch: enrolmentSearch,
   component: lazyRouteComponent(() => import("@/pages/enrolment/page")),
 });
+const groups = createRoute({
+  getParentRoute: () => inside,
+  path: "/groups",
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import("@/pages/groups/page")),
+});
+const policies = createRoute({
+  getParentRoute: () => inside,
+  path: "/policies",
+  validateSearch: policiesSearch,
+  component: lazyRouteComponent(() => import("@/pages/policies/page")),
+});
+const policy = createRoute({
+  getParentRoute: () => inside,
+  path: "/policies/$id",
+  validateSearch: policySearch,
+  component: lazyRouteComponent(() => import("@/pages/policy/page")),
+});
+const commands = createRoute({
+  getParentRoute: () => inside,
+  path: "/commands",
+  validateSearch: commandsSearch,
+  component: lazyRouteComponent(() => import("@/pages/commands/page")),
+});
+const command = createRoute({
+  getParentRoute: () => inside,
+  path: "/commands/$id",
+  validateSearch: search({ state: "text", host: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/command/page")),
+});
 const helpSearch = search({ q: "text" });
 const help = createRoute({
   getParentRoute: () => inside,
@@ -299,6 +332,11 @@ const tree = root.addChildren([
     host,
     hostCompare,
     enrolment,
+    groups,
+    policies,
+    policy,
+    commands,
+    command,
     users,
     roles,
     tenants,

@@ -3,6 +3,7 @@ import {
   BookOpen,
   Building2,
   Crosshair,
+  Group,
   KeyRound,
   KeySquare,
   LayoutDashboard,
@@ -15,6 +16,8 @@ import {
   Settings,
   ShieldAlert,
   ShieldCheck,
+  SlidersHorizontal,
+  SquareTerminal,
   Users,
 } from "lucide-react";
 import type { PlainKey } from "@/i18n/text";
@@ -31,6 +34,9 @@ export interface NavigationItem {
     | "/exporters"
     | "/hosts"
     | "/enrolment"
+    | "/groups"
+    | "/policies"
+    | "/commands"
     | "/users"
     | "/roles"
     | "/tenants"
@@ -63,6 +69,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
   },
   { to: "/hosts", label: "hosts", icon: MonitorSmartphone, permission: "hosts:read", key: "o", group: "groupWatch" },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
+  { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
   {
     to: "/exporters",
@@ -73,6 +80,14 @@ export const NAVIGATION: readonly NavigationItem[] = [
     group: "groupManage",
   },
   { to: "/enrolment", label: "enrolment", icon: KeySquare, permission: "hosts:enroll", group: "groupManage" },
+  { to: "/groups", label: "groups", icon: Group, permission: "hosts:read", group: "groupManage" },
+  {
+    to: "/policies",
+    label: "policies",
+    icon: SlidersHorizontal,
+    permission: "policies:read",
+    group: "groupManage",
+  },
   { to: "/users", label: "users", icon: Users, permission: "users:read", key: "u", group: "groupManage" },
   { to: "/roles", label: "roles", icon: ShieldCheck, permission: "users:read", group: "groupManage" },
   { to: "/tenants", label: "tenants", icon: Building2, permission: "tenants:manage", group: "groupManage" },

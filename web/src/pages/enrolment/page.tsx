@@ -43,7 +43,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "name",
         label: t("name"),
-        width: 200,
+        width: 160,
         grow: 2,
         fixed: true,
         sort: "name",
@@ -59,7 +59,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "status",
         label: t("status"),
-        width: 118,
+        width: 112,
         grow: 0,
         sort: "status",
         rises: true,
@@ -69,7 +69,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "uses",
         label: t("uses"),
-        width: 140,
+        width: 136,
         grow: 0,
         sort: "uses",
         cell: (token) => (
@@ -82,21 +82,21 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "tags",
         label: t("tags"),
-        width: 130,
+        width: 100,
         cell: (token) => <Labels labels={token.tags} by="tag" />,
         value: (token) => token.tags.join(" "),
       },
       {
         id: "groups",
         label: t("groups"),
-        width: 130,
+        width: 100,
         cell: (token) => <Labels labels={token.groups} by="group" />,
         value: (token) => token.groups.join(" "),
       },
       {
         id: "author",
         label: t("author"),
-        width: 120,
+        width: 100,
         sort: "author",
         rises: true,
         cell: (token) => token.author,
@@ -105,7 +105,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "created",
         label: t("created"),
-        width: 120,
+        width: 104,
         grow: 0,
         end: true,
         sort: "created",
@@ -126,7 +126,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
       {
         id: "expires",
         label: t("expires"),
-        width: 120,
+        width: 104,
         grow: 0,
         end: true,
         sort: "expires",
@@ -137,7 +137,7 @@ function useTokenColumns(onRevoke: (token: Token) => void): readonly Column<Toke
         id: "actions",
         label: t("actions"),
         quiet: true,
-        width: 110,
+        width: 112,
         grow: 0,
         end: true,
         cell: (token) =>

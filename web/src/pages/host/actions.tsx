@@ -6,8 +6,10 @@ import {
   Database,
   GitCompareArrows,
   Pencil,
+  Play,
   Radar,
   ShieldOff,
+  SquareTerminal,
   Trash2,
 } from "lucide-react";
 import { useState } from "react";
@@ -16,6 +18,8 @@ import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
+import { Give } from "@/pages/commands/give";
+import { text as commands } from "@/pages/commands/strings";
 import type { Host } from "@/pages/hosts/data";
 import { text as hosts } from "@/pages/hosts/strings";
 import { Button } from "@/ui/button";
@@ -29,14 +33,17 @@ import { text } from "./strings";
 export function Actions({ host }: { host: Host }) {
   const t = useText(text);
   const h = useText(hosts);
+  const c = useText(commands);
   const navigate = useNavigate();
   const refresh = useFreshen("hosts");
   const { act } = useAction();
   const manage = useCan("hosts:manage");
+  const may = useCan("hosts:command");
   const seesAlerts = useCan("alerts:read");
   const hunts = useCan("flows:read");
   const asks = useCan("flows:sql");
   const [editing, setEditing] = useState(false);
+  const [giving, setGiving] = useState(false);
   const [asking, setAsking] = useState<"revoke" | "delete" | null>(null);
   const params = { path: { id: host.id } };
   return (
@@ -53,6 +60,14 @@ export function Actions({ host }: { host: Host }) {
             {t("edit")}
           </MenuItem>
         )}
+        {may && host.status !== "revoked" && (
+          <MenuItem icon={Play} onSelect={() => setGiving(true)}>
+            {c("give")}
+          </MenuItem>
+        )}
+        <MenuItem icon={SquareTerminal} onSelect={() => void navigate({ to: "/commands", search: { host: host.id } })}>
+          {t("itsCommands")}
+        </MenuItem>
         {seesAlerts && (
           <MenuItem
             icon={Bell}
@@ -103,6 +118,12 @@ export function Actions({ host }: { host: Host }) {
           </MenuItem>
         )}
       </Menu>
+      <Give
+        open={giving}
+        onClose={() => setGiving(false)}
+        count={1}
+        hosts={() => Promise.resolve({ ids: [host.id] })}
+      />
       {editing && <EditHost host={host} onClose={() => setEditing(false)} />}
       <Confirm
         open={asking === "revoke"}

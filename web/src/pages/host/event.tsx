@@ -11,6 +11,7 @@ import { Facts } from "@/ui/panel";
 import { At } from "@/ui/time";
 import { type HostEvent, textOf } from "./data";
 import { type Pivot, pivotsOf } from "./pivots";
+import { Respond } from "./respond";
 import { text } from "./strings";
 import { isNotable, protocolName, subjectOf } from "./told";
 
@@ -107,6 +108,7 @@ function Detail({ event }: { event: HostEvent }) {
         </section>
       )}
       <Pivots event={event} />
+      <Respond event={event} />
       <section>
         <h3 className={title}>{t("columns")}</h3>
         <Facts

@@ -16,6 +16,7 @@ import { AgentTab } from "./agent";
 import type { Stretch } from "./data";
 import { Files, Logins, Logs } from "./lists";
 import { Network } from "./network";
+import { HostPolicy } from "./policy";
 import { Posture } from "./posture";
 import { Processes } from "./processes";
 import { type HostSearch, TABS, type Tab } from "./search";
@@ -44,6 +45,7 @@ const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   files: Files,
   logins: Logins,
   logs: Logs,
+  policy: HostPolicy,
   agent: AgentTab,
 };
 

@@ -1,7 +1,17 @@
 import { RANGES } from "@/app/range";
 import { search } from "@/app/search";
 
-export const TABS = ["posture", "timeline", "processes", "network", "files", "logins", "logs", "agent"] as const;
+export const TABS = [
+  "posture",
+  "timeline",
+  "processes",
+  "network",
+  "files",
+  "logins",
+  "logs",
+  "policy",
+  "agent",
+] as const;
 export type Tab = (typeof TABS)[number];
 
 /** The state of the page of a host, as it stands in the URL. */

@@ -1,11 +1,14 @@
 import { useNavigate } from "@tanstack/react-router";
-import { GitCompareArrows, ShieldOff, Tags, Trash2 } from "lucide-react";
+import { GitCompareArrows, Play, ShieldOff, Tags, Trash2 } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { api, must, type Schema } from "@/api/client";
+import { api, must } from "@/api/client";
 import { allPages, useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { useCan } from "@/app/session";
 import { catalogue } from "@/i18n/text";
+import { Give } from "@/pages/commands/give";
+import { text as commands } from "@/pages/commands/strings";
 import { BulkBar } from "@/ui/bulk-bar";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
@@ -25,7 +28,8 @@ const said = catalogue({
   undone: ["{n} {n|host is|hosts are} as before", "{n} {n|Host ist|Hosts sind} wie zuvor"],
 });
 
-type Change = Schema<"BulkHostChange">;
+/** One change: labels, or what becomes of hosts that are removed. */
+type Change = { labels: Record<string, string[]> } | { how: "revoke" | "delete" };
 /** Hosts of one step: small enough to show progress, large enough to be quick. */
 const STEP = 100;
 
@@ -37,6 +41,14 @@ const LABELS = {
   removeGroup: ["remove_groups", "add_groups"],
 } as const;
 type Labelling = keyof typeof LABELS;
+
+/** One step; the ids of those that are different now. */
+async function one(ids: string[], change: Change): Promise<string[]> {
+  if ("how" in change) {
+    return (await must(api.POST("/api/v1/hosts/removal", { body: { ids, how: change.how } }))).changed;
+  }
+  return (await must(api.POST("/api/v1/hosts/labels", { body: { hosts: { ids }, ...change.labels } as never }))).ids;
+}
 
 /** Changes hosts step by step and counts as it goes. */
 function useSteps() {
@@ -50,10 +62,10 @@ function useSteps() {
   const steps = async (ids: readonly string[], change: Change): Promise<string[]> => {
     const all: string[] = [];
     for (let at = 0; at < ids.length; at += STEP) {
-      const body = { ids: ids.slice(at, at + STEP), change };
-      const answer = await act(() => must(api.POST("/api/v1/hosts/bulk", { body })));
+      const some = ids.slice(at, at + STEP);
+      const answer = await act(() => one(some, change));
       if (!answer) break;
-      all.push(...answer.changed);
+      all.push(...answer);
       setChanged(all.length);
     }
     setChanged(0);
@@ -90,6 +102,10 @@ interface Props {
 export function HostBulk({ selection, rows, total, state, figures, onSelect }: Props) {
   const t = useText(text);
   const navigate = useNavigate();
+  const c = useText(commands);
+  const may = useCan("hosts:command");
+  const manage = useCan("hosts:manage");
+  const [giving, setGiving] = useState(false);
   const bulk = useSteps();
   const [labelling, setLabelling] = useState<Labelling | null>(null);
   const [asking, setAsking] = useState<"revoke" | "delete" | null>(null);
@@ -107,7 +123,7 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
   };
   const label = (what: Labelling, labels: readonly string[]) => {
     const [there, back] = LABELS[what];
-    return run({ labels: { [there]: labels } } as Change, { labels: { [back]: labels } } as Change);
+    return run({ labels: { [there]: [...labels] } }, { labels: { [back]: [...labels] } });
   };
   const compare = () => {
     const [a, b] = selection.all ? [] : [...selection.ids];
@@ -129,26 +145,43 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
             {t("compare")}
           </Button>
         )}
-        <Menu
-          trigger={
-            <Button icon={Tags} disabled={busy}>
-              {t("label")}
-            </Button>
-          }
-        >
-          <MenuItem onSelect={() => setLabelling("addTag")}>{t("addTag")}</MenuItem>
-          <MenuItem onSelect={() => setLabelling("removeTag")}>{t("removeTag")}</MenuItem>
-          <MenuLine />
-          <MenuItem onSelect={() => setLabelling("addGroup")}>{t("addGroup")}</MenuItem>
-          <MenuItem onSelect={() => setLabelling("removeGroup")}>{t("removeGroup")}</MenuItem>
-        </Menu>
-        <Button icon={ShieldOff} disabled={busy} onClick={() => setAsking("revoke")}>
-          {t("revoke")}
-        </Button>
-        <Button icon={Trash2} disabled={busy} onClick={() => setAsking("delete")}>
-          {t("delete")}
-        </Button>
+        {may && (
+          <Button icon={Play} disabled={busy} onClick={() => setGiving(true)}>
+            {c("give")}
+          </Button>
+        )}
+        {manage && (
+          <Menu
+            trigger={
+              <Button icon={Tags} disabled={busy}>
+                {t("label")}
+              </Button>
+            }
+          >
+            <MenuItem onSelect={() => setLabelling("addTag")}>{t("addTag")}</MenuItem>
+            <MenuItem onSelect={() => setLabelling("removeTag")}>{t("removeTag")}</MenuItem>
+            <MenuLine />
+            <MenuItem onSelect={() => setLabelling("addGroup")}>{t("addGroup")}</MenuItem>
+            <MenuItem onSelect={() => setLabelling("removeGroup")}>{t("removeGroup")}</MenuItem>
+          </Menu>
+        )}
+        {manage && (
+          <Button icon={ShieldOff} disabled={busy} onClick={() => setAsking("revoke")}>
+            {t("revoke")}
+          </Button>
+        )}
+        {manage && (
+          <Button icon={Trash2} disabled={busy} onClick={() => setAsking("delete")}>
+            {t("delete")}
+          </Button>
+        )}
       </BulkBar>
+      <Give
+        open={giving}
+        onClose={() => setGiving(false)}
+        count={count}
+        hosts={async () => ({ ids: [...(await which())] })}
+      />
       <LabelDialog
         what={labelling}
         count={count}
@@ -166,7 +199,7 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
         description={t("revokeHint")}
         action={t("revokeAction")}
         danger
-        onConfirm={() => void run({ revoke: {} } as Change)}
+        onConfirm={() => void run({ how: "revoke" })}
       />
       <Confirm
         open={asking === "delete"}
@@ -175,7 +208,7 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
         description={t("deleteHint")}
         action={t("deleteAction")}
         danger
-        onConfirm={() => void run({ delete: {} } as Change)}
+        onConfirm={() => void run({ how: "delete" })}
       />
     </>
   );

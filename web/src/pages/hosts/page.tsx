@@ -50,6 +50,7 @@ export default function HostsPage() {
   const figures = useQuery(hostFiguresQuery);
   const fresh = useFreshHosts();
   const manage = useCan("hosts:manage");
+  const commands = useCan("hosts:command");
   const enrols = useCan("hosts:enroll");
   const [selection, setSelection] = useState<Selection>(NOTHING);
   const [enrolling, setEnrolling] = useState(false);
@@ -127,7 +128,7 @@ export default function HostsPage() {
           total={total}
           sort={state.sort ?? "name"}
           onSort={(sort) => change({ sort })}
-          {...(manage ? { selection, onSelect: setSelection } : {})}
+          {...(manage || commands ? { selection, onSelect: setSelection } : {})}
           onOpen={(host) => void navigate({ to: "/hosts/$id", params: { id: host.id } })}
           card={(host) => <HostCard host={host} />}
           cardHeight={92}
