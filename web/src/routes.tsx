@@ -17,10 +17,17 @@ import { SessionProvider, sessionQuery, useSessionQuery } from "@/app/session";
 import { Shell } from "@/app/shell";
 import { alertSearch } from "@/pages/alerts/search";
 import { auditSearch } from "@/pages/audit/search";
+import { commandsSearch } from "@/pages/commands/search";
 import { dashboardSearch } from "@/pages/dashboard/search";
+import { enrolmentSearch } from "@/pages/enrolment/search";
 import { exporterSearch } from "@/pages/exporters/search";
+import { hostSearch } from "@/pages/host/search";
+import { compareSearch } from "@/pages/host-compare/search";
+import { hostsSearch } from "@/pages/hosts/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
+import { policiesSearch } from "@/pages/policies/search";
+import { policySearch } from "@/pages/policy/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
 import { usersSearch } from "@/pages/users/search";
 import { Loading } from "@/ui/state";
@@ -158,6 +165,60 @@ const exporters = createRoute({
   validateSearch: exporterSearch,
   component: lazyRouteComponent(() => import("@/pages/exporters/page")),
 });
+const hosts = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts",
+  validateSearch: hostsSearch,
+  component: lazyRouteComponent(() => import("@/pages/hosts/page")),
+});
+const host = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts/$id",
+  validateSearch: hostSearch,
+  component: lazyRouteComponent(() => import("@/pages/host/page")),
+});
+const hostCompare = createRoute({
+  getParentRoute: () => inside,
+  path: "/hosts/compare",
+  validateSearch: compareSearch,
+  component: lazyRouteComponent(() => import("@/pages/host-compare/page")),
+});
+const enrolment = createRoute({
+  getParentRoute: () => inside,
+  path: "/enrolment",
+  validateSearch: enrolmentSearch,
+  component: lazyRouteComponent(() => import("@/pages/enrolment/page")),
+});
+const groups = createRoute({
+  getParentRoute: () => inside,
+  path: "/groups",
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import("@/pages/groups/page")),
+});
+const policies = createRoute({
+  getParentRoute: () => inside,
+  path: "/policies",
+  validateSearch: policiesSearch,
+  component: lazyRouteComponent(() => import("@/pages/policies/page")),
+});
+const policy = createRoute({
+  getParentRoute: () => inside,
+  path: "/policies/$id",
+  validateSearch: policySearch,
+  component: lazyRouteComponent(() => import("@/pages/policy/page")),
+});
+const commands = createRoute({
+  getParentRoute: () => inside,
+  path: "/commands",
+  validateSearch: commandsSearch,
+  component: lazyRouteComponent(() => import("@/pages/commands/page")),
+});
+const command = createRoute({
+  getParentRoute: () => inside,
+  path: "/commands/$id",
+  validateSearch: search({ state: "text", host: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/command/page")),
+});
 const helpSearch = search({ q: "text" });
 const help = createRoute({
   getParentRoute: () => inside,
@@ -267,6 +328,15 @@ const tree = root.addChildren([
     rule,
     coverage,
     exporters,
+    hosts,
+    host,
+    hostCompare,
+    enrolment,
+    groups,
+    policies,
+    policy,
+    commands,
+    command,
     users,
     roles,
     tenants,

@@ -99,6 +99,10 @@ impl Commands {
 
     fn routine(&self, command: &Command, status: &Status, outcome: &mut Outcome) {
         match &command.action {
+            Some(Action::Recheck(_)) if !self.wishes.watched.load(Ordering::Acquire) => {
+                outcome.progress = Progress::Failed;
+                "no files are watched on this machine".clone_into(&mut outcome.text);
+            }
             Some(Action::Recheck(_)) => {
                 if !command.dry_run {
                     self.wishes.scan_now.store(true, Ordering::Release);

@@ -61,11 +61,6 @@ impl Home {
         self.0.join("files")
     }
 
-    /// Where the lists of the inventory are.
-    pub fn inventory(&self) -> PathBuf {
-        self.0.join("inventory")
-    }
-
     /// Where the policy is that the server said last.
     pub fn policy(&self) -> PathBuf {
         self.0.join("policy.json")
@@ -74,6 +69,11 @@ impl Home {
     /// Where it is kept what came of commands.
     pub fn commands(&self) -> PathBuf {
         self.0.join("commands.json")
+    }
+
+    /// Where the lists of the inventory are.
+    pub fn inventory(&self) -> PathBuf {
+        self.0.join("inventory")
     }
 
     /// Where it is kept how far logs are read.

@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use guardian_sys::process::give_back_memory;
+
 use crate::files::{
     Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
     Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
@@ -52,6 +54,8 @@ pub(crate) struct Plan {
 /// What is wanted of file integrity while it works.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
+    /// Files are watched at all.
+    pub(crate) watched: AtomicBool,
     /// All files are to be read now.
     pub(crate) scan_now: AtomicBool,
     /// The same files, at another rate, at other times, or with other windows.
@@ -248,6 +252,9 @@ impl Integrity {
             let ledger = Ledger::read(&mut root);
             let source = if self.live.fallback.is_some() { "inotify" } else { "fanotify" };
             self.judge(&mut root, &changes, &actors, &ledger, source);
+            drop((root, ledger));
+            // The databases of all packages were read for it.
+            give_back_memory();
         }
     }
 
@@ -324,6 +331,8 @@ impl Integrity {
         (self.baseline, self.ledger) = kept(&self.plan);
         // What happened while the scan was under way may be newer than what it saw.
         self.remembered.retain(|_, known| known.at >= found.begun);
+        drop((news, found));
+        give_back_memory();
         Ok(())
     }
 }

@@ -147,6 +147,7 @@ struct Simulate {
 }
 
 fn main() -> ExitCode {
+    guardian_sys::process::share_memory_pools();
     let cli = Cli::parse();
     // Nobody else installs one.
     rustls::crypto::ring::default_provider().install_default().ok();

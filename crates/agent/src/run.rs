@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
-use crate::inventory::{Folder, Telling, Told};
+use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
 use crate::spool::Spool;
@@ -42,15 +42,15 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     // It alone keeps the spool open.
     let wishes = Arc::default();
     let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
-    let told = Arc::new(Told::default());
-    let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&told));
+    let lists = Arc::default();
+    let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
     let watching = Watching {
         outbox,
         home: home.clone(),
         shared: Arc::clone(&shared),
         policies: Arc::clone(&policies),
         wishes,
-        told,
+        lists,
     };
     let sources = watching.start(settings, orders)?;
     let worker = commands.worker();

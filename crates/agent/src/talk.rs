@@ -169,11 +169,11 @@ pub(crate) struct Talk {
     pub(crate) facts: Facts,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) status: Status,
-    pub(crate) inventory: Telling,
     pub(crate) policies: Arc<Policies>,
     pub(crate) commands: Commands,
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) inventory: Telling,
 }
 
 impl Talk {
@@ -366,9 +366,9 @@ impl Talk {
                     link.send(&FromAgent::Outcome(outcome)).await?;
                 }
             }
+            FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
             FromServer::Kept(kept) => self.inventory.kept(&kept),
             FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
-            FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
             // What this version does not do yet.
             _ => {}
         }

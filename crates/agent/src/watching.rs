@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::files::Policy;
 use crate::home::Home;
@@ -24,6 +24,8 @@ use crate::spooler::Shared;
 
 /// How often it is looked whether the agent stops.
 const LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for sources to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A source at work: it ends when it is told to stop, or with what went wrong.
 type Run = Box<dyn FnOnce(&AtomicBool) -> io::Result<()> + Send>;
@@ -39,7 +41,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("processes", |a, b| a.processes == b.processes, processes),
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
-    ("inventory", |a, b| a.inventory == b.inventory, inventory),
+    ("inventory", |a, b| a.inventory == b.inventory, lists),
 ];
 
 /// What of file integrity cannot change while it works.
@@ -54,7 +56,8 @@ pub(crate) struct Watching {
     pub(crate) shared: Arc<Shared>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) wishes: Arc<Wishes>,
-    pub(crate) told: Arc<Told>,
+    /// Which lists of the inventory were read.
+    pub(crate) lists: Arc<Told>,
 }
 
 /// A source that was started.
@@ -128,11 +131,16 @@ impl Watching {
     }
 }
 
-/// Tells all of them to stop, then waits for each.
+/// Tells all of them to stop, then waits for each, but not for ever: what reads a long list now is left to its end, and
+/// begins nothing more.
 fn end(sources: Vec<Source>) {
     sources.iter().for_each(|source| source.stop.store(true, Ordering::Release));
+    let begun = Instant::now();
     for source in sources {
-        if source.thread.join().is_err() {
+        while !source.thread.is_finished() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if source.thread.is_finished() && source.thread.join().is_err() {
             say(&format!("the thread that watches {} panicked", source.name));
         }
     }
@@ -163,6 +171,14 @@ fn logs(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     Ok(settings.logs.then(begin))
 }
 
+fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    if !settings.inventory {
+        return Ok(None);
+    }
+    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists))?;
+    Ok(Some(Box::new(move |stop| inventory.run(stop))))
+}
+
 /// Says what a refusal by the kernel usually means.
 fn needs_capability(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}: that needs CAP_NET_ADMIN"))
@@ -186,16 +202,10 @@ fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> 
 }
 
 fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    with.wishes.watched.store(false, Ordering::Release);
     let Some(watched) = &settings.files else { return Ok(None) };
     let plan = Plan { watched: watched.clone(), folder: with.home.files(), wishes: Arc::clone(&with.wishes) };
     let mut integrity = Integrity::start(with.outbox.clone(), plan)?;
+    with.wishes.watched.store(true, Ordering::Release);
     Ok(Some(Box::new(move |stop| integrity.run(stop))))
-}
-
-fn inventory(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
-    if !settings.inventory {
-        return Ok(None);
-    }
-    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.told))?;
-    Ok(Some(Box::new(move |stop| inventory.run(stop))))
 }

@@ -8,12 +8,18 @@ mod files;
 mod foreign;
 #[path = "it/inventory.rs"]
 mod inventory;
+#[path = "it/isolation.rs"]
+mod isolation;
 #[path = "it/logs.rs"]
 mod logs;
+#[path = "it/orders.rs"]
+mod orders;
 #[path = "it/packages.rs"]
 mod packages;
 #[path = "it/processes.rs"]
 mod processes;
+#[path = "it/response.rs"]
+mod response;
 #[path = "it/rows.rs"]
 mod rows;
 #[path = "it/spool.rs"]

@@ -70,11 +70,11 @@ pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
     ASSIGNMENTS_MAX, AgentAuthority, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter,
     CommandRun, EnrolledHost, EnrolmentToken, FleetSoftware, GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft,
-    HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts, HostFilter, HostGroup,
-    HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen, HostSelection, HostSort,
-    HostStanding, HostStatus, LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost, NewHostList,
-    POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PendingRun, Policy, PolicyDraft, PolicyOrder, PolicyVersion,
-    RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion,
+    HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts, HostFigures, HostFilter,
+    HostGroup, HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen, HostSelection,
+    HostSort, HostStanding, HostStatus, HostTrouble, LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost,
+    NewHostList, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PendingRun, Policy, PolicyDraft, PolicyOrder,
+    PolicyVersion, RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion,
     TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
 };
 pub use incidents::{

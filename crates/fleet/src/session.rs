@@ -239,13 +239,13 @@ struct Session {
     marks: HashMap<u32, Mark>,
     gate: Gate,
     in_flight: FuturesOrdered<InFlight>,
-    lists: Lists,
     /// How often the agent is to be heard.
     heartbeat: Duration,
     /// Version and hash of the policy that the agent has, or was sent.
     policy: (u64, String),
     /// What it was told to do.
     told: Told,
+    lists: Lists,
 }
 
 impl Session {
@@ -294,12 +294,12 @@ impl Session {
                         return end;
                     }
                 }
+                () = sleep_until(heard + self.heartbeat * 3), if self.in_flight.len() < WINDOW => return End::Gone,
                 ask = self.lists.ready() => {
                     if let Err(error) = writer.send(&ask).await {
                         return error.into();
                     }
                 }
-                () = sleep_until(heard + self.heartbeat * 3), if self.in_flight.len() < WINDOW => return End::Gone,
             }
         }
     }
@@ -349,10 +349,6 @@ impl Session {
                 let certificate = self.renew(&renew).await?;
                 Ok(writer.send(&FromServer::Certificate(certificate)).await?)
             }
-            FromAgent::Inventory(part) => match self.lists.take(part).await? {
-                Some(told) => Ok(writer.send(&told).await?),
-                None => Ok(()),
-            },
             FromAgent::Outcome(outcome) => {
                 let ended = !matches!(outcome.progress, Progress::Accepted | Progress::Running);
                 if let Err(error) = self.fleet.hear_outcome(self.whose(), outcome).await {
@@ -362,6 +358,10 @@ impl Session {
                 }
                 if ended && self.told.more { self.tell_commands(writer).await } else { Ok(()) }
             }
+            FromAgent::Inventory(part) => match self.lists.take(part).await? {
+                Some(told) => Ok(writer.send(&told).await?),
+                None => Ok(()),
+            },
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.

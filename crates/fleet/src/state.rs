@@ -166,9 +166,9 @@ impl Fleet {
             authority,
             tls,
             presence: Presence::default(),
-            transfers: Transfers::default(),
             books: Books::default(),
             sessions: Mutex::default(),
+            transfers: Transfers::default(),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };

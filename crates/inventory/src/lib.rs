@@ -36,6 +36,7 @@ mod text;
 pub mod transaction;
 pub mod tripwire;
 pub mod unit;
+pub mod version;
 
 pub use found::{Found, Issue, Malformed};
 pub use owned::Owned;

@@ -16,6 +16,8 @@ mod live;
 mod packages;
 #[path = "it/system.rs"]
 mod system;
+#[path = "it/versions.rs"]
+mod versions;
 
 use std::path::PathBuf;
 

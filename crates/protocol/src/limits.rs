@@ -22,16 +22,6 @@ pub const COLUMNS_MAX: usize = 256;
 pub const CLASS_NAME_BYTES_MAX: usize = 64;
 /// Lanes of one agent: kinds of urgency, and backlogs that drain behind what happens now.
 pub const LANES_MAX: u32 = 8;
-/// Entries of one list of the inventory.
-pub const LIST_ENTRIES_MAX: usize = 200_000;
-/// Bytes of one list before compression.
-pub const LIST_RAW_BYTES_MAX: usize = 64 << 20;
-/// Bytes of one part of a list before compression.
-pub const LIST_PART_BYTES_MAX: usize = 512 << 10;
-/// Bytes of the name of a list.
-pub const LIST_NAME_BYTES_MAX: usize = 32;
-/// Lists of one host.
-pub const LISTS_MAX: usize = 64;
 
 /// Bytes of a path in an action.
 pub const PATH_BYTES_MAX: usize = 4_096;
@@ -55,3 +45,13 @@ pub const STEPS_BYTES_MAX: usize = 256 << 10;
 pub const OUTPUT_BYTES_MAX: usize = 512 << 10;
 /// Longest time that a command may take, in milliseconds: six hours.
 pub const TIMEOUT_MS_MAX: u32 = 6 * 3_600_000;
+/// Entries of one list of the inventory.
+pub const LIST_ENTRIES_MAX: usize = 200_000;
+/// Bytes of one list before compression.
+pub const LIST_RAW_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one part of a list before compression.
+pub const LIST_PART_BYTES_MAX: usize = 512 << 10;
+/// Bytes of the name of a list.
+pub const LIST_NAME_BYTES_MAX: usize = 32;
+/// Lists of one host.
+pub const LISTS_MAX: usize = 64;

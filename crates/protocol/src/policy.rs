@@ -71,7 +71,7 @@ pub struct Sources {
     /// How the machine is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<bool>,
-    /// What the machine has.
+    /// What the machine has: lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory: Option<bool>,
 }

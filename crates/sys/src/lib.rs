@@ -1,6 +1,6 @@
-//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, disk
-//! space and file allocation, what the process knows about itself, and what acts on other processes and on files by
-//! descriptors.
+//! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, mapped
+//! files, disk space and file allocation, what the process knows about itself, and what acts on other processes and on
+//! files by descriptors.
 //!
 //! Every `unsafe` block carries a comment that says why it is sound. This crate must never parse a telemetry protocol,
 //! know a domain type, log, or start a thread: it hands bytes and numbers to its callers.
@@ -11,6 +11,7 @@ pub mod disk;
 pub mod fanotify;
 pub mod inotify;
 pub mod inspect;
+pub mod map;
 pub mod netlink;
 pub mod pidfd;
 pub mod process;

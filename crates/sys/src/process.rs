@@ -63,6 +63,25 @@ pub fn nice_thread(nice: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Has the allocator share two pools among all threads, instead of one for each that keeps what was once needed there. To
+/// be called before there are threads. Where the allocator is another than glibc's nothing happens.
+pub fn share_memory_pools() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes numbers, and there are no other threads yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Gives memory that was freed back to the system, which the allocator would keep for the next time.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes a number; it locks what it looks at.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Bytes of a memory page.
 pub(crate) fn page_bytes() -> u64 {
     // SAFETY: the call takes no pointer and has no precondition.

@@ -12,7 +12,20 @@ use clap::Args;
 use crate::{cargo, say};
 
 /// The targets, in the order in which they are run.
-const TARGETS: &[&str] = &["netflow", "ipfix", "sflow", "packet", "sigma", "protocol", "action", "inventory", "files"];
+const TARGETS: &[&str] = &[
+    "netflow",
+    "ipfix",
+    "sflow",
+    "packet",
+    "sigma",
+    "protocol",
+    "action",
+    "evidence",
+    "inventory",
+    "files",
+    "versions",
+    "advisories",
+];
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
@@ -105,8 +118,8 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             write("sigma", &name, format!("{filter}\n{rule}").as_bytes())?;
         }
     }
-    for target in ["protocol", "inventory"] {
-        for file in files_of(&root.join("crates").join(target).join("fixtures"))? {
+    for (target, folder) in [("protocol", "protocol"), ("inventory", "inventory"), ("advisories", "vuln")] {
+        for file in files_of(&root.join("crates").join(folder).join("fixtures"))? {
             let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             // What is longer would be cut, and what is compressed is not what a decoder reads.
             let compressed = file.extension().is_some_and(|e| e == "zst");

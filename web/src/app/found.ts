@@ -1,17 +1,27 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import type { useNavigate } from "@tanstack/react-router";
-import { Bell, Crosshair, type LucideIcon, Radar, Router, ShieldAlert, UserRound } from "lucide-react";
+import {
+  Bell,
+  Crosshair,
+  type LucideIcon,
+  MonitorSmartphone,
+  Radar,
+  Router,
+  ShieldAlert,
+  UserRound,
+} from "lucide-react";
 import { api, must, type Schema } from "@/api/client";
 
 export type Found = Schema<"FoundView">;
 
 /** How each kind of thing is drawn, and in which order the kinds stand. */
-export const FOUND_KINDS = ["entity", "incident", "alert", "rule", "exporter", "user"] as const;
+export const FOUND_KINDS = ["entity", "incident", "alert", "host", "rule", "exporter", "user"] as const;
 export type FoundKind = (typeof FOUND_KINDS)[number];
 export const FOUND_ICONS: Record<FoundKind, LucideIcon> = {
   entity: Crosshair,
   incident: ShieldAlert,
   alert: Bell,
+  host: MonitorSmartphone,
   rule: Radar,
   exporter: Router,
   user: UserRound,
@@ -42,6 +52,8 @@ export function goTo(found: Found, navigate: ReturnType<typeof useNavigate>): vo
       return void navigate({ to: "/alerts/$id", params: { id: found.id } });
     case "rule":
       return void navigate({ to: "/rules/$id", params: { id: found.id } });
+    case "host":
+      return void navigate({ to: "/hosts/$id", params: { id: found.id } });
     case "exporter":
       return void navigate({ to: "/exporters" });
     default:

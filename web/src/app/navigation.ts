@@ -3,9 +3,12 @@ import {
   BookOpen,
   Building2,
   Crosshair,
+  Group,
   KeyRound,
+  KeySquare,
   LayoutDashboard,
   type LucideIcon,
+  MonitorSmartphone,
   Radar,
   Rocket,
   Router as RouterIcon,
@@ -13,6 +16,8 @@ import {
   Settings,
   ShieldAlert,
   ShieldCheck,
+  SlidersHorizontal,
+  SquareTerminal,
   Users,
 } from "lucide-react";
 import type { PlainKey } from "@/i18n/text";
@@ -27,6 +32,11 @@ export interface NavigationItem {
     | "/hunt"
     | "/rules"
     | "/exporters"
+    | "/hosts"
+    | "/enrolment"
+    | "/groups"
+    | "/policies"
+    | "/commands"
     | "/users"
     | "/roles"
     | "/tenants"
@@ -57,7 +67,9 @@ export const NAVIGATION: readonly NavigationItem[] = [
     key: "i",
     group: "groupWatch",
   },
+  { to: "/hosts", label: "hosts", icon: MonitorSmartphone, permission: "hosts:read", key: "o", group: "groupWatch" },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
+  { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
   {
     to: "/exporters",
@@ -65,6 +77,15 @@ export const NAVIGATION: readonly NavigationItem[] = [
     icon: RouterIcon,
     permission: "exporters:read",
     key: "e",
+    group: "groupManage",
+  },
+  { to: "/enrolment", label: "enrolment", icon: KeySquare, permission: "hosts:enroll", group: "groupManage" },
+  { to: "/groups", label: "groups", icon: Group, permission: "hosts:read", group: "groupManage" },
+  {
+    to: "/policies",
+    label: "policies",
+    icon: SlidersHorizontal,
+    permission: "policies:read",
     group: "groupManage",
   },
   { to: "/users", label: "users", icon: Users, permission: "users:read", key: "u", group: "groupManage" },

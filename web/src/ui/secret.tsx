@@ -12,7 +12,7 @@ export function Secret({ value, label }: { value: string; label: string }) {
     <div className="flex items-stretch gap-2">
       <output
         aria-label={label}
-        className="mono min-w-0 flex-1 select-all break-all rounded-m border border-line-strong bg-sunken px-3 py-2 text-sm"
+        className="mono min-w-0 flex-1 select-all whitespace-pre-wrap break-all rounded-m border border-line-strong bg-sunken px-3 py-2 text-sm"
       >
         {value}
       </output>

@@ -8,7 +8,7 @@ import type { BrowserContext } from "@playwright/test";
 const READY_MS = 60_000;
 
 export const ROOT = resolve(import.meta.dirname, "../../..");
-const PROGRAM = process.env.E2E_PROGRAM ?? join(ROOT, "target/debug/guardian");
+export const PROGRAM = process.env.E2E_PROGRAM ?? join(ROOT, "target/debug/guardian");
 
 /** Runs one command of the program on a data directory. */
 export function command(data: string, ...args: string[]): string {
@@ -107,6 +107,7 @@ export function setupToken({ data }: Running): string {
 export default async function start(): Promise<() => Promise<void>> {
   const server = await run();
   process.env.E2E_URL = server.url;
+  process.env.E2E_ADDRESS = server.program;
   process.env.E2E_DATA = server.data;
   process.env.E2E_TOKEN = setupToken(server);
   return server.stop;

@@ -22,7 +22,7 @@ pub struct Settings {
     pub logs: bool,
     /// The machine's health is measured.
     pub health: bool,
-    /// An inventory is taken.
+    /// Lists are taken of what the machine has.
     pub inventory: bool,
     /// How often the agent says that it is there; none where the server decides.
     pub heartbeat: Option<Duration>,

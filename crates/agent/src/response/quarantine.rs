@@ -22,6 +22,9 @@ use super::{Options, hex, write_whole};
 
 /// Bytes that stay free on the disk whatever is taken.
 const FREE_BYTES_MIN: u64 = 256 << 20;
+/// The error numbers of links that are not followed (errno(3)).
+const ELOOP: i32 = nix::errno::Errno::ELOOP as i32;
+const ENOTDIR: i32 = nix::errno::Errno::ENOTDIR as i32;
 /// What is never taken: it is no file, or the kernel's.
 const NEVER: &[&str] = &["/proc", "/sys", "/dev", "/run/systemd", "/run/udev"];
 /// What a machine may not start without, or nobody could sign in to. With force it is taken all the same.
@@ -110,7 +113,14 @@ fn folder_of(path: &Path) -> Result<(OwnedFd, &OsStr), Stop> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return denied(Denied::Malformed, "it has no folder");
     };
-    let folder = inspect::open_path(parent).map_err(failed(parent.display()))?;
+    let folder = match inspect::open_path(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return denied(Denied::NotFound, "it is not there"),
+        // What a link in the place of the folder gives.
+        Err(error) if matches!(error.raw_os_error(), Some(ELOOP | ENOTDIR)) => {
+            return denied(Denied::Changed, format!("{} is a link, or no folder", parent.display()));
+        }
+        folder => folder.map_err(failed(parent.display()))?,
+    };
     let real = fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))?;
     if real != parent {
         let text = format!("links lead elsewhere: its folder is {}", real.display());
@@ -183,7 +193,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
     let mut file = match inspect::open_file(&folder, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return denied(Denied::NotFound, "it is not there"),
         // What a link at the end gives.
-        Err(error) if error.raw_os_error() == Some(40) => return denied(Denied::Changed, "it is a link"),
+        Err(error) if error.raw_os_error() == Some(ELOOP) => return denied(Denied::Changed, "it is a link"),
         file => file.map_err(failed(path.display()))?,
     };
     let meta = file.metadata()?;

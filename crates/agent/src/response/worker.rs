@@ -156,4 +156,5 @@ fn carry_out(response: &Response, order: &Order, tell: &mpsc::Sender<Outcome>) {
         tell.try_send(outcome).ok();
     };
     response.execute(&order.command, order.ahead, &mut tell);
+    guardian_sys::process::give_back_memory();
 }

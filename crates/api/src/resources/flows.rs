@@ -107,7 +107,8 @@ async fn search(
     };
     // Nothing was received in that time.
     let Some(cursor) = cursor else { return Ok(Json(FlowList { items: Vec::new(), next_cursor: None })) };
-    let items = newest(&state, &scope, &cursor, limit).await?;
+    let Cursor { condition, lowest, batch, row } = &cursor;
+    let items = newest(&state, &scope, "flows", condition, (*lowest, *batch, *row), limit).await?;
     let number = |item: &Value, key: &str| item.get(key).and_then(Value::as_u64).unwrap_or_default();
     let next_cursor = match items.last() {
         Some(last) if items.len() == limit => {
@@ -128,19 +129,25 @@ fn first(state: &ApiState, scope: &Scope, query: &FlowQuery) -> ApiResult<Option
     Ok(batches.map(|(lowest, highest)| Cursor { condition, lowest, batch: highest.saturating_add(1), row: 0 }))
 }
 
-/// The newest rows before a place. Rows are sorted as they came, so that few batches have to be read where matches are
-/// frequent, and none is read twice where they are rare.
-async fn newest(state: &ApiState, scope: &Scope, cursor: &Cursor, limit: usize) -> ApiResult<Vec<Value>> {
-    let Cursor { condition, lowest, batch, row } = cursor;
+/// The newest rows of a table before (batch, row), none of them in a batch before the lowest. Rows are sorted as they came,
+/// so that few batches have to be read where matches are frequent, and none is read twice where they are rare.
+pub(crate) async fn newest(
+    state: &ApiState,
+    scope: &Scope,
+    table: &str,
+    condition: &str,
+    (lowest, batch, row): (u64, u64, u64),
+    limit: usize,
+) -> ApiResult<Vec<Value>> {
     let mut place = format!("(batch < {batch} OR (batch = {batch} AND \"row\" < {row}))");
-    let (mut high, mut count) = (*batch, BATCHES_FIRST);
+    let (mut high, mut count) = (batch, BATCHES_FIRST);
     let mut items = Vec::new();
     let deadline = state.clock.monotonic() + Duration::from_secs(SECONDS);
     loop {
-        let low = high.saturating_sub(count).max(*lowest);
+        let low = high.saturating_sub(count).max(lowest);
         let wanted = limit - items.len();
         let sql = format!(
-            "SELECT * FROM flows WHERE {condition} AND batch >= {low} AND {place} \
+            "SELECT * FROM {table} WHERE {condition} AND batch >= {low} AND {place} \
              ORDER BY batch DESC, \"row\" DESC LIMIT {wanted}"
         );
         let left = deadline.saturating_sub(state.clock.monotonic()).as_secs();
@@ -152,7 +159,7 @@ async fn newest(state: &ApiState, scope: &Scope, cursor: &Cursor, limit: usize) 
         let found = objects(answer);
         let next = batches_next(count, found.len(), wanted);
         items.extend(found);
-        if items.len() >= limit || low <= *lowest {
+        if items.len() >= limit || low <= lowest {
             return Ok(items);
         }
         place = format!("batch < {low}");
@@ -268,7 +275,7 @@ const BUCKETS_MAX: u64 = 400;
 const MINUTES_MAX: usize = 100_000;
 
 /// The shortest step that makes at most `buckets` of the range.
-fn step(range_micros: i64, buckets: u64) -> u64 {
+pub(crate) fn step(range_micros: i64, buckets: u64) -> u64 {
     let seconds = u64::try_from(range_micros / 1_000_000).unwrap_or_default().max(1);
     let wanted = seconds.div_ceil(buckets.clamp(1, BUCKETS_MAX));
     STEPS.iter().copied().find(|step| *step >= wanted).unwrap_or_else(|| wanted.next_multiple_of(86_400))

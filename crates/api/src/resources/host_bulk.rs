@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
@@ -60,6 +61,7 @@ impl HostSelectionBody {
             tag: self.tag.clone(),
             group: self.group.clone(),
             program: self.agent_version.clone(),
+            trouble: None,
             search: self.search.as_ref().map(|text| caller.searched(text)),
         };
         let selection = HostSelection { ids: ids.collect::<ApiResult<_>>()?, filter };
@@ -103,6 +105,8 @@ pub(crate) struct LabelledHosts {
     pub(crate) hosts: u64,
     /// Hosts that are different now.
     pub(crate) changed: u64,
+    /// Their ids: the opposite change of these takes it back.
+    pub(crate) ids: Vec<Uuid>,
 }
 
 /// Change tags and groups of many hosts at once
@@ -127,5 +131,6 @@ async fn label(
     let mut tx = state.catalog.scoped(&Scope::of(tenant)).begin(tenant, caller.actor()).await?;
     let changed = tx.label_hosts(&ids, &change).await?;
     tx.commit().await?;
-    Ok(Json(LabelledHosts { hosts: ids.len() as u64, changed: changed.len() as u64 }))
+    let (hosts, ids) = (ids.len() as u64, changed.into_iter().map(|host| host.id).collect::<Vec<_>>());
+    Ok(Json(LabelledHosts { hosts, changed: ids.len() as u64, ids }))
 }

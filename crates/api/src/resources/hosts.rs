@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
-    CatalogError, Host, HostChange, HostCursor, HostFilter, HostHealth, HostOrder, HostSort, HostStatus,
+    CatalogError, Host, HostChange, HostCursor, HostFilter, HostHealth, HostOrder, HostSort, HostStatus, HostTrouble,
 };
 use guardian_identity::Permission;
 use guardian_model::{Micros, Scope, TenantId};
@@ -165,6 +165,8 @@ pub(crate) struct HostQuery {
     pub(crate) group: Option<String>,
     /// With this version of the agent's program.
     pub(crate) agent_version: Option<String>,
+    /// Whose agent complains or lost events: complaints, lost or any.
+    pub(crate) trouble: Option<String>,
     /// Whose name, operating system, kernel or address contains this text.
     pub(crate) search: Option<String>,
     /// name (default), last_seen, enrolled, version or os; a leading `-` reverses.
@@ -173,6 +175,23 @@ pub(crate) struct HostQuery {
     pub(crate) limit: Option<u64>,
     /// Where the last page ended: its `next_cursor`. Filter and order come from the cursor.
     pub(crate) cursor: Option<String>,
+}
+
+impl HostQuery {
+    /// What the catalog is asked for.
+    pub(crate) fn filter(&self, caller: &Caller) -> ApiResult<HostFilter> {
+        let status = self.status.as_deref().map(str::parse::<HostStatus>).transpose();
+        let trouble = self.trouble.as_deref().map(str::parse::<HostTrouble>).transpose();
+        Ok(HostFilter {
+            status: status.map_err(ApiError::invalid)?,
+            platform: self.platform.clone(),
+            tag: self.tag.clone(),
+            group: self.group.clone(),
+            program: self.agent_version.clone(),
+            trouble: trouble.map_err(ApiError::invalid)?,
+            search: self.search.as_deref().map(|text| caller.searched(text)),
+        })
+    }
 }
 
 /// What a cursor carries.
@@ -207,18 +226,7 @@ async fn list(
             let cursor: Cursor = state.cursors.open(text)?;
             (cursor.filter, Some(cursor.place))
         }
-        None => {
-            let status = query.status.as_deref().map(str::parse::<HostStatus>).transpose();
-            let filter = HostFilter {
-                status: status.map_err(ApiError::invalid)?,
-                platform: query.platform,
-                tag: query.tag,
-                group: query.group,
-                program: query.agent_version,
-                search: query.search.map(|text| caller.searched(&text)),
-            };
-            (filter, None)
-        }
+        None => (query.filter(&caller)?, None),
     };
     let order = match (&place, &query.sort) {
         (Some(place), _) => place.order,
@@ -237,7 +245,8 @@ fn host_id(text: &str) -> ApiResult<Uuid> {
     text.parse().map_err(|_| ApiError::not_found("host"))
 }
 
-pub(super) async fn find(state: &ApiState, tenant: TenantId, id: &str) -> ApiResult<Host> {
+/// The host with this id.
+pub(crate) async fn find(state: &ApiState, tenant: TenantId, id: &str) -> ApiResult<Host> {
     Ok(state.catalog.scoped(&Scope::of(tenant)).host(host_id(id)?).await?)
 }
 

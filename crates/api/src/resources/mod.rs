@@ -19,8 +19,11 @@ mod exporters;
 mod factors;
 mod flows;
 mod host_bulk;
+mod host_events;
+mod host_figures;
 mod host_groups;
 mod host_policy;
+mod host_removal;
 mod hosts;
 mod incident_alerts;
 mod incident_evidence;
@@ -113,13 +116,16 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     rule_test::routes,
     exporters::routes,
     hosts::routes,
-    inventory::routes,
-    software::routes,
+    host_figures::routes,
     host_bulk::routes,
+    host_removal::routes,
+    host_events::routes,
     host_groups::routes,
     host_policy::routes,
     policies::routes,
     commands::routes,
+    inventory::routes,
+    software::routes,
     enrollment_tokens::routes,
     agents::routes,
     replays::routes,

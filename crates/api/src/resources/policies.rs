@@ -31,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 
 /// A policy for agents.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PolicyView {
+pub(crate) struct AgentPolicyView {
     /// Id.
     pub(crate) id: String,
     /// Its version, from 1.
@@ -53,7 +53,7 @@ pub(crate) struct PolicyView {
     pub(crate) updated: String,
 }
 
-impl From<Policy> for PolicyView {
+impl From<Policy> for AgentPolicyView {
     fn from(policy: Policy) -> Self {
         Self {
             id: policy.id.to_string(),
@@ -73,7 +73,7 @@ impl From<Policy> for PolicyView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PolicyList {
     /// By name.
-    pub(crate) items: Vec<PolicyView>,
+    pub(crate) items: Vec<AgentPolicyView>,
 }
 
 /// List the policies for agents
@@ -82,7 +82,7 @@ pub(crate) struct PolicyList {
 async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<PolicyList>> {
     let tenant = caller.tenant(Permission::PoliciesRead).await?;
     let policies = state.catalog.scoped(&Scope::of(tenant)).policies(tenant).await?;
-    Ok(Json(PolicyList { items: policies.into_iter().map(PolicyView::from).collect() }))
+    Ok(Json(PolicyList { items: policies.into_iter().map(AgentPolicyView::from).collect() }))
 }
 
 /// What a policy is to say.
@@ -121,13 +121,13 @@ impl PolicyBody {
 /// It holds for nobody until it is assigned (`PUT /policy-order`).
 #[utoipa::path(post, path = "/policies", tag = "policies", request_body = PolicyBody,
     extensions(("x-permission" = json!("policies:write"))),
-    responses((status = 201, body = PolicyView), (status = 403, body = Problem), (status = 409, body = Problem),
+    responses((status = 201, body = AgentPolicyView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 async fn create(
     State(state): State<ApiState>,
     caller: Caller,
     Json(body): Json<PolicyBody>,
-) -> ApiResult<(StatusCode, Json<PolicyView>)> {
+) -> ApiResult<(StatusCode, Json<AgentPolicyView>)> {
     let tenant = caller.tenant(Permission::PoliciesWrite).await?;
     let draft = body.draft()?;
     let mut tx = state.catalog.scoped(&Scope::of(tenant)).begin(tenant, caller.actor()).await?;
@@ -182,8 +182,12 @@ async fn find(state: &ApiState, tenant: TenantId, id: &str) -> ApiResult<Policy>
 /// Show a policy
 #[utoipa::path(get, path = "/policies/{id}", tag = "policies", extensions(("x-permission" = json!("policies:read"))),
     params(("id" = String, Path, description = "Policy id")),
-    responses((status = 200, body = PolicyView), (status = 403, body = Problem), (status = 404, body = Problem)))]
-async fn detail(State(state): State<ApiState>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<PolicyView>> {
+    responses((status = 200, body = AgentPolicyView), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn detail(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<AgentPolicyView>> {
     let tenant = caller.tenant(Permission::PoliciesRead).await?;
     Ok(Json(find(&state, tenant, &id).await?.into()))
 }
@@ -194,14 +198,14 @@ async fn detail(State(state): State<ApiState>, caller: Caller, Path(id): Path<St
 #[utoipa::path(put, path = "/policies/{id}", tag = "policies", request_body = PolicyBody,
     extensions(("x-permission" = json!("policies:write"))),
     params(("id" = String, Path, description = "Policy id")),
-    responses((status = 200, body = PolicyView), (status = 403, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = AgentPolicyView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn update(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
     Json(body): Json<PolicyBody>,
-) -> ApiResult<Json<PolicyView>> {
+) -> ApiResult<Json<AgentPolicyView>> {
     let tenant = caller.tenant(Permission::PoliciesWrite).await?;
     let before = find(&state, tenant, &id).await?;
     let version = body.version.ok_or_else(|| ApiError::invalid("`version` is the version that was seen"))?;
@@ -210,7 +214,7 @@ async fn update(
     match tx.update_policy(before.id, version, &draft).await {
         Err(CatalogError::VersionConflict { .. }) => {
             drop(tx);
-            Err(ApiError::version_conflict(&PolicyView::from(find(&state, tenant, &id).await?)))
+            Err(ApiError::version_conflict(&AgentPolicyView::from(find(&state, tenant, &id).await?)))
         }
         done => {
             let policy = done?;

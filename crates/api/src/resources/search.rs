@@ -1,7 +1,9 @@
 //! One search over everything that the caller may see.
 
 use axum::extract::State;
-use guardian_catalog::{AlertFilter, AlertSort, IncidentFilter, IncidentOrder, IncidentSort, Presence};
+use guardian_catalog::{
+    AlertFilter, AlertSort, HostFilter, HostOrder, HostSort, IncidentFilter, IncidentOrder, IncidentSort, Presence,
+};
 use guardian_identity::Permission;
 use guardian_model::{Ip, Scope};
 use serde::{Deserialize, Serialize};
@@ -39,7 +41,7 @@ pub(crate) struct SearchQuery {
 /// Something that was found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FoundView {
-    /// entity, incident, alert, rule, exporter or user.
+    /// entity, incident, alert, rule, exporter, host or user.
     pub(crate) kind: &'static str,
     /// Its id: of an entity, its kind and value.
     pub(crate) id: String,
@@ -125,6 +127,9 @@ async fn search(
             detail: format!("{}, {}", e.protocol, e.state),
         }));
     }
+    if held.contains(Permission::HostsRead) {
+        items.extend(hosts(&state, &scope, text, &wanted).await?);
+    }
     if held.contains(Permission::UsersRead) {
         let users = scoped.users().await?.into_iter().map(|(user, _)| user);
         let found = users.filter(|u| u.name.contains(&wanted) || u.display_name.to_lowercase().contains(&wanted));
@@ -139,6 +144,21 @@ async fn search(
     items.sort_by_key(|item| std::cmp::Reverse(item.score));
     items.truncate(query.limit.unwrap_or(30).clamp(1, 100));
     Ok(Json(FoundList { items }))
+}
+
+/// Machines with an agent.
+async fn hosts(state: &ApiState, scope: &Scope, text: &str, wanted: &str) -> ApiResult<Vec<FoundView>> {
+    let filter = HostFilter { search: Some(text.to_owned()), ..HostFilter::default() };
+    let order = HostOrder { by: HostSort::Name, descending: false };
+    let hosts = state.catalog.scoped(scope).hosts(&filter, order, None, EACH_MAX).await?.items.into_iter();
+    let found = hosts.map(|h| FoundView {
+        kind: "host",
+        score: fit(&h.name, wanted) + 4,
+        id: h.id.to_string(),
+        title: h.name,
+        detail: h.system,
+    });
+    Ok(found.collect())
 }
 
 /// Incidents and alerts, and the entities that the alerts are about.

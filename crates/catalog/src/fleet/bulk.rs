@@ -1,4 +1,4 @@
-//! Tags and groups of many hosts at once.
+//! Many hosts at once: their tags and groups, and shutting them out or taking them off the list.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
@@ -51,6 +51,37 @@ impl Tx {
             changed.push(after);
         }
         Ok(changed)
+    }
+
+    /// Shuts hosts of this transaction's tenant out, for good. Answers those that were not yet.
+    pub async fn revoke_hosts(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, CatalogError> {
+        let mut changed = Vec::new();
+        for id in ids {
+            if self.host_if_there(*id).await?.is_some_and(|host| host.revoked.is_none()) {
+                self.revoke_host(*id).await?;
+                changed.push(*id);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Takes hosts of this transaction's tenant off the list. Answers those that were on it.
+    pub async fn delete_hosts(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, CatalogError> {
+        let mut changed = Vec::new();
+        for id in ids {
+            if self.host_if_there(*id).await?.is_some() {
+                self.delete_host(*id).await?;
+                changed.push(*id);
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn host_if_there(&mut self, id: Uuid) -> Result<Option<Host>, CatalogError> {
+        match self.host_row(id).await {
+            Err(CatalogError::NotFound(_)) => Ok(None),
+            found => found.map(Some),
+        }
     }
 }
 

@@ -32,6 +32,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// What is wrong with a host's agent, by its last heartbeat.
+    HostTrouble {
+        /// It complains.
+        Complaints = "complaints",
+        /// It lost events since it started.
+        Lost = "lost",
+        /// One of these.
+        Any = "any",
+    }
+}
+
+text_enum! {
     /// What a list of hosts is ordered by, smallest first unless turned around.
     HostSort {
         /// The name.
@@ -80,6 +92,8 @@ pub struct HostFilter {
     pub group: Option<String>,
     /// With this version of the agent's program.
     pub program: Option<String>,
+    /// Whose agent has this trouble.
+    pub trouble: Option<HostTrouble>,
     /// Whose name, system, kernel or address contains this text.
     pub search: Option<String>,
 }
@@ -211,7 +225,8 @@ fn value(row: &host::Model, sort: HostSort) -> PageKey {
     }
 }
 
-fn condition(filter: &HostFilter, now: Micros) -> Condition {
+/// What a host has to meet.
+pub(super) fn condition(filter: &HostFilter, now: Micros) -> Condition {
     use host::Column as C;
     let mut all = Condition::all();
     all = match filter.status {
@@ -234,6 +249,16 @@ fn condition(filter: &HostFilter, now: Micros) -> Condition {
     }
     if let Some(group) = &filter.group {
         all = all.add(Condition::any().add(has(C::Groups, group)).add(has(C::Matched, group)));
+    }
+    if let Some(trouble) = filter.trouble {
+        // The column is written by this program alone: quotes within a complaint are escaped there.
+        let told = |mark: &str| Expr::col((host::Entity, C::Health)).like(format!("%{mark}%"));
+        let (complaints, lost) = (told(r#""complaints":[""#), told(r#""lost":[{"#));
+        all = all.add(match trouble {
+            HostTrouble::Complaints => complaints,
+            HostTrouble::Lost => lost,
+            HostTrouble::Any => complaints.or(lost),
+        });
     }
     if let Some(search) = filter.search.as_deref().map(str::trim).filter(|s| !s.is_empty()) {
         all = all.add(any_contains([C::Name, C::System, C::Kernel, C::Address], search));

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod commands;
+mod figures;
 mod groups;
 mod hosts;
 mod list;
@@ -21,9 +22,12 @@ use uuid::Uuid;
 
 pub use self::bulk::{HOSTS_AT_ONCE_MAX, LabelChange};
 pub use self::commands::{COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter, NewCommand};
+pub use self::figures::HostFigures;
 pub use self::groups::{GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HostGroup};
 pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
-pub use self::list::{HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus};
+pub use self::list::{
+    HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
+};
 pub use self::lists::{HostList, HostListDocument, NewHostList};
 pub use self::policies::{
     ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,

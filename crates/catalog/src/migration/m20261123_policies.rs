@@ -20,7 +20,9 @@ impl MigrationTrait for Migration {
         for column in standing {
             manager.alter_table(Table::alter().table("hosts").add_column(column).take()).await?;
         }
-        manager.create_index(index("hosts", &["tenant_id", "online_until"], false)).await?;
+        // Whoever looks for hosts that went or came looks for them of all tenants.
+        manager.create_index(index("hosts", &["online_until"], false)).await?;
+        manager.create_index(index("hosts", &["offline_told"], false)).await?;
         groups_and_policies(manager).await?;
         commands(manager).await
     }

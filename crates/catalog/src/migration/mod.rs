@@ -46,8 +46,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_external::Migration),
             Box::new(m20261122_certificates::Migration),
             Box::new(m20261122_fleet::Migration),
-            Box::new(m20261123_inventory::Migration),
             Box::new(m20261123_policies::Migration),
+            Box::new(m20261123_inventory::Migration),
         ]
     }
 }

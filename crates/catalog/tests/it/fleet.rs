@@ -1,8 +1,9 @@
 //! The fleet: tokens let hosts in as often as they say, and hosts are found, heard, renewed and shut out.
 
 use guardian_catalog::{
-    AgentAuthority, CatalogError, Changes, Host, HostChange, HostFacts, HostFilter, HostHealth, HostOrder, HostSeen,
-    HostStatus, NewEnrolmentToken, NewHost, SealedPlace, Subject, TokenRefusal, TokenStatus, authority_secret,
+    AgentAuthority, CatalogError, Changes, Host, HostChange, HostFacts, HostFilter, HostHealth, HostLoss, HostOrder,
+    HostSeen, HostStatus, LabelChange, NewEnrolmentToken, NewHost, SealedPlace, Subject, TokenRefusal, TokenStatus,
+    authority_secret,
 };
 use guardian_model::{Micros, Scope};
 use uuid::Uuid;
@@ -75,6 +76,51 @@ pub(crate) async fn tokens_let_in_as_many_as_they_say(db: &Db) {
         states,
         [("late", 0, TokenStatus::Expired), ("many", 1, TokenStatus::Revoked), ("once", 1, TokenStatus::UsedUp),]
     );
+}
+
+pub(crate) async fn hosts_are_counted_and_labelled(db: &Db) {
+    let mut tx = db.begin(HOME).await;
+    let token = tx.create_enrolment_token(&token("many", None)).await.unwrap();
+    tx.commit().await.unwrap();
+    for n in 1..=4 {
+        enrolled(db, token.id, n).await.unwrap();
+    }
+    let ill = |n: u128, health: HostHealth| HostSeen {
+        id: Uuid::from_u128(n),
+        last_seen: START,
+        online_until: START + Micros::MINUTE,
+        came: None,
+        went: false,
+        health: Some(health),
+    };
+    // A complaint cannot pass for a loss, whatever it says.
+    let complaint = vec![r#"no "lost":[{"class":"x"}] here"#.to_owned()];
+    let loss = vec![HostLoss { class: "logs".into(), rows: 7, place: "spool".into() }];
+    let seen = [
+        ill(1, HostHealth { complaints: complaint, ..HostHealth::default() }),
+        ill(2, HostHealth { lost: loss, ..HostHealth::default() }),
+        ill(3, HostHealth::default()),
+    ];
+    db.catalog.system().observe_hosts(HOME, &seen).await.unwrap();
+    let scope = home();
+    let scoped = db.catalog.scoped(&scope);
+    let given: Vec<Uuid> = [1, 2, 99].map(Uuid::from_u128).into();
+    let labels = LabelChange { add_tags: vec![" night ".into()], ..LabelChange::default() };
+    let mut tx = db.begin(HOME).await;
+    let changed: Vec<Uuid> = tx.label_hosts(&given, &labels).await.unwrap().iter().map(|host| host.id).collect();
+    assert_eq!(changed, given[..2], "whoever is gone is left out");
+    assert!(tx.label_hosts(&given, &labels).await.unwrap().is_empty(), "once is enough");
+    let back = LabelChange { remove_tags: vec!["night".into()], ..LabelChange::default() };
+    assert_eq!(tx.label_hosts(&given[..1], &back).await.unwrap()[0].id, given[0]);
+    let all = [given[0], given[0], Uuid::from_u128(99)];
+    assert_eq!(tx.revoke_hosts(&all).await.unwrap(), given[..1], "for good, once");
+    assert_eq!(tx.delete_hosts(&all).await.unwrap(), given[..1]);
+    tx.commit().await.unwrap();
+    let figures = scoped.host_figures().await.unwrap();
+    assert_eq!((figures.total, figures.tags["night"]), (3, 1));
+    assert_eq!(figures.statuses.into_values().collect::<Vec<_>>(), [2, 0, 1, 0]);
+    assert_eq!(figures.troubles.into_values().collect::<Vec<_>>(), [0, 1, 1]);
+    assert_eq!(figures.programs.into_values().sum::<u64>(), 3);
 }
 
 pub(crate) async fn hosts_are_found_and_heard(db: &Db) {

@@ -107,6 +107,7 @@ on_both![
     things::settings_are_versioned,
     things::state_is_handed_over,
     fleet::tokens_let_in_as_many_as_they_say,
+    fleet::hosts_are_counted_and_labelled,
     fleet::hosts_are_found_and_heard,
     fleet::hosts_are_changed_renewed_and_shut_out,
     fleet::the_agents_authority_is_kept_sealed,

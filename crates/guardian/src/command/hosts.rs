@@ -51,26 +51,6 @@ enum Action {
         /// Id of the host
         id: String,
     },
-    /// Show what a host has: which lists there are, or one of them
-    Inventory {
-        /// Id of the host
-        id: String,
-        /// The list: packages, services, users and so on
-        list: Option<String>,
-        /// Only entries in which this text stands
-        #[arg(long)]
-        search: Option<String>,
-    },
-    /// Show what appeared, went or changed on a host
-    Changes {
-        /// Id of the host
-        id: String,
-        /// Of this list only
-        list: Option<String>,
-        /// Most changes to list
-        #[arg(short = 'n', long, default_value_t = 100)]
-        limit: usize,
-    },
     /// Give hosts a tag
     Tag {
         /// The tag
@@ -94,6 +74,26 @@ enum Action {
         remove: bool,
         #[command(flatten)]
         hosts: Selection,
+    },
+    /// Show what a host has: which lists there are, or one of them
+    Inventory {
+        /// Id of the host
+        id: String,
+        /// The list: packages, services, users and so on
+        list: Option<String>,
+        /// Only entries in which this text stands
+        #[arg(long)]
+        search: Option<String>,
+    },
+    /// Show what appeared, went or changed on a host
+    Changes {
+        /// Id of the host
+        id: String,
+        /// Of this list only
+        list: Option<String>,
+        /// Most changes to list
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
     },
     /// Shut a host out, at once and for good
     Revoke {
@@ -121,16 +121,16 @@ impl Hosts {
                 let host = one(Method::GET, format!("/hosts/{id}"))?;
                 output::line(&serde_json::to_string_pretty(&host)?)?;
             }
+            Some(Action::Tag { tag, hosts }) => label(&remote, "add_tags", &tag, &hosts)?,
+            Some(Action::Untag { tag, hosts }) => label(&remote, "remove_tags", &tag, &hosts)?,
+            Some(Action::Group { name, remove, hosts }) => {
+                label(&remote, if remove { "remove_groups" } else { "add_groups" }, &name, &hosts)?;
+            }
             Some(Action::Inventory { id, list, search }) => {
                 return inventory::show(&remote, &id, list.as_deref(), search.as_deref(), global);
             }
             Some(Action::Changes { id, list, limit }) => {
                 return inventory::changes(&remote, &id, list.as_deref(), limit, global);
-            }
-            Some(Action::Tag { tag, hosts }) => label(&remote, "add_tags", &tag, &hosts)?,
-            Some(Action::Untag { tag, hosts }) => label(&remote, "remove_tags", &tag, &hosts)?,
-            Some(Action::Group { name, remove, hosts }) => {
-                label(&remote, if remove { "remove_groups" } else { "add_groups" }, &name, &hosts)?;
             }
             Some(Action::Revoke { id }) => {
                 let host = one(Method::POST, format!("/hosts/{id}/revoke"))?;

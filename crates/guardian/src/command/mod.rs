@@ -22,11 +22,13 @@ mod query;
 mod replay;
 mod rule_server;
 mod rules;
+mod scan;
 mod serve;
 mod software;
 mod trust;
 mod user;
 mod version;
+mod vulndb;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +42,8 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check, notifications test, groups try, commands); 4 the server cannot be reached; 5 not allowed.
+config check, notifications test, groups try, commands, scan --fail-on); 4 the server cannot be reached; 5 not \
+allowed.
 
 First steps:
   guardian serve                                   start with defaults, data in ./data
@@ -101,12 +104,14 @@ enum Command {
     Notifications(notifications::Notifications),
     Exporters(exporters::Exporters),
     Hosts(hosts::Hosts),
-    Software(software::Software),
     Groups(groups::Groups),
     Policy(policy::Policy),
     Commands(commands::Commands),
+    Software(software::Software),
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
+    Scan(scan::Scan),
+    Vulndb(vulndb::Vulndb),
     User(user::User),
     Audit(audit::Audit),
     Keys(keys::Keys),
@@ -139,12 +144,14 @@ impl Cli {
             Command::Notifications(c) => c.run(global),
             Command::Exporters(c) => c.run(global),
             Command::Hosts(c) => c.run(global),
-            Command::Software(c) => c.run(global),
             Command::Groups(c) => c.run(global),
             Command::Policy(c) => c.run(global),
             Command::Commands(c) => c.run(global),
+            Command::Software(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
+            Command::Scan(c) => c.run(global),
+            Command::Vulndb(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),
             Command::Keys(c) => c.run(global),

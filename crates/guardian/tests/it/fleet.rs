@@ -63,14 +63,6 @@ impl Agent {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Has it speak to a server that is at another address now.
-    pub(crate) fn point_at(&self, url: &str) {
-        let path = self.dir.path().join("identity.json");
-        let mut identity: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        identity["server"] = url.into();
-        std::fs::write(path, identity.to_string()).unwrap();
-    }
-
     pub(crate) fn signal(&mut self, signal: nix::sys::signal::Signal) {
         let mut child = self.child.take().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();

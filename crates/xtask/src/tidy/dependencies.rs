@@ -36,6 +36,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("agent", &["sys", "inventory", "protocol", "evidence"]),
+    ("vuln", &["sys", "inventory"]),
     ("testkit", &[]),
     ("guardian", &["*"]),
     ("xtask", &["testkit"]),

@@ -10,6 +10,7 @@ const ORDER = [
   "start",
   "console",
   "exporters",
+  "agent",
   "detections",
   "rules",
   "filters",

@@ -14,6 +14,7 @@ export const text = catalogue({
   entity: ["Entities", "Entitäten"],
   incident: ["Incidents", "Vorfälle"],
   alert: ["Alerts", "Alarme"],
+  host: ["Hosts", "Hosts"],
   rule: ["Rules", "Regeln"],
   exporter: ["Exporters", "Exporter"],
   user: ["Users", "Benutzer"],

@@ -105,6 +105,18 @@ function Exporters({ n }: { n: number | null }) {
   );
 }
 
+function Machine({ n }: { n: number | null }) {
+  const t = useText(text);
+  const ready = (n ?? 0) > 0;
+  return (
+    <Step title={t("machine")} done={ready} why={ready ? t("machineDone", { n: n ?? 0 }) : t("machineWhy")}>
+      <LinkButton look={ready ? "plain" : "primary"} to="/hosts">
+        {t("toHosts")}
+      </LinkButton>
+    </Step>
+  );
+}
+
 function Colleague({ n }: { n: number | null }) {
   const t = useText(text);
   const [inviting, setInviting] = useState(false);
@@ -154,6 +166,7 @@ export default function StartPage() {
       </PageHeader>
       <ol className="m-0 flex list-none flex-col gap-4 px-4 py-0 md:px-6">
         {can("exporters:read") && <Exporters n={progress.exporters} />}
+        {can("hosts:enroll") && <Machine n={progress.hosts} />}
         {can("rules:write") && (
           <Step
             title={t("rule")}
@@ -189,6 +202,7 @@ export default function StartPage() {
 function steps(progress: Progress, can: (permission: string) => boolean): boolean[] {
   return [
     ...(can("exporters:read") ? [(progress.exporters ?? 0) > 0] : []),
+    ...(can("hosts:enroll") ? [(progress.hosts ?? 0) > 0] : []),
     ...(can("rules:write") ? [(progress.rules?.own ?? 0) > 0] : []),
     ...(can("users:manage") ? [(progress.people ?? 0) > 1] : []),
     progress.factor,

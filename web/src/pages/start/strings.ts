@@ -20,6 +20,13 @@ export const text = catalogue({
     "Standardmäßig lauscht es auf UDP 2055 (NetFlow), 4739 (IPFIX) und 6343 (sFlow).",
   ],
   moreExporters: ["All about exporters", "Alles über Exporter"],
+  machine: ["Watch a machine from within", "Eine Maschine von innen überwachen"],
+  machineWhy: [
+    "The agent tells of processes, files, sign-ins and logs: what the network does not show.",
+    "Der Agent meldet Prozesse, Dateien, Anmeldungen und Protokolle: was das Netz nicht zeigt.",
+  ],
+  machineDone: ["{n} {n|machine is|machines are} enrolled.", "{n} {n|Maschine ist|Maschinen sind} aufgenommen."],
+  toHosts: ["To the hosts", "Zu den Hosts"],
   rule: ["Write a rule of your own", "Eine eigene Regel schreiben"],
   ruleWhy: [
     "{n} shipped rules watch already. Yours knows what is special in your network: which server talks to nobody, which port is never used.",

@@ -1,0 +1,207 @@
+//! What is installed below a folder: the packages of a distribution's root, what languages keep beside them, and the lock
+//! files of a project.
+//!
+//! Only reads, never runs what it finds, and never leaves the folder by a link. Whatever cannot be read is complained of;
+//! the rest counts.
+
+mod distribution;
+mod languages;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::BuildHasher as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use guardian_inventory::{Manager, Package};
+use hashbrown::HashMap;
+use serde::Serialize;
+
+use crate::ecosystem::Ecosystem;
+use crate::matching::Component;
+
+/// Bytes of one file that is read whole.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Files that are looked at.
+const FILES_MAX: usize = 20_000_000;
+/// Complaints that are kept.
+const ISSUES_MAX: usize = 100;
+
+/// What a machine says it is (os-release(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Os {
+    /// `ID`.
+    pub id: String,
+    /// `ID_LIKE`.
+    pub like: String,
+    /// `VERSION_ID`.
+    pub version: String,
+    /// `PRETTY_NAME`.
+    pub name: String,
+}
+
+impl Os {
+    /// Of the content of an `os-release` file.
+    pub fn new(os_release: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(os_release);
+        let values: BTreeMap<&str, &str> = text
+            .lines()
+            .filter_map(|line| line.trim().split_once('='))
+            .map(|(key, value)| (key, value.trim().trim_matches(['"', '\''])))
+            .collect();
+        let value = |key: &str| crate::advisory::clip(values.get(key).copied().unwrap_or_default());
+        // Debian's next release has a code name and no number yet.
+        let version = match (value("VERSION_ID"), value("VERSION_CODENAME").as_str()) {
+            (version, "sid") if version.is_empty() => "sid".to_owned(),
+            (version, _) => version,
+        };
+        Self { id: value("ID"), like: value("ID_LIKE"), version, name: value("PRETTY_NAME") }
+    }
+
+    /// Whose packages it has.
+    pub fn ecosystem(&self) -> Option<Ecosystem> {
+        Ecosystem::of_os_release(&self.id, &self.like, &self.version)
+    }
+}
+
+/// A package with the place where it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// What manages it.
+    pub manager: Manager,
+    /// The package.
+    pub component: Component,
+    /// The file that says so, from the root of what was scanned.
+    pub place: String,
+    /// The distribution's package that the file belongs to, which is judged in its place.
+    pub owner: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// What the machine says it is.
+    pub os: Option<Os>,
+    /// Packages, each once for every place.
+    pub packages: Vec<Placed>,
+    /// Packages of a distribution that nobody knows, or of no distribution: nothing can be said of them.
+    pub unknown: usize,
+    /// What could not be read.
+    pub issues: Vec<String>,
+    /// Complaints for which there was no room.
+    pub issues_more: u64,
+    /// Files that were looked at.
+    pub files: usize,
+}
+
+impl Scanned {
+    fn issue(&mut self, what: String) {
+        if self.issues.len() < ISSUES_MAX {
+            self.issues.push(what);
+        } else {
+            self.issues_more += 1;
+        }
+    }
+}
+
+/// Looks for packages below the folder.
+pub fn folder(path: &Path) -> Result<Scanned, std::io::Error> {
+    let root = Root { path: path.canonicalize()? };
+    let mut scanned = Scanned::default();
+    let release = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| root.read(path));
+    scanned.os = release.map(|content| Os::new(&content));
+    let owned = distribution::read(&root, &mut scanned);
+    languages::walk(&root, &owned, &mut scanned);
+    scanned.packages.sort_by(|a, b| (&a.component, &a.place).cmp(&(&b.component, &b.place)));
+    scanned.packages.dedup_by(|a, b| a.component == b.component && a.place == b.place);
+    Ok(scanned)
+}
+
+/// The folder that is scanned.
+struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    /// The path on this machine of one in the root; none where a link leads out of it.
+    fn inside(&self, path: &str) -> Option<PathBuf> {
+        let path = self.path.join(path.trim_start_matches('/')).canonicalize().ok()?;
+        path.starts_with(&self.path).then_some(path)
+    }
+
+    /// The content of a file.
+    fn read(&self, path: &str) -> Option<Vec<u8>> {
+        read(&self.inside(path)?)
+    }
+
+    /// Names in a folder, in order.
+    fn names(&self, path: &str) -> Vec<String> {
+        let entries = self.inside(path).and_then(|path| std::fs::read_dir(path).ok());
+        let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+}
+
+/// The content of a regular file that is not too large.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Whose a file is, by the hash of its path: names of a few hundred thousand files are not held.
+#[derive(Default)]
+struct Owners {
+    owners: HashMap<u64, u32, foldhash::fast::FixedState>,
+    names: Vec<String>,
+    hasher: foldhash::fast::FixedState,
+}
+
+impl Owners {
+    /// With `/usr` merged or not, a file has one name.
+    fn hash(&self, path: &[u8]) -> u64 {
+        self.hasher.hash_one(path.strip_prefix(b"/usr").unwrap_or(path))
+    }
+
+    /// The number of a package, for [`Owners::add`].
+    fn package(&mut self, name: &str) -> u32 {
+        self.names.push(name.to_owned());
+        (self.names.len() - 1) as u32
+    }
+
+    fn add(&mut self, package: u32, path: &[u8]) {
+        let hash = self.hash(path);
+        self.owners.insert(hash, package);
+    }
+
+    fn of(&self, path: &str) -> Option<&str> {
+        let number = self.owners.get(&self.hash(path.as_bytes()))?;
+        self.names.get(*number as usize).map(String::as_str)
+    }
+}
+
+/// A package as one that can be matched. Languages have one registry each; a distribution is what the root says it is.
+pub fn component(package: &Package, os: Option<&Ecosystem>) -> Option<Component> {
+    let ecosystem = match package.manager {
+        Manager::Dpkg | Manager::Rpm | Manager::Apk | Manager::Pacman | Manager::Portage | Manager::Nix => {
+            os.filter(|os| os.scheme() == package.manager.scheme())?.clone()
+        }
+        Manager::Snap | Manager::Flatpak => return None,
+        Manager::Python => Ecosystem::of_purl_type("pypi")?,
+        Manager::Gem => Ecosystem::of_purl_type("gem")?,
+        other => Ecosystem::of_purl_type(other.purl_type())?,
+    };
+    let mut component = Component::new(ecosystem, &package.name, &package.version);
+    if component.ecosystem.is_distribution() {
+        component.source = package.source.clone();
+        component.source_version = package.source_version.clone();
+    }
+    Some(component)
+}

@@ -1,0 +1,25 @@
+//! The crate as its callers use it.
+
+#[path = "it/cvss.rs"]
+mod cvss;
+#[path = "it/every_source.rs"]
+mod every_source;
+#[path = "it/matching.rs"]
+mod matching;
+#[path = "it/scan.rs"]
+mod scan;
+#[path = "it/store.rs"]
+mod store;
+#[path = "it/support.rs"]
+mod support;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_source_takes_anything(input in prop::collection::vec(any::<u8>(), 0..300)) {
+        every_source::all(&input);
+    }
+}

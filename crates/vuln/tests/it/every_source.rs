@@ -1,0 +1,42 @@
+//! Every source of the crate on one input, and what is built of it, for the tests beside it and for
+//! `fuzz/fuzz_targets/advisories.rs`, which takes this file by its path.
+
+use guardian_vuln::advisory::{Advisory, Signal};
+use guardian_vuln::cvss::Vector;
+use guardian_vuln::load::Loader;
+use guardian_vuln::purl::Purl;
+use guardian_vuln::sources::{self, Document, Sink};
+use guardian_vuln::store::{Opened, Store};
+
+/// Takes everything and looks at nothing.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn advisory(&mut self, advisory: Advisory) {
+        assert!(advisory.aliases.len() <= guardian_vuln::limits::LIST_MAX);
+    }
+    fn signal(&mut self, _: &str, _: Signal) {}
+    fn malformed(&mut self, _: &str, _: &str) {}
+    fn empty(&mut self) {}
+}
+
+/// Every source on the same bytes, whether it would take them or not.
+pub(crate) fn all(input: &[u8]) {
+    for name in ["a.json", "a.yaml"] {
+        let document = Document { name, bytes: input };
+        for source in sources::ALL {
+            source.read(&document, &mut Nowhere).ok();
+        }
+        Loader::default().document(&document);
+    }
+    if let Ok(text) = std::str::from_utf8(input) {
+        if let Ok(vector) = text.parse::<Vector>() {
+            assert!(vector.base().0 <= 100 && vector.threat().0 <= 100 && vector.environmental().0 <= 100);
+            assert_eq!(vector.to_string().parse(), Ok(vector));
+        }
+        drop(Purl::new(text).and_then(|purl| purl.ecosystem()));
+    }
+    if let Ok(store) = Store::of(Opened::Bytes(input.to_vec())) {
+        drop((store.given(), store.ecosystems().len(), store.named("x").count(), store.is_whole()));
+    }
+}

@@ -1,0 +1,103 @@
+//! The store as a file: what it keeps, what it does with a damaged one, and what was known then.
+
+use guardian_vuln::load::Loader;
+use guardian_vuln::sources::Document;
+use guardian_vuln::store::{Error, Opened, Store, folder};
+
+use crate::support::{component, store};
+
+fn secdb(package: &str) -> String {
+    format!(
+        r#"{{ "apkurl": "x", "urlprefix": "https://packages.wolfi.dev", "packages": [ {{ "pkg": {{ "name": "{package}",
+            "secfixes": {{ "1.0-r1": ["CVE-2030-1000"] }} }} }} ] }}"#
+    )
+}
+
+#[test]
+fn every_name_of_an_advisory_finds_it() {
+    let osv = r#"{ "schema_version": "1", "id": "USN-1-1", "modified": "2030-01-01T00:00:00Z", "upstream": ["CVE-2030-1"],
+        "summary": "x", "affected": [{ "package": { "ecosystem": "Ubuntu:22.04:LTS", "name": "x" },
+        "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": "2" }] }] }] }"#;
+    let (_home, store) = store(&[("osv.json", osv)]);
+    for name in ["USN-1-1", "CVE-2030-1"] {
+        assert_eq!(store.named(name).map(|advisory| advisory.id()).collect::<Vec<_>>(), ["USN-1-1"]);
+    }
+    assert_eq!(store.named("CVE-2030-2").count(), 0);
+    assert_eq!(store.given()[0].advisories, 1);
+}
+
+#[test]
+fn what_was_known_then_can_be_asked_again() {
+    let home = tempfile::tempdir().unwrap();
+    for (day, package) in [(100, "first"), (200, "second"), (300, "third"), (400, "fourth")] {
+        let mut loader = Loader::default();
+        loader.document(&Document { name: "security.json", bytes: secdb(package).as_bytes() });
+        folder::publish(home.path(), loader.finish(), day, 3).unwrap();
+    }
+    let knows = |at: Option<i64>, package: &str| {
+        let store = folder::open(home.path(), at).unwrap();
+        store.statements("wolfi", package).count() == 1
+    };
+    assert!(knows(None, "fourth") && knows(Some(399), "third") && knows(Some(200), "second"));
+    // The oldest had to go, and before the oldest nothing was known.
+    assert!(matches!(folder::open(home.path(), Some(199)), Err(Error::Malformed(..))));
+    assert_eq!(folder::list(home.path()).unwrap().len(), 3);
+}
+
+#[test]
+fn a_damaged_store_is_refused_or_says_less_and_never_panics() {
+    let (home, _) = store(&[("security.json", &secdb("zlib"))]);
+    let path = &folder::list(home.path()).unwrap()[0].1;
+    let good = std::fs::read(path).unwrap();
+    assert!(Store::of(Opened::Bytes(good[..good.len() - 1].to_vec())).is_err());
+    assert!(Store::of(Opened::Bytes(Vec::new())).is_err());
+    let package = component("wolfi", "zlib", "1.0-r0");
+    for at in 0..good.len() {
+        for bit in [0, 7] {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            let Ok(store) = Store::of(Opened::Bytes(bad)) else { continue };
+            assert!(!store.is_whole() || at >= 200, "a change at {at} is not seen");
+            let _ = guardian_vuln::matching::weigh(&store, &package);
+            let _ = (store.named("CVE-2030-1000").count(), store.given(), store.ecosystems().len());
+        }
+    }
+}
+
+#[test]
+fn a_malformed_record_is_counted_and_the_rest_is_read() {
+    let mut loader = Loader::default();
+    let tracker = r#"{ "good": { "CVE-2030-1": { "releases": { "bookworm": { "status": "open", "repositories": {},
+        "urgency": "low" } } } }, "bad": { "CVE-2030-2": 3 }, "worse": 3 }"#;
+    loader.document(&Document { name: "json", bytes: tracker.as_bytes() });
+    loader.document(&Document { name: "cut.json", bytes: br#"{"schema_version": "1", "id": "X-1", "modified": "# });
+    loader.document(&Document { name: "README", bytes: b"not an advisory" });
+    assert_eq!((loader.documents, loader.unknown, loader.issues.len()), (2, 1, 3), "{:?}", loader.issues);
+    assert_eq!(loader.issues[0].record, "bad CVE-2030-2");
+    let home = tempfile::tempdir().unwrap();
+    let built = folder::publish(home.path(), loader.finish(), 1, 1).unwrap();
+    assert_eq!(built.advisories, 1);
+}
+
+#[test]
+fn archives_are_read_as_the_files_in_them() {
+    let home = tempfile::tempdir().unwrap();
+    let text = secdb("zlib");
+    let mut header = tar::Header::new_ustar();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut header, "wolfi/security.json", text.as_bytes()).unwrap();
+    let tar = tar.into_inner().unwrap();
+    let source = home.path().join("in");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("a.tar.zst"), zstd::bulk::compress(&tar, 3).unwrap()).unwrap();
+    std::fs::write(source.join("b.json.zst"), zstd::bulk::compress(secdb("xz").as_bytes(), 3).unwrap()).unwrap();
+    std::fs::write(source.join("bad.zip"), b"PK\x03\x04 but no more").unwrap();
+    let mut loader = Loader::default();
+    loader.path(&source).unwrap();
+    assert_eq!((loader.documents, loader.issues.len()), (2, 1));
+    folder::publish(&home.path().join("out"), loader.finish(), 1, 1).unwrap();
+    let store = folder::open(&home.path().join("out"), None).unwrap();
+    assert_eq!(store.ecosystems()["wolfi"], 2);
+}

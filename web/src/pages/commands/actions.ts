@@ -1,0 +1,152 @@
+import type { text } from "./strings";
+
+type Word = keyof typeof text & string;
+
+/** One argument of an action, and how it is asked for. */
+export interface Argument {
+  name: string;
+  label: Word;
+  kind: "text" | "number" | "flag" | "list" | "span" | "parts";
+  required?: boolean;
+}
+
+/** Something that hosts can be made to do. */
+export interface ActionForm {
+  kind: string;
+  label: Word;
+  hint: Word;
+  arguments: readonly Argument[];
+  /** It changes what people on the machine can do. */
+  danger?: boolean;
+  /** It makes sense on one host alone, and what it is about comes from where it was chosen. */
+  preset?: boolean;
+}
+
+const span: Argument = { name: "seconds", label: "forHowLong", kind: "span" };
+const process: readonly Argument[] = [
+  { name: "pid", label: "pid", kind: "number", required: true },
+  { name: "start_ticks", label: "startTicks", kind: "number", required: true },
+  { name: "tree", label: "tree", kind: "flag" },
+];
+
+/** In the order they are offered: from what only looks to what shuts out. */
+export const ACTIONS: readonly ActionForm[] = [
+  { kind: "recheck", label: "recheck", hint: "recheckHint", arguments: [] },
+  {
+    kind: "report",
+    label: "report",
+    hint: "reportHint",
+    arguments: [{ name: "inventory", label: "inventory", kind: "flag" }],
+  },
+  {
+    kind: "scan",
+    label: "scan",
+    hint: "scanHint",
+    arguments: [{ name: "paths", label: "paths", kind: "list", required: true }],
+  },
+  {
+    kind: "collect",
+    label: "collect",
+    hint: "collectHint",
+    arguments: [
+      { name: "parts", label: "collected", kind: "parts" },
+      { name: "files", label: "files", kind: "list" },
+      { name: "days", label: "days", kind: "number" },
+      { name: "recipient", label: "recipient", kind: "text" },
+    ],
+  },
+  {
+    kind: "block",
+    label: "block",
+    hint: "blockHint",
+    danger: true,
+    arguments: [{ name: "address", label: "network", kind: "text", required: true }, span],
+  },
+  {
+    kind: "unblock",
+    label: "unblock",
+    hint: "unblockHint",
+    arguments: [{ name: "address", label: "network", kind: "text", required: true }],
+  },
+  {
+    kind: "quarantine",
+    label: "quarantine",
+    hint: "quarantineHint",
+    danger: true,
+    arguments: [
+      { name: "path", label: "path", kind: "text", required: true },
+      { name: "hash", label: "hash", kind: "text" },
+    ],
+  },
+  {
+    kind: "disable_user",
+    label: "disableUser",
+    hint: "disableUserHint",
+    danger: true,
+    arguments: [
+      { name: "name", label: "user", kind: "text", required: true },
+      { name: "sessions", label: "sessions", kind: "flag" },
+    ],
+  },
+  {
+    kind: "enable_user",
+    label: "enableUser",
+    hint: "enableUserHint",
+    arguments: [{ name: "name", label: "user", kind: "text", required: true }],
+  },
+  {
+    kind: "isolate",
+    label: "isolate",
+    hint: "isolateHint",
+    danger: true,
+    arguments: [span, { name: "keep", label: "keep", kind: "list" }, { name: "no_dns", label: "noDns", kind: "flag" }],
+  },
+  { kind: "release", label: "release", hint: "releaseHint", arguments: [] },
+  {
+    kind: "kill",
+    label: "kill",
+    hint: "killHint",
+    danger: true,
+    preset: true,
+    arguments: [...process, { name: "gently", label: "gently", kind: "flag" }],
+  },
+  { kind: "suspend", label: "suspend", hint: "suspendHint", danger: true, preset: true, arguments: process },
+  { kind: "resume", label: "resume", hint: "resumeHint", preset: true, arguments: process },
+];
+
+export function actionForm(kind: string): ActionForm | undefined {
+  return ACTIONS.find((one) => one.kind === kind);
+}
+
+/** What somebody typed and chose, by the names of the arguments. */
+export type Values = Readonly<Record<string, string | boolean | readonly string[]>>;
+
+const listOf = (typed: unknown) =>
+  String(typed ?? "")
+    .split(/[\n,]/)
+    .map((one) => one.trim())
+    .filter(Boolean);
+
+/** The action as the API takes it; what was left empty is left out. Fixed values come from where it was chosen. */
+export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): Record<string, unknown> {
+  const action: Record<string, unknown> = { kind: form.kind };
+  for (const { name, kind } of form.arguments) {
+    const value = values[name];
+    if (value === undefined || value === "" || value === false) continue;
+    if (kind === "number" || kind === "span") action[name] = Number(value);
+    else if (kind === "list") action[name] = listOf(value);
+    else action[name] = value;
+  }
+  return { ...action, ...fixed };
+}
+
+/** Whether everything is there that the action needs. */
+export function isReady(form: ActionForm, values: Values): boolean {
+  return form.arguments.every(({ name, required, kind }) => {
+    if (!required) return true;
+    return kind === "list" ? listOf(values[name]).length > 0 : String(values[name] ?? "").trim() !== "";
+  });
+}
+
+/** How long something may stand, in seconds; 0 for no end. */
+export const SPANS = { hour: 3_600, day: 86_400, week: 604_800, ever: 0 } as const;

@@ -1,0 +1,45 @@
+import { catalogue } from "@/i18n/text";
+
+/** Texts of groups of hosts. */
+export const text = catalogue({
+  title: ["Host groups", "Host-Gruppen"],
+  lead: ["By name, or by an expression over what is known of a host", "Nach Namen oder nach einem Ausdruck über Hosts"],
+  search: ["Name, expression, description…", "Name, Ausdruck, Beschreibung …"],
+  make: ["New group", "Neue Gruppe"],
+  name: ["Name", "Name"],
+  filter: ["Who is in it", "Wer darin ist"],
+  byName: ["those that name it", "die sie nennen"],
+  hosts: ["Hosts", "Hosts"],
+  description: ["Description", "Beschreibung"],
+  author: ["Made by", "Erstellt von"],
+  updated: ["Changed", "Geändert"],
+  none: ["No group yet", "Noch keine Gruppe"],
+  noneHint: [
+    "Policies are assigned to groups. A group has the hosts that name it, or those that fit its expression.",
+    "Richtlinien werden Gruppen zugewiesen. Eine Gruppe hat die Hosts, die sie nennen oder ihrem Ausdruck entsprechen.",
+  ],
+  noneFound: ["No group matches", "Keine Gruppe passt"],
+  edit: ["Change {name}", "{name} ändern"],
+  how: ["Hosts are in it", "Hosts sind darin"],
+  named: ["because they name it", "weil sie sie nennen"],
+  fitting: ["because they fit an expression", "weil sie einem Ausdruck entsprechen"],
+  expression: ["Expression", "Ausdruck"],
+  expressionHint: ["For instance: tag = web and os like debian*", "Zum Beispiel: tag = web and os like debian*"],
+  fits: ["{n} {n|host fits|hosts fit} now", "{n} {n|Host passt|Hosts passen} jetzt"],
+  fields: ["What may be asked", "Wonach gefragt werden kann"],
+  save: ["Save", "Speichern"],
+  saved: ["Group saved", "Gruppe gespeichert"],
+  delete: ["Delete…", "Löschen …"],
+  deleteTitle: ["Delete the group “{name}”?", "Die Gruppe „{name}“ löschen?"],
+  deleteHint: [
+    "Hosts that name it go on naming it. A group that a policy is assigned to stays.",
+    "Hosts, die sie nennen, nennen sie weiterhin. Eine Gruppe mit zugewiesener Richtlinie bleibt.",
+  ],
+  deleteAction: ["Delete", "Löschen"],
+  deleted: ["Group deleted", "Gruppe gelöscht"],
+  conflict: [
+    "Somebody changed this group meanwhile. The form shows it as it is now.",
+    "Jemand hat diese Gruppe inzwischen geändert. Das Formular zeigt den jetzigen Stand.",
+  ],
+  policies: ["Policies", "Richtlinien"],
+});

@@ -1,0 +1,32 @@
+import { RANGES } from "@/app/range";
+import { search } from "@/app/search";
+
+export const TABS = [
+  "posture",
+  "timeline",
+  "processes",
+  "network",
+  "files",
+  "logins",
+  "logs",
+  "policy",
+  "agent",
+] as const;
+export type Tab = (typeof TABS)[number];
+
+/** The state of the page of a host, as it stands in the URL. */
+export const hostSearch = search({
+  tab: TABS,
+  range: RANGES,
+  from: "text",
+  to: "text",
+  /** What is searched in the tab. */
+  q: "text",
+  /** What deserves a look alone. */
+  only: ["notable"],
+  /** Processes as a list of what happened rather than as a tree. */
+  view: ["list"],
+  /** The event that is shown, by batch and row. */
+  event: "text",
+});
+export type HostSearch = ReturnType<typeof hostSearch>;

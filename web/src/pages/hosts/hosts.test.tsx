@@ -1,0 +1,78 @@
+import { render, screen } from "@testing-library/react";
+import { expect, it } from "vitest";
+import { factsOf } from "@/pages/host-compare/rows";
+import { commands, expiryOf } from "../enrolment/data";
+import { type Host, hostsFilter, troublesOf } from "./data";
+import { labelsOf } from "./labels";
+import { HostStatus, LastSeen, Skew } from "./parts";
+
+const NOW = Date.parse("2026-01-01T00:00:00Z");
+const host = (more: Partial<Host> = {}, health: Partial<Host["health"]> = {}): Host =>
+  ({
+    id: "h",
+    name: "web-1",
+    status: "online",
+    os: "Debian",
+    kernel: "6.1",
+    architecture: "x86_64",
+    platform: "linux",
+    agent_version: "1",
+    tags: [],
+    groups: [],
+    last_seen: "2026-01-01T00:00:00Z",
+    certificate_not_after: "2026-03-01T00:00:00Z",
+    health: { clock_skew_us: 0, lost: [], complaints: [], ...health },
+    ...more,
+  }) as Host;
+
+it("tells what needs somebody, most urgent first", () => {
+  expect(troublesOf(host(), NOW)).toEqual([]);
+  const ill = {
+    complaints: ["disk full"],
+    clock_skew_us: -9_000_000,
+    lost: [{ class: "logs", rows: 3, place: "spool" }],
+  };
+  expect(troublesOf(host({ status: "offline", certificate_not_after: "2026-01-05T00:00:00Z" }, ill), NOW)).toEqual([
+    "offline",
+    "complaints",
+    "lost",
+    "skew",
+    "certificate",
+  ]);
+  expect(troublesOf(host({ status: "revoked" }, ill), NOW)).toEqual(["revoked"]);
+});
+
+it("asks the API for what the address says", () => {
+  expect(hostsFilter({ q: "web", tag: "a", version: "1", sort: "os", trouble: "any" })).toEqual({
+    search: "web",
+    tag: "a",
+    agent_version: "1",
+    trouble: "any",
+  });
+});
+
+it("reads labels with commas between them, each once", () => {
+  expect(labelsOf(" web, shop ,, web")).toEqual(["web", "shop"]);
+});
+
+it("says how a host stands, and how its clock is", () => {
+  const { rerender } = render(<HostStatus status="revoked" />);
+  expect(screen.getByText("Shut out")).toBeInTheDocument();
+  rerender(<Skew host={host({}, { clock_skew_us: 61_000_000 })} />);
+  expect(screen.getByText(/1.min 1.s ahead/)).toBeInTheDocument();
+  rerender(<LastSeen host={host()} />);
+  expect(screen.getByText("now")).toBeInTheDocument();
+});
+
+it("marks in which facts two hosts differ", () => {
+  const differing = factsOf(host(), host({ kernel: "6.2", tags: ["x"] })).filter(({ differs }) => differs);
+  expect(differing.map(({ label }) => label)).toEqual(["kernel", "tags"]);
+});
+
+it("makes commands that can be pasted", () => {
+  expect(commands("https://g.example", "gde_x.y.z").split("\n")).toEqual([
+    "sudo guardian-agent enroll --server https://g.example --token gde_x.y.z",
+    "sudo guardian-agent run",
+  ]);
+  expect(expiryOf("day", NOW)).toBe("2026-01-02T00:00:00.000Z");
+});

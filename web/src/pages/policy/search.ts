@@ -1,0 +1,3 @@
+import { search } from "@/app/search";
+
+export const policySearch = search({ tab: ["versions"] });
