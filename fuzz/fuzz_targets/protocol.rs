@@ -1,7 +1,8 @@
 //! Streams of frames from either side: nothing panics, what is read says the same when it is said again, and columns have
-//! as many values as rows. Batches are opened, both as they came and as if their payload had been packed by a peer.
+//! as many values as rows. Lists of the inventory are read as lines. Batches are opened, both as they came and as if their payload had been packed by a peer.
 #![no_main]
 
+use guardian_protocol::lists::List;
 use guardian_protocol::message::Batch;
 use guardian_protocol::{Blob, Frames, FromAgent, limits, open};
 use libfuzzer_sys::fuzz_target;
@@ -28,6 +29,13 @@ fuzz_target!(|input: &[u8]| {
                 message.put(&mut again).expect("what came in a frame fits a frame");
             }
         }
+    }
+    // Lines of a list are read or refused; what was read says the same when it is said again.
+    let mut list = List::default();
+    if list.take(input).is_ok() {
+        let mut again = List::default();
+        again.take(&list.lines()).expect("lines of our own");
+        assert_eq!(again.hash(), list.hash());
     }
     // Compression hides the columns from a fuzzer: the input is taken as what was packed.
     check(&Batch { raw_bytes: input.len() as u32, events: Blob(stored(input)), ..Batch::default() });

