@@ -223,11 +223,16 @@ impl Response {
             return refuse(Denied::Expired, "the command came too late");
         }
         action.check().map_err(|invalid| Stop::Denied(Denied::Malformed, invalid.to_string()))?;
-        let pins = self.pins()?;
-        if pins.off.iter().any(|name| name == action.name() || name == "all") {
-            return refuse(Denied::SwitchedOff, "it is switched off on this machine");
-        }
+        self.permitted(action)?;
         Ok(action)
+    }
+
+    /// Whether the machine's owner lets it be done.
+    fn permitted(&self, action: &Action) -> Result<(), Stop> {
+        if self.pins()?.off.iter().any(|name| name == action.name() || name == "all") {
+            return Err(Stop::Denied(Denied::SwitchedOff, "it is switched off on this machine".to_owned()));
+        }
+        Ok(())
     }
 
     fn pins(&self) -> Result<Pins, Stop> {
@@ -264,6 +269,7 @@ impl Response {
                     return Err(Stop::Denied(Denied::NotFound, text.to_owned()));
                 }
                 undo.check().map_err(|invalid| Stop::Denied(Denied::Malformed, invalid.to_string()))?;
+                self.permitted(&undo)?;
                 self.carry_out(&undo, doing)
             }
             _ => Err(Stop::Denied(Denied::Unknown, "this agent does not know the action".to_owned())),

@@ -120,6 +120,7 @@ pub(crate) fn isolation(open: &Open) -> String {
 \t\tudp sport 546 udp dport 547 accept
 \t\ticmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} accept
 \t\tmeta l4proto tcp reject with tcp reset
+\t\tmeta l4proto udp reject with icmpx type admin-prohibited
 \t\tdrop
 \t}}
 \tchain forward {{

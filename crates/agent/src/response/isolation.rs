@@ -325,7 +325,7 @@ fn look_after_isolation(
     let changed = applied.isolation.is_some() && now != applied.isolation && !soon;
     let mut isolation = isolation.clone();
     let mut moved = false;
-    if applied.resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY) {
+    if !isolation.no_dns && applied.resolved.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY) {
         let found = resolve(&place(options)?);
         applied.resolved = Some(Instant::now());
         // Where it was stays open too: who answers for a name while the machine is isolated may not be who should.

@@ -45,10 +45,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Applies what stands, and begins. Outcomes come out of the receiver. `complain` gets what is wrong, in words.
+    /// Applies what stands, and begins. Outcomes come out of the receiver. `complain` gets what is wrong, in words, whenever
+    /// that changes.
     pub fn start(
         response: Arc<Response>,
-        complain: impl Fn(Vec<String>) + Send + 'static,
+        mut complain: impl FnMut(Vec<String>) + Send + 'static,
     ) -> std::io::Result<(Self, mpsc::Receiver<Outcome>)> {
         let (quick, quick_orders) = sync_channel(WAITING_MAX);
         let (long, long_orders) = sync_channel(WAITING_MAX);
@@ -59,7 +60,8 @@ impl Worker {
         let quick_thread = thread::Builder::new().name("response".into());
         threads.push(quick_thread.spawn(move || {
             let (response, tell, stop) = own;
-            complain(response.reapply());
+            let mut told = response.reapply();
+            complain(told.clone());
             let mut looked = Instant::now();
             while !stop.load(Ordering::Acquire) {
                 match next(&quick_orders, LOOK_EVERY.saturating_sub(looked.elapsed())) {
@@ -69,7 +71,12 @@ impl Worker {
                     Next::Over => break,
                 }
                 if looked.elapsed() >= LOOK_EVERY {
-                    complain(response.tick());
+                    let complaints = response.tick();
+                    // Each word to the server brings a heartbeat: it hears what is new.
+                    if complaints != told {
+                        complain(complaints.clone());
+                        told = complaints;
+                    }
                     looked = Instant::now();
                 }
             }
