@@ -5,7 +5,7 @@
 
 mod files;
 
-pub use files::{Conffile, Diversion, Override, conffiles, diversions, list, md5sums, overrides};
+pub use files::{Conffile, Diversion, Override, conffiles, diversions, list, listed, md5sum, md5sums, overrides};
 
 use crate::text::{clip, list as texts, stanzas};
 use crate::{Found, Manager, Package};

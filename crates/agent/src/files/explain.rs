@@ -82,7 +82,8 @@ impl Verdict {
 }
 
 fn path_hash(path: &[u8]) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|i| blake3::hash(path).as_bytes()[i]))
+    let hash = blake3::hash(path);
+    u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
 
 impl Ledger {

@@ -8,7 +8,7 @@ mod sources;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Take};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -105,6 +105,20 @@ impl Root {
         }
     }
 
+    /// The lines of a file inside of the root, one after the other, so that a long one takes no memory; none where there is
+    /// no such file.
+    pub(crate) fn lines(&mut self, path: &str) -> Option<Lines> {
+        let place = self.outside(&self.resolve(Path::new(path)));
+        match fs::File::open(&place) {
+            Ok(file) => Some(Lines { reader: BufReader::new(file.take(FILE_BYTES_MAX)), line: Vec::new() }),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(e) => {
+                self.issue(format!("{path}: {e}"));
+                None
+            }
+        }
+    }
+
     /// The names in a folder inside of the root, sorted.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let listed = fs::read_dir(self.outside(&self.resolve(Path::new(path))));
@@ -176,6 +190,25 @@ impl Root {
                 each(installed, owned);
             });
         }
+    }
+}
+
+/// The lines of a file.
+pub(crate) struct Lines {
+    reader: BufReader<Take<fs::File>>,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line without its end; none at the end of the file, and where it cannot be read any further.
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        self.line.clear();
+        match self.reader.read_until(b'\n', &mut self.line) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return None,
+        }
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
 

@@ -44,34 +44,41 @@ pub struct Conffile {
     pub obsolete: bool,
 }
 
+/// One line of an `info/NAME.md5sums`: path without a slash in front, and digest; none where it is none.
+pub fn md5sum(line: &[u8]) -> Option<(&[u8], Digest)> {
+    let (hex, rest) = line.split_at_checked(32)?;
+    let digest = Digest::of_hex(Algorithm::Md5, hex)?;
+    let path = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
+    let path = path.strip_prefix(b"./").unwrap_or(path);
+    (!path.is_empty()).then(|| (path.strip_prefix(b"/").unwrap_or(path), digest))
+}
+
 /// The lines of an `info/NAME.md5sums`: path with a slash in front, and digest.
 pub fn md5sums(md5sums: &[u8]) -> Found<(Vec<u8>, Digest)> {
     let mut found = Found::default();
     for (number, line) in byte_lines(md5sums) {
-        let parts = line.split_at_checked(32).and_then(|(hex, rest)| {
-            let digest = Digest::of_hex(Algorithm::Md5, hex)?;
-            let path = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *"))?;
-            Some((digest, path.strip_prefix(b"./").unwrap_or(path)))
-        });
-        match parts {
-            Some((digest, path)) if !path.is_empty() => {
-                found.push((clip_bytes(&[b"/", path.strip_prefix(b"/").unwrap_or(path)].concat()), digest));
-            }
-            _ if line.is_empty() => {}
-            _ => found.issue(number, "not a digest and a path"),
+        match md5sum(line) {
+            Some((path, digest)) => found.push((clip_bytes(&[b"/", path].concat()), digest)),
+            None if line.is_empty() => {}
+            None => found.issue(number, "not a digest and a path"),
         }
     }
     found
+}
+
+/// One line of an `info/NAME.list`: a path; none for the root itself, and where it is none.
+pub fn listed(line: &[u8]) -> Option<&[u8]> {
+    (line.starts_with(b"/") && line != b"/.").then_some(line)
 }
 
 /// The paths of an `info/NAME.list`, files and folders; the root itself is left out.
 pub fn list(list: &[u8]) -> Found<Vec<u8>> {
     let mut found = Found::default();
     for (number, line) in byte_lines(list) {
-        match line {
-            b"" | b"/." => {}
-            [b'/', ..] => found.push(clip_bytes(line)),
-            _ => found.issue(number, "a path without a slash in front"),
+        match listed(line) {
+            Some(path) => found.push(clip_bytes(path)),
+            None if matches!(line, b"" | b"/.") => {}
+            None => found.issue(number, "a path without a slash in front"),
         }
     }
     found

@@ -2,10 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use guardian_inventory::owned::Owned;
+use guardian_inventory::owned::{Algorithm, Digest, Owned};
 use guardian_inventory::{Package, apk, dpkg, pacman, rpm};
 
-use super::{Installed, Root};
+use super::{Installed, Lines, Root};
+
+const MD5_BYTES: usize = 16;
+/// Longest path (linux/limits.h).
+const PATH_BYTES_MAX: usize = 4_096;
 
 type Each<'a> = dyn FnMut(&mut Root, &Installed, Option<Owned>) + 'a;
 type Source = fn(&mut Root, &mut Each<'_>);
@@ -20,6 +24,36 @@ fn installed(package: &Package) -> Installed {
         arch: package.arch.clone(),
         version: package.version.clone(),
     }
+}
+
+/// Digests of one package's files, by part of the hash of their paths: one package may have a hundred thousand, and the paths
+/// stand in its list already.
+#[derive(Default)]
+struct Sums(HashMap<u64, [u8; MD5_BYTES]>);
+
+impl Sums {
+    fn read(mut lines: Lines) -> Self {
+        let mut sums = HashMap::new();
+        while let Some(line) = lines.next() {
+            if let Some((path, digest)) = dpkg::md5sum(line)
+                && let Ok(bytes) = digest.bytes.try_into()
+            {
+                sums.insert(hash(path), bytes);
+            }
+        }
+        Self(sums)
+    }
+
+    /// The digest of a path with a slash in front. Each is given once.
+    fn take(&mut self, path: &[u8]) -> Option<Digest> {
+        let bytes = self.0.remove(&hash(path.strip_prefix(b"/").unwrap_or(path)))?;
+        Some(Digest { algorithm: Algorithm::Md5, bytes: bytes.to_vec() })
+    }
+}
+
+fn hash(path: &[u8]) -> u64 {
+    let hash = blake3::hash(path);
+    u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
 
 fn of_dpkg(root: &mut Root, each: &mut Each<'_>) {
@@ -38,25 +72,25 @@ fn of_dpkg(root: &mut Root, each: &mut Each<'_>) {
         dpkg::overrides(&overrides).entries.into_iter().map(|o| (o.path.clone(), o)).collect();
     for package in &packages {
         let one = installed(package);
-        let read = |root: &mut Root, end: &str| {
+        let lines = |root: &mut Root, end: &str| {
             let (name, arch) = (&package.name, &package.arch);
-            let plain = root.read(&format!("/var/lib/dpkg/info/{name}.{end}"));
-            plain.or_else(|| root.read(&format!("/var/lib/dpkg/info/{name}:{arch}.{end}")))
+            let plain = root.lines(&format!("/var/lib/dpkg/info/{name}.{end}"));
+            plain.or_else(|| root.lines(&format!("/var/lib/dpkg/info/{name}:{arch}.{end}")))
         };
-        let list = dpkg::list(&read(root, "list").unwrap_or_default()).entries;
-        let mut sums: HashMap<_, _> =
-            dpkg::md5sums(&read(root, "md5sums").unwrap_or_default()).entries.into_iter().collect();
+        let mut sums = lines(root, "md5sums").map(Sums::read).unwrap_or_default();
+        let mut list = lines(root, "list");
+        let mut listed = false;
         let mut config: HashMap<Vec<u8>, dpkg::Conffile> = config
             .remove(&(package.name.clone(), package.arch.clone()))
             .unwrap_or_default()
             .into_iter()
             .map(|file| (file.path.clone(), file))
             .collect();
-        if list.is_empty() {
-            each(root, &one, None);
-        }
-        for path in list {
-            let mut owned = Owned { digest: sums.remove(&path), ..Owned::default() };
+        while let Some(line) = list.as_mut().and_then(Lines::next) {
+            let Some(path) = dpkg::listed(line) else { continue };
+            listed = true;
+            let path = path[..path.len().min(PATH_BYTES_MAX)].to_vec();
+            let mut owned = Owned { digest: sums.take(&path), ..Owned::default() };
             if let Some(file) = config.remove(&path) {
                 // An obsolete one is nobody's any more: it stays for the administrator to look at.
                 if file.obsolete {
@@ -72,6 +106,9 @@ fn of_dpkg(root: &mut Root, each: &mut Each<'_>) {
                 diversions.get(&path).filter(|d| d.package.as_deref() != Some(package.name.as_str())).map(|d| &d.to);
             owned.path = diverted.cloned().unwrap_or(path);
             each(root, &one, Some(owned));
+        }
+        if !listed {
+            each(root, &one, None);
         }
     }
 }
