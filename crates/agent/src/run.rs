@@ -56,12 +56,8 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
-    let status = Status {
-        pid: std::process::id(),
-        host: identity.host.clone(),
-        server: identity.server.clone(),
-        ..Status::default()
-    };
+    let (host, server) = (identity.host.clone(), identity.server.clone());
+    let status = Status { pid: std::process::id(), host, server, ..Status::default() };
     let talk = Talk {
         home,
         identity,

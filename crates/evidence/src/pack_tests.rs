@@ -1,3 +1,5 @@
+//! Packs are what was put in, for their holder alone, and say so when they are not.
+
 use super::*;
 use crate::SecretKey;
 
@@ -31,7 +33,7 @@ fn a_pack_comes_back_with_its_manifest() {
     assert!(pack.add("short", Origin::default(), 10, &mut b"abc".as_slice()).unwrap());
     assert!(!pack.add("../out", Origin::default(), 1, &mut b"x".as_slice()).unwrap());
     assert!(!pack.add("large", Origin::default(), 2_000_000, &mut io::repeat(1)).unwrap());
-    pack.left_out("/root/secret", "Permission denied");
+    pack.left_out("/srv/secret", "Permission denied");
     let (made, manifest, bytes) = pack.finish(9).unwrap();
     assert_eq!((made.bytes, made.raw_bytes), (bytes.len() as u64, 15));
     assert_eq!(made.blake3, *blake3::hash(&bytes).as_bytes());
@@ -42,7 +44,7 @@ fn a_pack_comes_back_with_its_manifest() {
     assert_eq!((manifest.begun, manifest.ended, manifest.entries.len()), (7, 9, 3));
     assert_eq!(manifest.entries[0].origin, origin);
     assert!(manifest.entries[2].origin.note.starts_with("7 bytes"));
-    assert_eq!(manifest.left_out.iter().map(|l| &*l.what).collect::<Vec<_>>(), ["../out", "large", "/root/secret"]);
+    assert_eq!(manifest.left_out.iter().map(|l| &*l.what).collect::<Vec<_>>(), ["../out", "large", "/srv/secret"]);
     assert_eq!(contents["files/etc/passwd"], b"root:");
     assert_eq!(contents["short"], b"abc\0\0\0\0\0\0\0");
     assert_eq!(contents[&long], b"");

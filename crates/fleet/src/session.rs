@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use crate::assign::Assigned;
 use crate::authority::{hex, shown};
 use crate::commands::Told;
-use crate::intake::{Gate, IntakeError};
+use crate::intake::{Gate, IntakeError, LaneMark};
 use crate::inventory::Lists;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Orders, Place};
@@ -169,16 +169,7 @@ impl Fleet {
             Ok(marks) => marks,
             Err(error) => return End::Refused(Refusal::Busy, error.0),
         };
-        let due = host.not_after - self.config().certificate_life.as_micros() / 3 <= self.now();
-        let welcome = Welcome {
-            version,
-            program: env!("CARGO_PKG_VERSION").into(),
-            time: self.now().0,
-            marks: marks.iter().map(|m| Ack { lane: m.lane, sequence: m.sequence }).collect(),
-            heartbeat_ms: heartbeat.as_millis() as u32,
-            window: WINDOW as u32,
-            renewal_wanted: due,
-        };
+        let welcome = self.welcome(version, &host, &marks, heartbeat);
         if let Err(error) = writer.send(&FromServer::Welcome(welcome)).await {
             return error.into();
         }
@@ -204,6 +195,18 @@ impl Fleet {
         let end = session.run(reader, writer, orders).await;
         self.note_left(&session, place);
         end
+    }
+
+    fn welcome(&self, version: u32, host: &Host, marks: &[LaneMark], heartbeat: Duration) -> Welcome {
+        Welcome {
+            version,
+            program: env!("CARGO_PKG_VERSION").into(),
+            time: self.now().0,
+            marks: marks.iter().map(|m| Ack { lane: m.lane, sequence: m.sequence }).collect(),
+            heartbeat_ms: heartbeat.as_millis() as u32,
+            window: WINDOW as u32,
+            renewal_wanted: host.not_after - self.config().certificate_life.as_micros() / 3 <= self.now(),
+        }
     }
 
     fn note_left(&self, session: &Session, place: Place) {

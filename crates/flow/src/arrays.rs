@@ -13,6 +13,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use guardian_model::FlowField;
 
+use crate::Origin;
 use crate::builder::FlowBuilder;
 use crate::columns::{ByteColumn, Column, Zeros};
 
@@ -102,14 +103,8 @@ impl FlowBuilder {
             F::End => required_times(&mut c.end, n),
             F::Site => label(self.site.as_ref()),
             F::Replay => label(self.replay.as_ref()),
-            F::Source => match only(origins, |o| o.source as i32) {
-                Some(key) => constants.get(field, key as u128, n, |rows| dictionary(vec![key; rows], &self.sources)),
-                None => dictionary(expand(origins, n, |o| o.source as i32), &self.sources),
-            },
-            F::Exporter => match only(origins, |o| o.exporter.0) {
-                Some(ip) => constants.get(field, u128::from_be_bytes(ip), n, |rows| addresses(vec![ip; rows], None)),
-                None => addresses(expand(origins, n, |o| o.exporter.0), None),
-            },
+            F::Source => sources(constants, origins, &self.sources, n),
+            F::Exporter => exporters(constants, origins, n),
             F::Domain => numbers(constants, field, origins, n, |o| o.domain),
             F::SrcIp => addresses(c.src_ip.take(n).0, None),
             F::DstIp => addresses(c.dst_ip.take(n).0, None),
@@ -282,6 +277,25 @@ fn numbers<S: Copy>(
     match only(spans, &value) {
         Some(of) => constants.get(field, of.into(), rows, |rows| primitive::<UInt32Type>(vec![of; rows], None)),
         None => primitive::<UInt32Type>(expand(spans, rows, value), None),
+    }
+}
+
+/// Which protocol each row came by.
+fn sources(constants: &mut Constants, origins: &[Span<Origin>], names: &Arc<StringArray>, rows: usize) -> ArrayRef {
+    match only(origins, |o| o.source as i32) {
+        Some(key) => constants.get(FlowField::Source, key as u128, rows, |rows| dictionary(vec![key; rows], names)),
+        None => dictionary(expand(origins, rows, |o| o.source as i32), names),
+    }
+}
+
+/// Who exported each row.
+fn exporters(constants: &mut Constants, origins: &[Span<Origin>], rows: usize) -> ArrayRef {
+    match only(origins, |o| o.exporter.0) {
+        Some(ip) => {
+            let key = u128::from_be_bytes(ip);
+            constants.get(FlowField::Exporter, key, rows, |rows| addresses(vec![ip; rows], None))
+        }
+        None => addresses(expand(origins, rows, |o| o.exporter.0), None),
     }
 }
 

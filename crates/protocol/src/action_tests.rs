@@ -1,3 +1,5 @@
+//! Actions are read as they were said, in both forms, and within bounds alone.
+
 use super::*;
 
 fn script() -> Script {

@@ -26,6 +26,28 @@ const TARGETS: &[&str] = &[
     "versions",
     "advisories",
 ];
+/// What a machine can be told to do.
+const ACTIONS: &[&str] = &[
+    r#"{"kind": "isolate", "seconds": 3600, "keep": ["192.0.2.0/24", "2001:db8::/32"]}"#,
+    r#"{"kind": "block", "address": "192.0.2.1", "seconds": 60}"#,
+    r#"{"kind": "kill", "pid": 4711, "start_ticks": 7564352, "tree": true}"#,
+    r#"{"kind": "quarantine", "path": "/tmp/x"}"#,
+    r#"{"kind": "disable_user", "name": "eve", "sessions": true}"#,
+    r#"{"kind": "release"}"#,
+    r#"{"kind": "unblock", "address": "2001:db8::/64"}"#,
+];
+/// Versions, and ranges of npm.
+const VERSIONS: &[&str] = &[
+    "1.0\n1.0.1",
+    "1:2.30-1ubuntu3~20.04.1\n1:2.30-1+b1",
+    "1.2.3-alpha.1+build\n>=1.2 <2 || ~3.4",
+    "2024.1.dev3+local\n2024!1rc1.post2",
+    "1.5.9-RC0\n1.5.9.RC1",
+    "1.2_alpha3-r4\n1.2_p1",
+    "v0.0.0-20200101000000-abcdefabcdef\nv1.2.3+incompatible",
+];
+/// Ends a pack of evidence.
+const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00", "sha256": "00", "path": "/a"}]}"#;
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
@@ -133,7 +155,33 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             }
         }
     }
+    for (at, text) in ACTIONS.iter().enumerate() {
+        write("action", &format!("action-{at}"), text.as_bytes())?;
+    }
+    for (at, text) in VERSIONS.iter().enumerate() {
+        write("versions", &format!("versions-{at}"), text.as_bytes())?;
+    }
+    for (at, name) in ["a", "proc/1/maps", "../a", "/etc/passwd", "a/./b", "manifest.json"].into_iter().enumerate() {
+        write("evidence", &format!("archive-{at}"), &archive(name, MANIFEST.as_bytes()))?;
+    }
     Ok(count)
+}
+
+/// An archive with one file, in the form of POSIX (ustar).
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut head = [0; 512];
+    let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name.as_bytes());
+    put(100, b"0000600\0");
+    put(124, format!("{:011o}\0", content.len()).as_bytes());
+    // The sum counts itself as spaces.
+    put(148, b"        ");
+    put(156, b"0ustar");
+    put(257, b"ustar\x0000");
+    let sum: u32 = head.iter().map(|&byte| u32::from(byte)).sum();
+    head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let padding = vec![0; content.len().next_multiple_of(512) - content.len() + 1_024];
+    [&head, content, &padding].concat()
 }
 
 fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {

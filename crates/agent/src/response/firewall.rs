@@ -36,9 +36,12 @@ pub(crate) fn without(table: &str) -> String {
     format!("table inet {table}\ndelete table inet {table}\n")
 }
 
-/// A time as nft reads it. Less than a second is one: zero would be no end.
+/// A time as nft reads it. Zero would be no end.
 fn timeout(left: Option<Duration>) -> String {
-    left.map_or_else(String::new, |left| format!(" timeout {}s", left.as_secs().max(1)))
+    left.map_or_else(String::new, |left| match left.as_millis().max(1) {
+        seconds if seconds.is_multiple_of(1_000) => format!(" timeout {}s", seconds / 1_000),
+        millis => format!(" timeout {}s{}ms", millis / 1_000, millis % 1_000),
+    })
 }
 
 fn set(name: &str, kind: &str, flags: &str, elements: &[String]) -> String {
@@ -176,6 +179,8 @@ pub(crate) fn blocks(blocks: &[(String, Option<Duration>)]) -> String {
         writeln!(targets, "\t\t{family} daddr @{name} drop").ok();
     }
     let forward = format!("{sources}{}", targets.replace("meta l4proto tcp reject with tcp reset", "drop"));
+    // The refusals of the chain `output` come back to the programs by the loopback interface, from who is blocked.
+    let sources = format!("\t\tiifname \"lo\" accept\n{sources}");
     for (hook, rules) in [("input", &sources), ("output", &targets), ("forward", &forward)] {
         write!(text, "\tchain {hook} {{\n\t\ttype filter hook {hook} priority -10; policy accept;\n{rules}\t}}\n").ok();
     }
@@ -206,7 +211,7 @@ mod tests {
         ]);
         assert!(text.contains("elements = { 10.0.0.0/8 timeout 60s, 192.0.2.1 }"), "{text}");
         assert!(text.contains("elements = { 10.1.0.0/16 timeout 600s }"), "{text}");
-        assert!(text.contains("elements = { 10.1.2.3 timeout 1s }"), "{text}");
+        assert!(text.contains("elements = { 10.1.2.3 timeout 0s1ms }"), "{text}");
         assert!(text.contains("elements = { 2001:db8::/32 timeout 5s }"), "{text}");
         assert_eq!(text.matches("saddr @blocked4 drop").count(), 2, "in and through");
     }

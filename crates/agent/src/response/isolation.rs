@@ -291,6 +291,22 @@ pub(crate) fn look_after(
     Ok(())
 }
 
+/// Puts places before those of a channel; whether any of them is new.
+fn widen(channel: &mut Vec<(IpAddr, u16)>, found: Vec<(IpAddr, u16)>) -> bool {
+    if found.iter().all(|one| channel.contains(one)) {
+        return false;
+    }
+    channel.splice(0..0, found);
+    channel.truncate(CHANNEL_MAX);
+    let mut seen = Vec::new();
+    channel.retain(|one| {
+        let new = !seen.contains(one);
+        seen.push(*one);
+        new
+    });
+    true
+}
+
 fn look_after_isolation(
     options: &Options,
     books: &Books,
@@ -329,18 +345,7 @@ fn look_after_isolation(
         let found = resolve(&place(options)?);
         applied.resolved = Some(Instant::now());
         // Where it was stays open too: who answers for a name while the machine is isolated may not be who should.
-        moved = found.iter().any(|one| !isolation.channel.contains(one));
-        if moved {
-            isolation.channel.splice(0..0, found);
-            isolation.channel.truncate(CHANNEL_MAX);
-            let mut seen = Vec::new();
-            isolation.channel.retain(|one| {
-                !seen.contains(one) && {
-                    seen.push(*one);
-                    true
-                }
-            });
-        }
+        moved = widen(&mut isolation.channel, found);
         moved |= dns_of(options, &isolation)? != applied.dns;
     }
     if now.is_some() && !changed && !moved {

@@ -186,6 +186,26 @@ fn shape(file: &File) -> io::Result<(u64, i64, i64, i64, i64)> {
     Ok((meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()))
 }
 
+/// Refuses what is no file, what must stay, and what there is no room for.
+fn may_be_taken(
+    options: &Options,
+    books: &Books,
+    (path, file, meta): (&Path, &File, &fs::Metadata),
+    force: bool,
+) -> Result<(), Stop> {
+    if !meta.is_file() {
+        return denied(Denied::Changed, "it is no regular file");
+    }
+    if let Some(why) = why_not(options, path, file, force) {
+        return denied(Denied::Protected, why);
+    }
+    let free = disk::space(&books.quarantine())?.available_bytes;
+    if meta.len().saturating_add(FREE_BYTES_MIN) > free {
+        return Err(Stop::Failed(format!("{} bytes do not fit on the disk: {free} are free", meta.len())));
+    }
+    Ok(())
+}
+
 /// Takes a file away.
 pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing: &mut Doing<'_>) -> Result<Done, Stop> {
     let path = Path::new(&wanted.path);
@@ -197,16 +217,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
         file => file.map_err(failed(path.display()))?,
     };
     let meta = file.metadata()?;
-    if !meta.is_file() {
-        return denied(Denied::Changed, "it is no regular file");
-    }
-    if let Some(why) = why_not(options, path, &file, wanted.force) {
-        return denied(Denied::Protected, why);
-    }
-    let free = disk::space(&books.quarantine())?.available_bytes;
-    if meta.len().saturating_add(FREE_BYTES_MIN) > free {
-        return Err(Stop::Failed(format!("{} bytes do not fit on the disk: {free} are free", meta.len())));
-    }
+    may_be_taken(options, books, (path, &file, &meta), wanted.force)?;
     let mut taken = Taken {
         path: path.to_owned(),
         time: crate::now(),

@@ -218,20 +218,27 @@ fn evidence_opens_for_its_holder_and_is_what_its_manifest_says() {
     let rest = fs::read_dir("/proc/self/fd").unwrap().count();
     assert!(text("open-files-000.jsonl").lines().count() >= rest);
 
-    // By the program, to a folder.
+    opened_by_the_program(&place.response.pack_path(&order.id), &real.join("one.bin"), &content);
+    place.response.pack_done(&order.id).unwrap();
+    assert_eq!(evidence(), 0);
+    the_owners_key_wins(&place, wanted);
+}
+
+/// By the program, to a folder.
+fn opened_by_the_program(pack: &Path, of: &Path, content: &[u8]) {
     let desk = tempfile::tempdir().unwrap();
     let (key, to) = (desk.path().join("key"), desk.path().join("out"));
     let mut out = fs::File::create(&key).unwrap();
     out.write_all(b"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\n").unwrap();
     let mut agent = Program::new(env!("CARGO_BIN_EXE_guardian-agent"));
-    agent.arg("open-evidence").arg("--key").arg(&key).arg("--to").arg(&to).arg(place.response.pack_path(&order.id));
+    agent.arg("open-evidence").arg("--key").arg(&key).arg("--to").arg(&to).arg(pack);
     let told = agent.output().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    assert!(fs::read(to.join(format!("files{}", real.join("one.bin").display()))).unwrap() == content);
-    place.response.pack_done(&order.id).unwrap();
-    assert_eq!(evidence(), 0);
+    assert!(fs::read(to.join(format!("files{}", of.display()))).unwrap() == content);
+}
 
-    // The owner's own key wins over what the server asks for, and a small limit leaves out what does not fit.
+/// The owner's own key wins over what the server asks for, and a small limit leaves out what does not fit.
+fn the_owners_key_wins(place: &Place, wanted: Collect) {
     let owner = SecretKey::new([11; 32]);
     let key = {
         use base64::Engine as _;

@@ -69,7 +69,29 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         abilities: vec!["files.fanotify".into(), "processes.ebpf".into()],
         policy: Some(policy()),
     };
-    let beat = Heartbeat {
+    let answer = Answer {
+        query: id,
+        part: 0,
+        columns: vec!["pid".into(), "name".into()],
+        raw_bytes: 3,
+        rows: Blob(vec![1, 2, 3]),
+        last: true,
+        error: Some("stopped after 10 s".into()),
+    };
+    vec![
+        ("agent-hello", FromAgent::Hello(hello)),
+        ("agent-batch", FromAgent::Batch(batch())),
+        ("agent-heartbeat", FromAgent::Heartbeat(heartbeat())),
+        ("agent-outcome", FromAgent::Outcome(outcome(id))),
+        ("agent-answer", FromAgent::Answer(answer)),
+        ("agent-inventory", FromAgent::Inventory(inventory())),
+        ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
+        ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
+    ]
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
         beat: 3,
         time: 1_767_225_630_000_000,
         spool_bytes: 9_000,
@@ -79,8 +101,11 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         complaints: vec!["the clock went back by 3 s".into()],
         policy: Some(policy()),
         round_us: 900,
-    };
-    let outcome = Outcome {
+    }
+}
+
+fn outcome(id: [u8; 16]) -> Outcome {
+    Outcome {
         command: id,
         part: 1,
         progress: Progress::Done,
@@ -95,17 +120,11 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         dry_run: true,
         begun: 1_767_225_600_000_000,
         ended: 1_767_225_601_000_000,
-    };
-    let answer = Answer {
-        query: id,
-        part: 0,
-        columns: vec!["pid".into(), "name".into()],
-        raw_bytes: 3,
-        rows: Blob(vec![1, 2, 3]),
-        last: true,
-        error: Some("stopped after 10 s".into()),
-    };
-    let inventory = Inventory {
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory {
         list: "packages".into(),
         base: Some(Blob(vec![3; 32])),
         hash: Blob(vec![4; 32]),
@@ -114,17 +133,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         raw_bytes: 5,
         entries: Blob(vec![5; 9]),
         time: 1_767_225_600_000_000,
-    };
-    vec![
-        ("agent-hello", FromAgent::Hello(hello)),
-        ("agent-batch", FromAgent::Batch(batch())),
-        ("agent-heartbeat", FromAgent::Heartbeat(beat)),
-        ("agent-outcome", FromAgent::Outcome(outcome)),
-        ("agent-answer", FromAgent::Answer(answer)),
-        ("agent-inventory", FromAgent::Inventory(inventory)),
-        ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
-        ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
-    ]
+    }
 }
 
 fn actions() -> Vec<(&'static str, Action)> {
