@@ -186,6 +186,9 @@ fn shape(file: &File) -> io::Result<(u64, i64, i64, i64, i64)> {
     Ok((meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()))
 }
 
+/// Why a file with another hash stays.
+const ANOTHER: &str = "its content is not what it was to be";
+
 /// Refuses what is no file, what must stay, and what there is no room for.
 fn may_be_taken(
     options: &Options,
@@ -238,12 +241,12 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
         let hash = hex(&wanted.hash.0);
         hash.is_empty() || hash == copied.blake3.to_hex().as_str() || hash == copied.sha256
     };
-    let note =
-        if meta.nlink() > 1 { format!("it has {} more names, which stay", meta.nlink() - 1) } else { String::new() };
+    let names = |more: u64| format!("it has {more} more names, which stay");
+    let note = meta.nlink().checked_sub(1).filter(|more| *more > 0).map(names).unwrap_or_default();
     if doing.dry {
         let copied = copy(&mut file, &mut io::sink(), doing)?;
         if !fits(&copied) {
-            return denied(Denied::Changed, "its content is not what it was to be");
+            return denied(Denied::Changed, ANOTHER);
         }
         doing.step("hash", copied.blake3.to_hex().as_str(), format!("BLAKE3 of {} bytes", copied.bytes));
         doing.step("seal", hex(&doing.id), "into the agent's keeping, with owner, permissions, attributes and times");
@@ -256,8 +259,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
     let unchanged = shape(&file)? == before;
     if !unchanged || !fits(&copied) {
         fs::remove_file(&sealed)?;
-        let text = if unchanged { "its content is not what it was to be" } else { "it changed while it was read" };
-        return denied(Denied::Changed, text);
+        return denied(Denied::Changed, if unchanged { ANOTHER } else { "it changed while it was read" });
     }
     (taken.bytes, taken.sha256) = (copied.bytes, copied.sha256);
     taken.blake3 = copied.blake3.to_hex().to_string();
@@ -267,8 +269,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
     doing.step("hash", &taken.blake3, format!("BLAKE3 of {} bytes", taken.bytes));
     doing.step("hash", &taken.sha256, "SHA-256");
     doing.step("seal", hex(&doing.id), "into the agent's keeping");
-    let removed = remove(&taken, &folder, name, &file);
-    if let Err(stop) = removed {
+    if let Err(stop) = remove(&taken, &folder, name, &file) {
         fs::remove_file(&notes)?;
         fs::remove_file(&sealed)?;
         return Err(stop);

@@ -184,13 +184,7 @@ fn evidence_opens_for_its_holder_and_is_what_its_manifest_says() {
     done(&outcome);
     println!("{}", outcome.text);
     let pack = outcome.pack.clone().unwrap();
-    // In parts, as it would be sent.
-    let mut bytes = Vec::new();
-    while (bytes.len() as u64) < pack.bytes {
-        let (part, length) = place.response.pack_part(&order.id, bytes.len() as u64, 100_000).unwrap();
-        assert_eq!(length, pack.bytes);
-        bytes.extend_from_slice(&part);
-    }
+    let bytes = in_parts(&place, &order, pack.bytes);
     assert_eq!(blake3::hash(&bytes).as_bytes().as_slice(), pack.hash.0);
     assert!(!bytes.windows(12).any(|part| part == b"secret words"));
     let mut found = std::collections::BTreeMap::new();
@@ -222,6 +216,17 @@ fn evidence_opens_for_its_holder_and_is_what_its_manifest_says() {
     place.response.pack_done(&order.id).unwrap();
     assert_eq!(evidence(), 0);
     the_owners_key_wins(&place, wanted);
+}
+
+/// A pack as it would be sent.
+fn in_parts(place: &Place, order: &Command, all: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while (bytes.len() as u64) < all {
+        let (part, length) = place.response.pack_part(&order.id, bytes.len() as u64, 100_000).unwrap();
+        assert_eq!(length, all);
+        bytes.extend_from_slice(&part);
+    }
+    bytes
 }
 
 /// By the program, to a folder.
