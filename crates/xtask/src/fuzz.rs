@@ -46,6 +46,14 @@ const VERSIONS: &[&str] = &[
     "1.2_alpha3-r4\n1.2_p1",
     "v0.0.0-20200101000000-abcdefabcdef\nv1.2.3+incompatible",
 ];
+/// Advisories in forms of which there is no recording.
+const ADVISORIES: &[&str] = &[
+    "cve,epss,percentile\nCVE-2026-0001,0.9,0.99\n",
+    r#"{"vulnerabilities": [{"cveID": "CVE-2026-0001", "dateAdded": "2026-01-02", "dueDate": "2026-02-01"}]}"#,
+    r#"{"dataType": "CVE_RECORD", "dataVersion": "5.1", "cveMetadata": {"cveId": "CVE-2026-0001", "state": "PUBLISHED"}}"#,
+    r#"{"@context": "https://openvex.dev/ns/v0.2.0", "statements": [{"vulnerability": {"name": "CVE-2026-0001"}, "status": "fixed"}]}"#,
+    r#"[{"name": "AVG-1", "packages": ["a"], "status": "Fixed", "affected": "1-1", "fixed": "1-2", "issues": ["CVE-2026-0001"]}]"#,
+];
 /// Ends a pack of evidence.
 const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00", "sha256": "00", "path": "/a"}]}"#;
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
@@ -157,6 +165,9 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
     }
     for (at, text) in ACTIONS.iter().enumerate() {
         write("action", &format!("action-{at}"), text.as_bytes())?;
+    }
+    for (at, text) in ADVISORIES.iter().enumerate() {
+        write("advisories", &format!("advisory-{at}"), text.as_bytes())?;
     }
     for (at, text) in VERSIONS.iter().enumerate() {
         write("versions", &format!("versions-{at}"), text.as_bytes())?;

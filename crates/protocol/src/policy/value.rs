@@ -46,7 +46,7 @@ impl Document {
         let on = Some(true);
         Self {
             sources: Sources { processes: on, connections: on, logs: on, files: on, health: on, inventory: on },
-            intervals: Intervals { heartbeat_s: None, health_s: Some(15), connections_s: Some(10) },
+            intervals: Intervals { heartbeat_s: None, health_s: Some(15), connections_s: Some(1) },
             files: Files {
                 scan_mib_per_s: Some(32),
                 scan_every_h: Some(24),
