@@ -29,6 +29,8 @@ test("tiles are arranged with the keyboard and the mouse, and stay so in another
   browser,
 }) => {
   test.setTimeout(180_000);
+  // All tiles at once, so that the mouse reaches them.
+  await page.setViewportSize({ width: 1440, height: 2000 });
   await signIn(page);
   await page.goto(`${url()}/`);
   const order = (of: Page) =>

@@ -263,10 +263,11 @@ export function Grid<T>(props: GridProps<T>) {
   const selects = Boolean(selection && onSelect);
   const tracks = useMemo(() => template(columns, selects && !cards), [columns, selects, cards]);
   const minimum = columns.reduce((sum, column) => sum + column.width, selects ? 36 : 0) + 24;
+  const focusable = rows.length > 0 && (selects || props.onSort !== undefined);
   const some = selection && !selection.all && selection.ids.size > 0;
   return (
-    // Without rows nothing in it takes the focus, and the keyboard could not scroll it.
-    <div ref={attach} tabIndex={rows.length === 0 ? 0 : undefined} className="min-h-0 min-w-0 flex-1 overflow-auto">
+    // Where nothing in it takes the focus, the keyboard could not scroll it.
+    <div ref={attach} tabIndex={focusable ? undefined : 0} className="min-h-0 min-w-0 flex-1 overflow-auto">
       <div
         role="table"
         aria-label={label}
