@@ -142,12 +142,12 @@ pub struct PathRule {
 }
 
 /// A property whose change counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathProperty {
-    /// What it is.
+    /// What it is. It always counts.
     Kind,
-    /// The content.
+    /// The content, by its hash; where it was not hashed, its length.
     Content,
     /// Permissions.
     Mode,
@@ -157,13 +157,13 @@ pub enum PathProperty {
     Target,
     /// Extended attributes, access lists and capabilities.
     Attributes,
-    /// The number in the file system.
+    /// The number in the file system: it changes when a file is replaced by another of the same content.
     Inode,
     /// How many names it has.
     Links,
     /// The time of the last change of the content.
     Modified,
-    /// The length may only grow.
+    /// The length may only grow, as a log's does.
     Growing,
     /// The number of the device.
     Device,

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { PROGRAM } from "./server";
 
 /** The agent's program: named, or beside the server's, whichever way that is called. */
-export function agentProgram(): string | null {
+export function agentProgram(): string {
   const beside = join(
     dirname(PROGRAM),
     PROGRAM.split("/")
@@ -13,7 +13,9 @@ export function agentProgram(): string | null {
       ?.replace(/^guardian/, "guardian-agent") ?? "",
   );
   const candidates = [process.env.E2E_AGENT, beside, join(dirname(PROGRAM), "guardian-agent")];
-  return candidates.find((path) => path !== undefined && path !== PROGRAM && existsSync(path)) ?? null;
+  const found = candidates.find((path) => path !== undefined && path !== PROGRAM && existsSync(path));
+  if (found === undefined) throw new Error("the agent's program is not there: build it, or name it in E2E_AGENT");
+  return found;
 }
 
 /** A machine: an agent with a folder of its own, and a folder that it watches. */

@@ -3,45 +3,16 @@
 mod family;
 
 pub use family::Family;
+pub use guardian_protocol::policy::PathProperty as Property;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A property whose change counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Property {
-    /// What it is. It always counts.
-    Kind,
-    /// The content, by its hash; where it was not hashed, its length.
-    Content,
-    /// Permissions.
-    Mode,
-    /// Owner and group.
-    Owner,
-    /// The target of a symbolic link.
-    Target,
-    /// Extended attributes, access lists and capabilities.
-    Attributes,
-    /// The number in the file system: it changes when a file is replaced by another of the same content.
-    Inode,
-    /// How many names it has.
-    Links,
-    /// The time of the last change of the content.
-    Modified,
-    /// The length may only grow, as a log's does.
-    Growing,
-    /// The number of the device.
-    Device,
-}
-
-impl Property {
-    /// What counts where nothing else is said.
-    pub const DEFAULT: &'static [Self] =
-        &[Self::Content, Self::Mode, Self::Owner, Self::Target, Self::Attributes, Self::Device];
-}
+/// What counts where nothing else is said.
+const PROPERTIES_DEFAULT: &[Property] =
+    &[Property::Content, Property::Mode, Property::Owner, Property::Target, Property::Attributes, Property::Device];
 
 /// How a path is treated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +80,7 @@ impl Policy {
         match fitting.map(|rule| &rule.watch) {
             Some(Watch::Nothing) => None,
             Some(Watch::Properties(properties)) => Some(properties),
-            None => Some(Property::DEFAULT),
+            None => Some(PROPERTIES_DEFAULT),
         }
     }
 }
@@ -191,7 +162,7 @@ mod tests {
     #[test]
     fn the_last_rule_decides() {
         let mut policy = Policy::linux();
-        assert_eq!(policy.properties(Path::new("/etc/passwd")), Some(Property::DEFAULT));
+        assert_eq!(policy.properties(Path::new("/etc/passwd")), Some(PROPERTIES_DEFAULT));
         assert_eq!(policy.properties(Path::new("/etc/lvm/archive/x")), None);
         let watch = Watch::Properties(vec![Property::Mode]);
         policy.rules.push(Rule { path: "/etc/lvm/archive/x".into(), watch });

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guardian_protocol::policy::{self, Document, DropOrder, LogForm, PathProperty, PathSet, SYSTEM_SET};
+use guardian_protocol::policy::{self, Document, DropOrder, LogForm, PathSet, SYSTEM_SET};
 
-use crate::files::{Policy, Property, Rule, Watch, Weekly, Window};
+use crate::files::{Policy, Rule, Watch, Weekly, Window};
 use crate::sources::logs::Form;
 use crate::spool::Drop;
 
@@ -152,22 +152,9 @@ fn watched(all: &Document) -> Option<Watched> {
 }
 
 fn rule(rule: &policy::PathRule) -> Rule {
-    let property = |p: &PathProperty| match p {
-        PathProperty::Kind => Property::Kind,
-        PathProperty::Content => Property::Content,
-        PathProperty::Mode => Property::Mode,
-        PathProperty::Owner => Property::Owner,
-        PathProperty::Target => Property::Target,
-        PathProperty::Attributes => Property::Attributes,
-        PathProperty::Inode => Property::Inode,
-        PathProperty::Links => Property::Links,
-        PathProperty::Modified => Property::Modified,
-        PathProperty::Growing => Property::Growing,
-        PathProperty::Device => Property::Device,
-    };
     let watch = match rule.watch.as_slice() {
         [] => Watch::Nothing,
-        properties => Watch::Properties(properties.iter().map(property).collect()),
+        properties => Watch::Properties(properties.to_vec()),
     };
     Rule { path: rule.path.clone(), watch }
 }
@@ -196,6 +183,7 @@ fn of_window(name: &str, window: &policy::Window) -> Option<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Property;
 
     fn document(text: &str) -> Document {
         serde_json::from_str(text).unwrap()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use guardian_expr::Expr;
 use guardian_identity::Permission;
-use guardian_model::{FLOW, Micros, Scope, TenantId};
+use guardian_model::{Class, FLOW, Micros, Scope, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -80,12 +80,17 @@ fn bounds(from: &Option<String>, to: &Option<String>, now: Micros) -> ApiResult<
     Ok((time("from", from, now - Micros::HOUR)?, time("to", to, now)?))
 }
 
-/// The WHERE text of a request; made of checked parts only.
-fn condition(filter: Option<&str>, (from, to): (Micros, Micros), now: Micros) -> ApiResult<String> {
+/// The WHERE text of a request for rows of a class; made of checked parts only.
+pub(crate) fn condition(
+    class: &'static Class,
+    filter: Option<&str>,
+    (from, to): (Micros, Micros),
+    now: Micros,
+) -> ApiResult<String> {
     let mut sql = format!("received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
     if let Some(filter) = filter.filter(|f| !f.trim().is_empty()) {
         let typed =
-            Expr::parse(filter).and_then(|e| e.check(&FLOW, now)).map_err(|e| ApiError::invalid(e.render(filter)))?;
+            Expr::parse(filter).and_then(|e| e.check(class, now)).map_err(|e| ApiError::invalid(e.render(filter)))?;
         sql = format!("{sql} AND ({})", typed.to_sql());
     }
     Ok(sql)
@@ -109,7 +114,6 @@ async fn search(
     let Some(cursor) = cursor else { return Ok(Json(FlowList { items: Vec::new(), next_cursor: None })) };
     let Cursor { condition, lowest, batch, row } = &cursor;
     let items = newest(&state, &scope, "flows", condition, (*lowest, *batch, *row), limit).await?;
-    let number = |item: &Value, key: &str| item.get(key).and_then(Value::as_u64).unwrap_or_default();
     let next_cursor = match items.last() {
         Some(last) if items.len() == limit => {
             let (batch, row) = (number(last, "batch"), number(last, "row"));
@@ -124,9 +128,14 @@ async fn search(
 fn first(state: &ApiState, scope: &Scope, query: &FlowQuery) -> ApiResult<Option<Cursor>> {
     let now = state.clock.now();
     let (from, to) = bounds(&query.from, &query.to, now)?;
-    let condition = condition(query.filter.as_deref(), (from, to), now)?;
+    let condition = condition(&FLOW, query.filter.as_deref(), (from, to), now)?;
     let batches = state.lake.batches(scope, &FLOW, from, to);
     Ok(batches.map(|(lowest, highest)| Cursor { condition, lowest, batch: highest.saturating_add(1), row: 0 }))
+}
+
+/// A whole number of a row; 0 where it has none.
+pub(crate) fn number(item: &Value, key: &str) -> u64 {
+    item.get(key).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// The newest rows of a table before (batch, row), none of them in a batch before the lowest. Rows are sorted as they came,
@@ -220,7 +229,7 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
     };
     let n = query.n.unwrap_or(10).clamp(1, TOP_MAX);
     let now = state.clock.now();
-    let condition = condition(query.filter.as_deref(), bounds(&query.from, &query.to, now)?, now)?;
+    let condition = condition(&FLOW, query.filter.as_deref(), bounds(&query.from, &query.to, now)?, now)?;
     let sql = format!(
         "SELECT \"{column}\", sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes, \
          sum(packets + coalesce(rev_packets, CAST(0 AS BIGINT UNSIGNED))) AS total_packets, count(*) AS total_flows \
@@ -298,7 +307,7 @@ async fn histogram(
         let buckets = by_minute(&state, &scope, from, to, step_seconds).await?;
         return Ok(Json(FlowHistogram { from: from.to_string(), to: to.to_string(), step_seconds, buckets }));
     }
-    let condition = condition(Some(filter), (from, to), now)?;
+    let condition = condition(&FLOW, Some(filter), (from, to), now)?;
     // A range that ends now is the same question every moment.
     let live = now - to < Micros::MINUTE;
     let range = (if live { 0 } else { from.0 }, to - from);

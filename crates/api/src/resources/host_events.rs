@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use guardian_expr::Expr;
 use guardian_identity::Permission;
 use guardian_model::{CONNECTION, Class, FILE, HEALTH, LOG, LOGIN, Micros, PROCESS, Scope};
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::alerts::parse_time;
-use super::flows::{newest, step};
+use super::flows::{condition, newest, number, step};
 use super::hosts::find;
 use super::query::{objects, run};
 use crate::auth::Caller;
@@ -69,10 +68,6 @@ fn bounds(from: Option<&str>, to: Option<&str>, now: Micros) -> ApiResult<(Micro
         return Err(ApiError::invalid("the time range is empty"));
     }
     Ok((from, to))
-}
-
-fn received(host: Uuid, (from, to): (Micros, Micros)) -> String {
-    format!("host_id = '{host}' AND received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'")
 }
 
 /// Which events of a host.
@@ -139,10 +134,6 @@ fn class_named(name: &str) -> ApiResult<&'static Class> {
     })
 }
 
-fn number(item: &Value, key: &str) -> u64 {
-    item.get(key).and_then(Value::as_u64).unwrap_or_default()
-}
-
 /// The newest events of one class before the cursor's place.
 async fn of_class(
     state: &ApiState,
@@ -154,13 +145,9 @@ async fn of_class(
     let Some((lowest, highest)) = state.lake.batches(scope, class, cursor.from, cursor.to) else {
         return Ok(Vec::new());
     };
-    let mut condition = received(cursor.host, (cursor.from, cursor.to));
-    if let Some(filter) = &cursor.filter {
-        let typed = Expr::parse(filter)
-            .and_then(|e| e.check(class, state.clock.now()))
-            .map_err(|e| ApiError::invalid(e.render(filter)))?;
-        condition = format!("{condition} AND ({})", typed.to_sql());
-    }
+    let range = (cursor.from, cursor.to);
+    let condition = condition(class, cursor.filter.as_deref(), range, state.clock.now())?;
+    let condition = format!("host_id = '{}' AND {condition}", cursor.host);
     let place = if cursor.batch > highest { (highest.saturating_add(1), 0) } else { (cursor.batch, cursor.row) };
     let mut items = newest(state, scope, class.name, &condition, (lowest, place.0, place.1), limit).await?;
     for item in &mut items {
@@ -272,7 +259,9 @@ async fn activity(
     let (host, scope) = about(&state, &caller, &id).await?;
     let range = query.bounds(state.clock.now())?;
     let step_seconds = query.step_seconds(range);
-    let (state, scope, which) = (&state, &scope, &received(host, range));
+    let (from, to) = range;
+    let which = &format!("host_id = '{host}' AND received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}'");
+    let (state, scope) = (&state, &scope);
     let each = CLASSES.iter().map(|(class, notable)| async move {
         let sql = format!(
             "SELECT date_bin(INTERVAL '{step_seconds} seconds', received) AS at, count(*) AS n, \
@@ -297,7 +286,7 @@ async fn activity(
         notable.insert(class.to_owned(), noted);
     }
     let steps = steps.into_values().collect();
-    Ok(Json(HostActivity { from: range.0.to_string(), to: range.1.to_string(), step_seconds, steps, totals, notable }))
+    Ok(Json(HostActivity { from: from.to_string(), to: to.to_string(), step_seconds, steps, totals, notable }))
 }
 
 /// A measured value over one step of time.

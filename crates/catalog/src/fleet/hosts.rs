@@ -322,6 +322,18 @@ impl Tx {
         query.one(self.look()).await?.ok_or(CatalogError::NotFound("host"))?.try_into()
     }
 
+    /// A host is another because of something that is in the audit trail already, or because its agent came or went.
+    pub(super) fn host_followed(&mut self, host: &Host) -> &sea_orm::DatabaseTransaction {
+        let change = Change {
+            subject: Subject::Host,
+            id: host.id.to_string(),
+            action: Action::Updated,
+            payload: json!(host),
+            audit: Audit::NotNeeded,
+        };
+        self.record(change).0
+    }
+
     pub(super) fn record_host(
         &mut self,
         host: &Host,

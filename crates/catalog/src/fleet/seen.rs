@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::hosts::Host;
 use crate::entity::host;
 use crate::text::clean;
-use crate::tx::{Audit, Change};
-use crate::{Action, Actor, CatalogError, Subject, System, Tx};
+use crate::{Actor, CatalogError, System, Tx};
 
 /// Longest document about an agent's health, in bytes; a longer one loses its complaints.
 const HEALTH_BYTES_MAX: usize = 16 << 10;
@@ -131,13 +130,7 @@ impl Tx {
         if seen.came.is_some() || seen.went {
             let row = host::Entity::find_by_id(seen.id).one(self.look()).await?;
             let host = Host::try_from(row.ok_or(CatalogError::NotFound("host"))?)?;
-            let _written_above = self.record(Change {
-                subject: Subject::Host,
-                id: seen.id.to_string(),
-                action: Action::Updated,
-                payload: json!(host),
-                audit: Audit::NotNeeded,
-            });
+            let _written_above = self.host_followed(&host);
         }
         Ok(true)
     }

@@ -4,14 +4,12 @@
 use guardian_model::{Micros, Scope, TenantId};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::hosts::Host;
 use super::labels_text;
 use crate::entity::host;
-use crate::tx::{Audit, Change};
-use crate::{Action, Actor, CatalogError, Subject, System};
+use crate::{Actor, CatalogError, System};
 
 /// Where a host stands from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +40,7 @@ impl System<'_> {
             if after == before {
                 continue;
             }
-            let (conn, _) = tx.record(Change {
-                subject: Subject::Host,
-                id: one.id.to_string(),
-                action: Action::Updated,
-                payload: json!(after),
-                audit: Audit::NotNeeded,
-            });
+            let conn = tx.host_followed(&after);
             host::Entity::update_many()
                 .col_expr(host::Column::Matched, Expr::value(labels_text(&after.matched)))
                 .col_expr(host::Column::PolicyVersion, Expr::value(after.policy_version))
@@ -94,13 +86,7 @@ impl System<'_> {
             return Ok(false);
         }
         let after = Host { offline_told: told, ..now };
-        let (conn, _) = tx.record(Change {
-            subject: Subject::Host,
-            id: after.id.to_string(),
-            action: Action::Updated,
-            payload: json!(after),
-            audit: Audit::NotNeeded,
-        });
+        let conn = tx.host_followed(&after);
         host::Entity::update_many()
             .col_expr(host::Column::OfflineTold, Expr::value(told))
             .filter(host::Column::Id.eq(after.id))

@@ -7,11 +7,9 @@ use super::parts;
 
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let ((epoch_a, a), (epoch_b, b)) = (parts::epoch(a), parts::epoch(b));
-    if !(epoch_a.is_empty() && epoch_b.is_empty()) {
-        let epochs = parts::numbers(epoch_a, epoch_b);
-        if epochs.is_ne() {
-            return epochs;
-        }
+    let epochs = parts::epochs(epoch_a, epoch_b);
+    if epochs.is_ne() {
+        return epochs;
     }
     let ((a, revision_a), (b, revision_b)) = (split(a), split(b));
     part(a, b).then_with(|| part(revision_a, revision_b))

@@ -62,6 +62,6 @@ fn segment<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
             tilde
         }
         first if first.is_ascii_digit() => parts::digits(rest),
-        _ => parts::take(rest, |b| b.is_ascii_alphabetic()),
+        _ => parts::letters(rest),
     })
 }

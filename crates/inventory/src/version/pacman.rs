@@ -19,26 +19,13 @@ pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
 fn segments(mut a: &[u8], mut b: &[u8]) -> Ordering {
     while !a.is_empty() && !b.is_empty() {
         let (between_a, between_b) = (separators(&mut a), separators(&mut b));
-        let Some(first) = a.first() else { break };
-        if b.is_empty() {
+        if a.is_empty() || b.is_empty() {
             break;
         }
         if between_a != between_b {
             return between_a.cmp(&between_b);
         }
-        let segments = if first.is_ascii_digit() {
-            let (x, y) = (parts::digits(&mut a), parts::digits(&mut b));
-            if y.is_empty() {
-                return Ordering::Greater;
-            }
-            parts::numbers(x, y)
-        } else {
-            let (x, y) = (letters(&mut a), letters(&mut b));
-            if y.is_empty() {
-                return Ordering::Less;
-            }
-            x.cmp(y)
-        };
+        let segments = parts::segments(&mut a, &mut b);
         if segments.is_ne() {
             return segments;
         }
@@ -50,10 +37,6 @@ fn segments(mut a: &[u8], mut b: &[u8]) -> Ordering {
         (Some(x), _) if x.is_ascii_alphabetic() => Ordering::Less,
         _ => Ordering::Greater,
     }
-}
-
-fn letters<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    parts::take(rest, |b| b.is_ascii_alphabetic())
 }
 
 /// Passes over what is between two segments and says how much it was.

@@ -31,6 +31,31 @@ pub(super) fn digits<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     take(rest, |b| b.is_ascii_digit())
 }
 
+/// Takes the letters at the front.
+#[inline]
+pub(super) fn letters<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    take(rest, |b| b.is_ascii_alphabetic())
+}
+
+/// Takes and compares the segments at the front, of digits where the first begins with one, else of letters. A number is
+/// newer than letters.
+#[inline]
+pub(super) fn segments(a: &mut &[u8], b: &mut &[u8]) -> Ordering {
+    if a.first().is_some_and(u8::is_ascii_digit) {
+        let (x, y) = (digits(a), digits(b));
+        if y.is_empty() { Ordering::Greater } else { numbers(x, y) }
+    } else {
+        let (x, y) = (letters(a), letters(b));
+        if y.is_empty() { Ordering::Less } else { x.cmp(y) }
+    }
+}
+
+/// Compares two epochs; most versions have none.
+#[inline]
+pub(super) fn epochs(a: &[u8], b: &[u8]) -> Ordering {
+    if a.is_empty() && b.is_empty() { Ordering::Equal } else { numbers(a, b) }
+}
+
 /// Whether there are digits and nothing else.
 #[inline]
 pub(super) fn is_number(bytes: &[u8]) -> bool {

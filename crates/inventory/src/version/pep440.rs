@@ -218,7 +218,7 @@ mod legacy {
                 match first {
                     b'0'..=b'9' => parts.push(Part::Number(parts::digits(&mut rest))),
                     b'a'..=b'z' | b'A'..=b'Z' => {
-                        parts.push(Part::Word(parts::take(&mut rest, |b| b.is_ascii_alphabetic())));
+                        parts.push(Part::Word(parts::letters(&mut rest)));
                     }
                     _ => {
                         if *first == b'-' {

@@ -10,11 +10,9 @@ use super::parts;
 
 pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let ((epoch_a, a), (epoch_b, b)) = (parts::epoch(a), parts::epoch(b));
-    if !(epoch_a.is_empty() && epoch_b.is_empty()) {
-        let epochs = parts::numbers(epoch_a, epoch_b);
-        if epochs.is_ne() {
-            return epochs;
-        }
+    let epochs = parts::epochs(epoch_a, epoch_b);
+    if epochs.is_ne() {
+        return epochs;
     }
     let ((version_a, release_a), (version_b, release_b)) = (split(a), split(b));
     segments(version_a, version_b).then_with(|| match (release_a, release_b) {
@@ -55,32 +53,16 @@ pub(super) fn segments(mut a: &[u8], mut b: &[u8]) -> Ordering {
             (false, true) => return if a.is_empty() { Ordering::Less } else { Ordering::Greater },
             (false, false) => {}
         }
-        let (Some(first), true) = (a.first(), !b.is_empty()) else { break };
-        let segments = if first.is_ascii_digit() {
-            let (x, y) = (parts::digits(&mut a), parts::digits(&mut b));
-            // A number is newer than letters.
-            if y.is_empty() {
-                return Ordering::Greater;
-            }
-            parts::numbers(x, y)
-        } else {
-            let (x, y) = (letters(&mut a), letters(&mut b));
-            if y.is_empty() {
-                return Ordering::Less;
-            }
-            x.cmp(y)
-        };
+        if a.is_empty() || b.is_empty() {
+            break;
+        }
+        let segments = parts::segments(&mut a, &mut b);
         if segments.is_ne() {
             return segments;
         }
     }
     // Whoever has something left is newer.
     (!a.is_empty()).cmp(&!b.is_empty())
-}
-
-#[inline]
-fn letters<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    parts::take(rest, |b| b.is_ascii_alphabetic())
 }
 
 #[inline]

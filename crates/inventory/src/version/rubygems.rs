@@ -50,7 +50,7 @@ impl<'a> Segments<'a> {
         }
         match self.rest.first()? {
             first if first.is_ascii_digit() => Some(parts::digits(&mut self.rest)),
-            _ => Some(parts::take(&mut self.rest, |b| b.is_ascii_alphabetic())),
+            _ => Some(parts::letters(&mut self.rest)),
         }
     }
 
