@@ -170,13 +170,13 @@ async fn rankings(state: &ApiState, scope: &Scope, span: Span, replays: bool) ->
     let now = within(span.from, span.to, replays);
     let talkers = format!(
         "SELECT src_ip, {BOTH} AS b, {PACKETS} AS p, count(*) AS n FROM flows WHERE {now} \
-         GROUP BY src_ip ORDER BY b DESC LIMIT {TALKERS}"
+         GROUP BY src_ip ORDER BY b DESC, src_ip LIMIT {TALKERS}"
     );
     // Addresses of one's own network belong to no country, and most flows have one of them at an end.
     let arcs = format!(
         "SELECT src_country, dst_country, {BOTH} AS b, count(*) AS n FROM flows \
          WHERE {now} AND (src_country <> dst_country OR (src_country IS NULL) <> (dst_country IS NULL)) \
-         GROUP BY src_country, dst_country ORDER BY b DESC LIMIT {ARCS}"
+         GROUP BY src_country, dst_country ORDER BY b DESC, src_country, dst_country LIMIT {ARCS}"
     );
     // One after the other: each takes all the cores there are.
     let talkers = ask(state, scope, &talkers).await?;

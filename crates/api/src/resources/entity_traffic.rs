@@ -1,6 +1,7 @@
 //! What the telemetry store knows of an address: with whom it talks, by which services, how much and when. It is read
 //! beside everything else, because that is there at once and flows of a busy address take a while.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use guardian_model::{Ip, Micros, Scope, TenantId};
@@ -145,9 +146,10 @@ async fn read(state: &ApiState, scope: &Scope, ip: Ip, from: Micros, to: Micros)
     for (rows, outward) in [(&as_source, true), (&as_target, false)] {
         collect(&mut found, rows, outward, from, to);
     }
-    found.peers.sort_by_key(|p| std::cmp::Reverse(p.bytes));
+    // What is alike has an order too, so that asked twice the answer is the same.
+    found.peers.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.value.cmp(&b.value)));
     found.peers.truncate(TOP);
-    found.ports.sort_by_key(|p| std::cmp::Reverse(p.flows));
+    found.ports.sort_by_key(|p| (Reverse(p.flows), p.port, p.protocol, p.role));
     found.ports.truncate(TOP);
     Ok(found)
 }
@@ -211,8 +213,8 @@ fn parted(rows: Vec<Value>) -> Parts {
             }
         }
     }
-    peers.sort_by_key(|row| std::cmp::Reverse(whole(row, "b")));
-    ports.sort_by_key(|row| std::cmp::Reverse(whole(row, "n")));
+    peers.sort_by_cached_key(|row| (Reverse(whole(row, "b")), row["peer"].to_string()));
+    ports.sort_by_key(|row| (Reverse(whole(row, "n")), whole(row, "port"), whole(row, "protocol")));
     peers.truncate(TOP);
     ports.truncate(TOP);
     (volume, peers, ports)
@@ -234,11 +236,11 @@ async fn apart(
     );
     let peers = format!(
         "SELECT {other}_ip AS peer, sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS b, count(*) AS n FROM flows \
-         WHERE {which} GROUP BY 1 ORDER BY 2 DESC LIMIT {TOP}"
+         WHERE {which} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {TOP}"
     );
     let ports = format!(
         "SELECT dst_port AS port, protocol, sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS b, count(*) AS n FROM flows \
-         WHERE {which} AND dst_port IS NOT NULL GROUP BY 1, 2 ORDER BY 4 DESC LIMIT {TOP}"
+         WHERE {which} AND dst_port IS NOT NULL GROUP BY 1, 2 ORDER BY 4 DESC, 1, 2 LIMIT {TOP}"
     );
     tokio::try_join!(ask(state, scope, &volume), ask(state, scope, &peers), ask(state, scope, &ports))
 }

@@ -233,7 +233,7 @@ async fn top(State(state): State<ApiState>, caller: Caller, Query(query): Query<
     let sql = format!(
         "SELECT \"{column}\", sum(bytes + coalesce(rev_bytes, CAST(0 AS BIGINT UNSIGNED))) AS total_bytes, \
          sum(packets + coalesce(rev_packets, CAST(0 AS BIGINT UNSIGNED))) AS total_packets, count(*) AS total_flows \
-         FROM flows WHERE {condition} GROUP BY \"{column}\" ORDER BY total_{metric} DESC LIMIT {n}"
+         FROM flows WHERE {condition} GROUP BY \"{column}\" ORDER BY total_{metric} DESC, \"{column}\" LIMIT {n}"
     );
     Ok(Json(TopList { items: objects(run(&state, &scope, &sql, n, SECONDS).await?) }))
 }
