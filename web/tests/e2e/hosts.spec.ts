@@ -287,8 +287,8 @@ test("pages of hosts pass axe in both themes and fit a telephone in German, and 
   await prefer(page, {});
   expect(found).toEqual([]);
   await page.setViewportSize({ width: 1440, height: 900 });
-  await addPerson(page, "vera", "viewer");
-  await signIn(page, "vera");
+  await addPerson(page, "livia", "viewer");
+  await signIn(page, "livia");
   await page.goto(`${url()}/hosts`);
   await expect(page.getByRole("row").filter({ hasText: "Online" })).toBeVisible();
   await expect(page.getByRole("button", { name: "Enrol a machine" })).toHaveCount(0);
