@@ -7,8 +7,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use guardian_protocol::Blob;
-use guardian_protocol::message::{Action, Command, Denied, Outcome, Progress};
+use guardian_protocol::message::{Action, Command, Denied, Fetch, Outcome, PackPart, Progress};
+use guardian_protocol::{Blob, limits};
 use tokio::sync::mpsc;
 
 use crate::home::{Home, Identity};
@@ -95,6 +95,26 @@ impl Commands {
         outcome.ended = crate::now();
         self.remember(&outcome);
         Some(outcome)
+    }
+
+    /// A part of what a command collected; nothing where the server only says that it has it all.
+    pub(crate) fn pack(&self, wanted: &Fetch) -> Option<PackPart> {
+        let response = self.worker.as_ref().map(|worker| worker.response());
+        if wanted.kept {
+            // It goes with the old ones if it cannot be deleted now.
+            response.map(|response| response.pack_done(&wanted.command).ok());
+            return None;
+        }
+        let most = (wanted.bytes_max as usize).min(limits::PACK_PART_BYTES_MAX);
+        let read = response.map_or_else(
+            || Err(io::Error::from(io::ErrorKind::Unsupported)),
+            |response| response.pack_part(&wanted.command, wanted.offset, most),
+        );
+        let part = PackPart { command: wanted.command, offset: wanted.offset, ..PackPart::default() };
+        Some(match read {
+            Ok((content, bytes)) => PackPart { bytes, content: Blob(content), ..part },
+            Err(error) => PackPart { error: Some(error.to_string()), ..part },
+        })
     }
 
     fn routine(&self, command: &Command, status: &Status, outcome: &mut Outcome) {

@@ -367,6 +367,11 @@ impl Talk {
                 }
             }
             FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
+            FromServer::Fetch(wanted) => {
+                if let Some(part) = self.commands.pack(&wanted) {
+                    link.send(&FromAgent::PackPart(part)).await?;
+                }
+            }
             FromServer::Kept(kept) => self.inventory.kept(&kept),
             FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
             // What this version does not do yet.

@@ -69,13 +69,13 @@ pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft,
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
     ASSIGNMENTS_MAX, AgentAuthority, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter,
-    CommandRun, EnrolledHost, EnrolmentToken, FleetSoftware, GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft,
-    HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor, HostFacts, HostFigures, HostFilter,
-    HostGroup, HostHealth, HostList, HostListDocument, HostLoss, HostOrder, HostPage, HostSeen, HostSelection,
-    HostSort, HostStanding, HostStatus, HostTrouble, LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost,
-    NewHostList, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PendingRun, Policy, PolicyDraft, PolicyOrder,
-    PolicyVersion, RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion,
-    TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+    CommandRun, EnrolledHost, EnrolmentToken, EvidenceKey, EvidencePack, FleetSoftware, GROUP_FILTER_BYTES_MAX,
+    GROUPS_PER_TENANT_MAX, GroupDraft, HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor,
+    HostFacts, HostFigures, HostFilter, HostGroup, HostHealth, HostList, HostListDocument, HostLoss, HostOrder,
+    HostPage, HostSeen, HostSelection, HostSort, HostStanding, HostStatus, HostTrouble, LABELS_MAX, LabelChange,
+    NewCommand, NewEnrolmentToken, NewHost, NewHostList, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PackState,
+    PendingRun, Policy, PolicyDraft, PolicyOrder, PolicyVersion, RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX,
+    SoftwareFilter, SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,
@@ -98,7 +98,7 @@ pub use roles::{CustomRole, ROLES_PER_TENANT_MAX, RoleDraft};
 pub use rules::{RULE_SOURCE_BYTES_MAX, Rule, RuleDraft, RuleOrigin, RuleSource, RuleVersion};
 pub use saved::{SAVED_BYTES_MAX, Saved, SavedDraft, SavedKind};
 pub use scoped::Scoped;
-pub use sealed::{SealedPlace, SealedSecret, authority_secret, webhook_secret};
+pub use sealed::{SealedPlace, SealedSecret, authority_secret, evidence_secret, webhook_secret};
 pub use settings::Setting;
 pub use store::Catalog;
 pub use system::System;

@@ -1,10 +1,11 @@
 //! Every secret that the catalog keeps sealed, in one list, so that keys can be replaced: what is missing here cannot be
 //! opened after a rotation. A new sort of secret is a variant of [`SealedPlace`] and its two arms.
 
+use guardian_model::TenantId;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use uuid::Uuid;
 
-use crate::entity::{agent_authority, notification_channel, second_factor, state_blob};
+use crate::entity::{agent_authority, evidence_key, notification_channel, second_factor, state_blob};
 use crate::text::clean;
 use crate::{CatalogError, System};
 
@@ -17,6 +18,8 @@ pub enum SealedPlace {
     Webhook(Uuid),
     /// The key of the authority that signs the agents' certificates.
     AgentAuthority(Uuid),
+    /// The key that evidence of a tenant's hosts is sealed for.
+    EvidenceKey(TenantId),
 }
 
 /// A sealed secret.
@@ -38,6 +41,11 @@ pub fn webhook_secret(channel: Uuid) -> String {
 /// What the key of an agents' authority is sealed for.
 pub fn authority_secret(authority: Uuid) -> String {
     format!("agents/{authority}")
+}
+
+/// What the key of a tenant's evidence is sealed for.
+pub fn evidence_secret(tenant: TenantId) -> String {
+    format!("evidence/{tenant}")
 }
 
 /// Whether a text was sealed; other sorts of factors keep what is no secret in the same column.
@@ -65,7 +73,13 @@ impl System<'_> {
             about: authority_secret(row.id),
             text: row.secret,
         });
-        Ok(factors.chain(webhooks).chain(authorities).collect())
+        let keys = evidence_key::Entity::find().order_by_asc(evidence_key::Column::TenantId).all(self.read()).await?;
+        let keys = keys.into_iter().map(|row| SealedSecret {
+            place: SealedPlace::EvidenceKey(TenantId(row.tenant_id)),
+            about: evidence_secret(TenantId(row.tenant_id)),
+            text: row.secret,
+        });
+        Ok(factors.chain(webhooks).chain(authorities).chain(keys).collect())
     }
 
     /// Puts a secret that was sealed anew in the place of the old; false if somebody changed it meanwhile. What is
@@ -93,6 +107,14 @@ impl System<'_> {
                     .col_expr(agent_authority::Column::Secret, Expr::value(text))
                     .filter(agent_authority::Column::Id.eq(id))
                     .filter(agent_authority::Column::Secret.eq(&old.text))
+                    .exec(self.write())
+                    .await?
+            }
+            SealedPlace::EvidenceKey(tenant) => {
+                evidence_key::Entity::update_many()
+                    .col_expr(evidence_key::Column::Secret, Expr::value(text))
+                    .filter(evidence_key::Column::TenantId.eq(tenant.0))
+                    .filter(evidence_key::Column::Secret.eq(&old.text))
                     .exec(self.write())
                     .await?
             }

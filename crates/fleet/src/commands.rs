@@ -11,6 +11,7 @@ use guardian_protocol::message::{Action, Cancel, Command, Denied, Outcome, Progr
 use hashbrown::HashSet;
 use uuid::Uuid;
 
+use crate::packs::PackError;
 use crate::state::Fleet;
 
 /// Commands that are looked up at once for one host; the others follow when these are done.
@@ -38,7 +39,7 @@ impl Fleet {
         &self,
         (tenant, host): (guardian_model::TenantId, Uuid),
         told: &mut Told,
-    ) -> Result<Vec<FromServer>, CatalogError> {
+    ) -> Result<Vec<FromServer>, PackError> {
         let pending = self.catalog().system().pending_runs(host, AT_ONCE).await?;
         told.more = pending.len() as u64 >= AT_ONCE;
         let fresh: Vec<Uuid> = pending.iter().map(|p| p.run.id).filter(|id| !told.commands.contains(id)).collect();
@@ -54,6 +55,7 @@ impl Fleet {
                 match message(one) {
                     Some(mut command) => {
                         self.point_at_run(&mut command, host).await?;
+                        self.name_recipient(tenant, &mut command).await?;
                         words.push(FromServer::Command(command));
                     }
                     None => self.unreadable(one).await?,

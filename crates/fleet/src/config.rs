@@ -1,6 +1,6 @@
 //! Settings of the fleet. The doc comments become the configuration reference.
 
-use guardian_kit::config::Duration;
+use guardian_kit::config::{ByteSize, Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,19 @@ pub struct FleetConfig {
     pub heartbeat: Duration,
     /// How long a certificate of an agent is valid; it is renewed when a third of that is left.
     pub certificate_life: Duration,
+    /// Most bytes of evidence that is kept of the hosts of one tenant; what would be more is refused.
+    pub evidence_bytes_max: ByteSize,
     /// Most agents that may be connected at once.
     pub sessions_max: usize,
 }
 
 impl Default for FleetConfig {
     fn default() -> Self {
-        Self { heartbeat: Duration::secs(30), certificate_life: Duration::days(90), sessions_max: 20_000 }
+        Self {
+            heartbeat: Duration::secs(30),
+            certificate_life: Duration::days(90),
+            evidence_bytes_max: ByteSize::gib(64),
+            sessions_max: 20_000,
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::authority::{hex, shown};
 use crate::commands::Told;
 use crate::intake::{Gate, IntakeError, LaneMark};
 use crate::inventory::Lists;
+use crate::packs::Packs;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Orders, Place};
 use crate::wire::{Broken, Reader, Writer};
@@ -182,6 +183,7 @@ impl Fleet {
             gate: Gate::default(),
             in_flight: FuturesOrdered::new(),
             lists: Lists::new(self, host.tenant, host.id, &host.name),
+            packs: Packs::new(self, host.tenant, host.id),
             host,
             heartbeat,
             policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
@@ -249,6 +251,7 @@ struct Session {
     /// What it was told to do.
     told: Told,
     lists: Lists,
+    packs: Packs,
 }
 
 impl Session {
@@ -260,6 +263,10 @@ impl Session {
     ) -> End {
         let stop = self.fleet.shutdown().token();
         let mut heard = Instant::now();
+        let waiting = self.packs.look().await;
+        if let Err(end) = say(waiting, writer).await {
+            return end;
+        }
         loop {
             tokio::select! {
                 biased;
@@ -354,10 +361,14 @@ impl Session {
             }
             FromAgent::Outcome(outcome) => {
                 let ended = !matches!(outcome.progress, Progress::Accepted | Progress::Running);
+                let collected = outcome.pack.is_some();
                 if let Err(error) = self.fleet.hear_outcome(self.whose(), outcome).await {
                     // The agent remembers it, and says it again when it is asked at the next connection.
                     tracing::warn!(%error, host = %self.host.id, "what became of a command could not be kept");
                     return Err(End::Refused(Refusal::Busy, "outcomes cannot be kept now".into()));
+                }
+                if collected {
+                    say(self.packs.look().await, writer).await?;
                 }
                 if ended && self.told.more { self.tell_commands(writer).await } else { Ok(()) }
             }
@@ -365,6 +376,7 @@ impl Session {
                 Some(told) => Ok(writer.send(&told).await?),
                 None => Ok(()),
             },
+            FromAgent::PackPart(part) => say(self.packs.take(part).await, writer).await,
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.
@@ -403,10 +415,7 @@ impl Session {
                 return Err(End::Refused(Refusal::Busy, "commands cannot be looked up now".into()));
             }
         };
-        for word in &words {
-            writer.put(word)?;
-        }
-        if words.is_empty() { Ok(()) } else { Ok(writer.flush().await?) }
+        say(words, writer).await
     }
 
     /// Hands a batch to the store, unless it was before.
@@ -475,6 +484,18 @@ impl Session {
         })?;
         Ok(Certificate { certificate: Blob(signed.der), not_after: signed.not_after.0 })
     }
+}
+
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    words: impl IntoIterator<Item = FromServer>,
+    writer: &mut Writer<WriteHalf<S>>,
+) -> Result<(), End> {
+    let mut any = false;
+    for word in words {
+        writer.put(&word)?;
+        any = true;
+    }
+    if any { Ok(writer.flush().await?) } else { Ok(()) }
 }
 
 fn health(beat: &Heartbeat, now: Micros) -> HostHealth {

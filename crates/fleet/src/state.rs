@@ -1,5 +1,6 @@
 //! The fleet as the rest of the server sees it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,8 @@ pub struct FleetDeps {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub config: FleetConfig,
+    /// Folder for packs of evidence.
+    pub packs: PathBuf,
     /// Where counters are registered.
     pub metrics: Metrics,
     /// Tells when to end.
@@ -100,6 +103,8 @@ pub(crate) struct Counters {
     pub(crate) agent_lost: Counter,
     pub(crate) lists: Counter,
     pub(crate) list_changes: Counter,
+    pub(crate) packs: Counter,
+    pub(crate) packs_failed: Counter,
 }
 
 impl Counters {
@@ -123,6 +128,11 @@ impl Counters {
             ),
             agent_lost: metrics.counter("guardian_fleet_lost_rows_total", "Rows that agents said they lost."),
             lists: metrics.counter("guardian_fleet_lists_total", "Lists of the inventory that were kept."),
+            packs: metrics.counter("guardian_fleet_packs_total", "Packs of evidence that were fetched."),
+            packs_failed: metrics.counter(
+                "guardian_fleet_packs_failed_total",
+                "Times that a pack of evidence could not be fetched; it is tried again.",
+            ),
             list_changes: metrics
                 .counter("guardian_fleet_list_changes_total", "Changes of the inventory of which events were made."),
         }
@@ -291,6 +301,15 @@ impl Fleet {
 
     pub(crate) fn intake(&self) -> &Arc<dyn Intake> {
         &self.inner.deps.intake
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.inner.deps.identity
+    }
+
+    /// Where packs of evidence are kept.
+    pub(crate) fn packs_folder(&self) -> &Path {
+        &self.inner.deps.packs
     }
 
     pub(crate) fn config(&self) -> &FleetConfig {

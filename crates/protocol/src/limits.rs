@@ -39,6 +39,8 @@ pub const ARGUMENT_BYTES_MAX: usize = 8_192;
 pub const PATTERNS_MAX: usize = 256;
 /// Largest pack of evidence, in bytes before compression.
 pub const PACK_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of one part of a pack of evidence.
+pub const PACK_PART_BYTES_MAX: usize = 512 << 10;
 /// Bytes of the steps that one outcome tells.
 pub const STEPS_BYTES_MAX: usize = 256 << 10;
 /// Bytes of output of one command that are kept; more is counted.

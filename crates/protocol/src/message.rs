@@ -232,6 +232,20 @@ message! {
         8 time: i64,
     }
 
+    /// A part of what a command collected, as the server asked for it with [`Fetch`].
+    PackPart {
+        /// The command.
+        1 command: [u8; 16],
+        /// Where the part begins.
+        2 offset: u64,
+        /// Length of the whole pack.
+        3 bytes: u64,
+        /// The part; not empty unless there is an error.
+        4 content: Blob,
+        /// Why there is nothing to give, now or ever.
+        5 error: Option<String>,
+    }
+
     /// The agent ends the connection.
     Goodbye {
         /// For people.
@@ -324,6 +338,18 @@ message! {
         4 rows_max: u32,
     }
 
+    /// The server wants a part of what a command collected, or has all of it.
+    Fetch {
+        /// The command.
+        1 command: [u8; 16],
+        /// Where the part is to begin.
+        2 offset: u64,
+        /// Most bytes of it.
+        3 bytes_max: u32,
+        /// The server has the pack for good: it need not be kept on the machine. Nothing is sent.
+        4 kept: bool,
+    }
+
     /// The server wants the whole of a list, because it lacks what a change was made from, and has room for it now.
     Resend {
         /// Which list.
@@ -376,6 +402,8 @@ choice! {
         7 Goodbye(Goodbye),
         /// See [`Renew`].
         8 Renew(Renew),
+        /// See [`PackPart`].
+        20 PackPart(PackPart),
     }
 }
 
@@ -404,5 +432,7 @@ choice! {
         10 Certificate(Certificate),
         /// See [`Kept`].
         20 Kept(Kept),
+        /// See [`Fetch`].
+        21 Fetch(Fetch),
     }
 }

@@ -17,6 +17,8 @@ use super::doing::{Doing, Done, Stop, denied};
 const TREE_MAX: usize = 20_000;
 /// Looks at a tree that grows while it is stopped.
 const LOOKS_MAX: usize = 64;
+/// Pause before it is looked again whether a tree stands still.
+const STILL_PAUSE: Duration = Duration::from_millis(10);
 /// How long those that were asked to end have for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long those that were killed have to be gone.
@@ -124,6 +126,7 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
     let protected = protected();
     for _ in 0..LOOKS_MAX {
         doing.go_on()?;
+        let still = !freeze || stand_still(&held);
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for pid in all()? {
             if let Some(stat) = stat(pid) {
@@ -157,11 +160,22 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
             }
             held.push(child);
         }
-        if held.len() == before {
+        if held.len() == before && still {
             break;
         }
     }
     Ok(held)
+}
+
+/// Whether all stand still. A stop takes hold when a process is next scheduled: one that was told to stop in the middle of a
+/// fork still has its child, so that what was looked for before all stood still was looked for too early.
+fn stand_still(held: &[Held]) -> bool {
+    let still = |held: &Held| stat(held.pid).is_none_or(|stat| matches!(stat.state, 'T' | 't' | 'Z' | 'X'));
+    let all = held.iter().all(still);
+    if !all {
+        std::thread::sleep(STILL_PAUSE);
+    }
+    all
 }
 
 /// Lets go what was stopped for a killing that does not take place.

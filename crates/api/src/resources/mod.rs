@@ -8,6 +8,7 @@ mod alerts;
 mod api_keys;
 mod audit;
 mod certificates;
+mod command_evidence;
 mod commands;
 mod dashboard;
 mod dashboard_traffic;
@@ -123,6 +124,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     host_groups::routes,
     host_policy::routes,
     policies::routes,
+    command_evidence::routes,
     commands::routes,
     inventory::routes,
     software::routes,

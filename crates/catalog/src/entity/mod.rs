@@ -18,6 +18,8 @@ pub(crate) mod command_run;
 pub(crate) mod delivery;
 pub(crate) mod enrolment_token;
 pub(crate) mod evidence_custody;
+pub(crate) mod evidence_key;
+pub(crate) mod evidence_pack;
 pub(crate) mod exporter;
 pub(crate) mod external_identity;
 pub(crate) mod host;
@@ -85,6 +87,7 @@ tenant_owned!(
     change_log,
     command,
     command_run,
+    evidence_pack,
     delivery,
     enrolment_token,
     exporter,

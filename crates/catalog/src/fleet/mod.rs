@@ -8,6 +8,7 @@ mod groups;
 mod hosts;
 mod list;
 mod lists;
+mod packs;
 mod policies;
 mod runs;
 mod seen;
@@ -29,6 +30,7 @@ pub use self::list::{
     HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
 };
 pub use self::lists::{HostList, HostListDocument, NewHostList};
+pub use self::packs::{EvidenceKey, EvidencePack, PackState};
 pub use self::policies::{
     ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,
     PolicyVersion,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::commands::Command;
 use super::hosts::Host;
+use super::packs::EvidencePack;
 use crate::entity::{command, command_run};
 use crate::text::clean;
 use crate::tx::{Audit, Change};
@@ -306,6 +307,9 @@ impl System<'_> {
             let cancelled = of.is_some_and(|of| of.cancelled.is_some());
             if let Some(after) = run.after(one, cancelled, tx.now()) {
                 tx.store_run(&after).await?;
+                if let Some(pack) = EvidencePack::told(&after, tx.now()) {
+                    tx.add_pack(&pack).await?;
+                }
             }
         }
         tx.commit().await?;

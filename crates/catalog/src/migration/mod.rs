@@ -14,6 +14,7 @@ mod m20261122_passkeys;
 mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
+mod m20261123_evidence_packs;
 mod m20261123_inventory;
 mod m20261123_policies;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_fleet::Migration),
             Box::new(m20261123_policies::Migration),
             Box::new(m20261123_inventory::Migration),
+            Box::new(m20261123_evidence_packs::Migration),
         ]
     }
 }

@@ -1,5 +1,8 @@
 //! `guardian commands`: have hosts do something, and see what came of it.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -97,6 +100,20 @@ enum Action {
         #[arg(long)]
         host: Option<String>,
     },
+    /// Take the evidence that a host collected: `collect` makes it, and it comes here by itself
+    Evidence {
+        /// Id of the command
+        id: String,
+        /// Id of the host; what there is is listed where none is named
+        #[arg(long, requires = "to")]
+        host: Option<String>,
+        /// As the host sealed it, for `guardian-agent open-evidence`; else a tar archive under zstd
+        #[arg(long, requires = "to")]
+        sealed: bool,
+        /// Where to write it; it must not be there yet
+        #[arg(long, value_name = "FILE", requires = "host")]
+        to: Option<PathBuf>,
+    },
     /// Call a command off
     Cancel {
         /// Id of the command
@@ -105,6 +122,7 @@ enum Action {
 }
 
 const COLUMNS: [&str; 7] = ["id", "kind", "author", "created", "hosts", "states", "reason"];
+const PACK_COLUMNS: [&str; 8] = ["host", "host_name", "state", "bytes", "entries", "left_out", "hash", "text"];
 const RUN_COLUMNS: [&str; 5] = ["host", "host_name", "state", "ended", "text"];
 
 impl Commands {
@@ -145,6 +163,13 @@ impl Commands {
                 let command = get(&format!("/commands/{id}"))?;
                 return show(&remote, &command, global, true);
             }
+            Action::Evidence { id, host: Some(host), sealed, to: Some(to) } => {
+                block_on(take(&remote, &format!("/commands/{id}/hosts/{host}/evidence"), sealed, &to))?;
+            }
+            Action::Evidence { id, .. } => {
+                let answer = get(&format!("/commands/{id}/evidence"))?;
+                output::print(&table(&answer["items"], &PACK_COLUMNS), global.output)?;
+            }
             Action::Cancel { id } => {
                 let request = remote.request(Method::POST, &format!("/commands/{id}/cancel"));
                 let command = block_on(remote.json(request))?;
@@ -160,6 +185,31 @@ fn named_or_json(action: &str) -> Result<Value> {
         return serde_json::from_str(action).context("the action is no JSON");
     }
     Ok(json!({"kind": action}))
+}
+
+/// Writes evidence to a file piece by piece, which is deleted again if it does not come whole.
+async fn take(remote: &Remote, path: &str, sealed: bool, to: &Path) -> Result<()> {
+    let form = if sealed { "sealed" } else { "opened" };
+    let mut answer = remote.send(remote.request(Method::GET, path).query(&[("form", form)])).await?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(to).with_context(|| format!("cannot write {}", to.display()))?;
+    let mut bytes = 0;
+    let whole = async {
+        while let Some(piece) = answer.chunk().await.context("the evidence broke off")? {
+            file.write_all(&piece)?;
+            bytes += piece.len();
+        }
+        Ok::<_, anyhow::Error>(file.sync_all()?)
+    };
+    if let Err(error) = whole.await {
+        std::fs::remove_file(to).ok();
+        return Err(error);
+    }
+    output::note(&format!("{bytes} bytes written to {}", to.display()));
+    Ok(())
 }
 
 fn states(command: &Value) -> String {

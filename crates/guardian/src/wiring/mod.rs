@@ -254,6 +254,7 @@ impl Ground {
             intake: Arc::new(intake),
             clock: Arc::clone(&self.clock),
             config: config.fleet.clone(),
+            packs: config.data.join("evidence").join("packs"),
             metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
         });

@@ -14,6 +14,7 @@ mod certificates;
 mod crash;
 mod encryption;
 mod enrich;
+mod evidence;
 mod exporters;
 mod first_minutes;
 mod fleet;

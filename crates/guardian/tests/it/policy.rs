@@ -10,7 +10,7 @@ use crate::app::{App, text};
 use crate::fleet::{Agent, Way, address, host, token};
 
 /// A host whose agent is connected, by a way that can lead to the server's next address.
-fn connected(app: &App, enrol: &[&str], run: &[&str]) -> (Agent, String, Way) {
+pub(crate) fn connected(app: &App, enrol: &[&str], run: &[&str]) -> (Agent, String, Way) {
     let way = Way::to(Some(address(app)));
     let mut agent = Agent::new();
     agent.enroll(&way.url, &token(app, enrol), &["--name", "web-1"]).unwrap();

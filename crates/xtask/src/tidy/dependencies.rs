@@ -26,7 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("detect", &["model", "expr", "rules"]),
     ("respond", &["model", "kit", "catalog"]),
     ("notify", &["model", "kit", "catalog", "identity"]),
-    ("fleet", &["model", "kit", "expr", "catalog", "identity", "protocol"]),
+    ("fleet", &["model", "kit", "expr", "catalog", "identity", "protocol", "evidence"]),
     ("pipeline", &["model", "kit", "sys", "flow", "intel", "rules", "detect"]),
     (
         "api",

@@ -15,6 +15,7 @@ import { Confirm, Dialog } from "@/ui/overlay";
 import { Facts } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { At } from "@/ui/time";
+import { Pack } from "./pack";
 
 /** What one host did with a command, step by step. */
 export function RunSheet({
@@ -77,6 +78,7 @@ function Detail({ command, run }: { command: Command; run: Run }) {
           </ol>
         </section>
       )}
+      {outcome.collected && !command.dry_run && <Pack run={run} />}
       {run.output && (
         <section>
           <h3 className={title}>{t("output")}</h3>

@@ -50,6 +50,14 @@ export function runQuery(id: string, host: string) {
   };
 }
 
+/** What hosts collected for a command. */
+export function packsQuery(id: string) {
+  return {
+    queryKey: ["commands", "evidence", id],
+    queryFn: () => must(api.GET("/api/v1/commands/{id}/evidence", { params: { path: { id } } })),
+  };
+}
+
 /** How many hosts have nothing more to say. */
 export function endedHosts(command: Command): number {
   return Object.entries(command.states).reduce((sum, [state, n]) => (OPEN.includes(state) ? sum : sum + n), 0);
@@ -60,6 +68,7 @@ export interface Outcome {
   steps: { verb: string; target: string; note: string }[];
   denied: string | null;
   undo: boolean;
+  collected: boolean;
 }
 
 export function outcomeOf(run: Run): Outcome {
@@ -69,5 +78,6 @@ export function outcomeOf(run: Run): Outcome {
     steps: steps.map(({ verb = "", target = "", note = "" }) => ({ verb, target, note })),
     denied: typeof said.denied === "string" && said.denied !== "other" ? said.denied : null,
     undo: said.undo !== null && said.undo !== undefined,
+    collected: said.pack !== null && said.pack !== undefined,
   };
 }
