@@ -75,6 +75,26 @@ pub struct Placed {
     pub place: String,
     /// The distribution's package that the file belongs to, which is judged in its place.
     pub owner: Option<String>,
+    /// Its architecture, in the manager's own form.
+    pub arch: String,
+    /// Its licences, as the package says.
+    pub licences: Vec<String>,
+    /// The number of the image's layer that brought it.
+    pub layer: Option<u32>,
+}
+
+impl Placed {
+    fn new(package: &Package, component: Component, place: &str) -> Self {
+        Self {
+            manager: package.manager,
+            component,
+            place: place.to_owned(),
+            owner: None,
+            arch: package.arch.clone(),
+            licences: package.licences.clone(),
+            layer: None,
+        }
+    }
 }
 
 /// What was found.
@@ -102,6 +122,13 @@ impl Scanned {
             self.issues_more += 1;
         }
     }
+
+    /// In order, each package once for every place.
+    fn sorted(mut self) -> Self {
+        self.packages.sort_by(|a, b| (&a.component, &a.place).cmp(&(&b.component, &b.place)));
+        self.packages.dedup_by(|a, b| a.component == b.component && a.place == b.place);
+        self
+    }
 }
 
 /// Looks for packages below the folder.
@@ -112,9 +139,15 @@ pub fn folder(path: &Path) -> Result<Scanned, std::io::Error> {
     scanned.os = release.map(|content| Os::new(&content));
     let owned = distribution::read(&root, &mut scanned);
     languages::walk(&root, &owned, &mut scanned);
-    scanned.packages.sort_by(|a, b| (&a.component, &a.place).cmp(&(&b.component, &b.place)));
-    scanned.packages.dedup_by(|a, b| a.component == b.component && a.place == b.place);
-    Ok(scanned)
+    Ok(scanned.sorted())
+}
+
+/// Where files of a root are: on the disk, or in the layers of an image.
+trait Files {
+    /// The content of a file.
+    fn read(&self, path: &str) -> Option<Vec<u8>>;
+    /// Names in a folder, in order.
+    fn names(&self, path: &str) -> Vec<String>;
 }
 
 /// The folder that is scanned.
@@ -128,13 +161,13 @@ impl Root {
         let path = self.path.join(path.trim_start_matches('/')).canonicalize().ok()?;
         path.starts_with(&self.path).then_some(path)
     }
+}
 
-    /// The content of a file.
+impl Files for Root {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         read(&self.inside(path)?)
     }
 
-    /// Names in a folder, in order.
     fn names(&self, path: &str) -> Vec<String> {
         let entries = self.inside(path).and_then(|path| std::fs::read_dir(path).ok());
         let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -194,8 +227,6 @@ pub fn component(package: &Package, os: Option<&Ecosystem>) -> Option<Component>
             os.filter(|os| os.scheme() == package.manager.scheme())?.clone()
         }
         Manager::Snap | Manager::Flatpak => return None,
-        Manager::Python => Ecosystem::of_purl_type("pypi")?,
-        Manager::Gem => Ecosystem::of_purl_type("gem")?,
         other => Ecosystem::of_purl_type(other.purl_type())?,
     };
     let mut component = Component::new(ecosystem, &package.name, &package.version);

@@ -105,3 +105,21 @@ fn a_link_does_not_lead_out_of_the_root() {
     let scanned = scan::folder(root.path()).unwrap();
     assert!(scanned.packages.is_empty() && scanned.os.is_none());
 }
+
+#[test]
+fn sums_count_only_where_the_module_file_does_not_name_everything() {
+    let root = tempfile::tempdir().unwrap();
+    let sum = "example.net/a v1.0.0 h1:x=\nexample.net/b v1.0.0 h1:x=\n";
+    for (folder, version) in [("new", "1.21"), ("old", "1.16")] {
+        write(
+            root.path(),
+            &format!("{folder}/go.mod"),
+            &format!("module x\n\ngo {version}\n\nrequire example.net/a v1.0.0\n"),
+        );
+        write(root.path(), &format!("{folder}/go.sum"), sum);
+    }
+    let scanned = scan::folder(root.path()).unwrap();
+    let places: Vec<&str> = scanned.packages.iter().map(|placed| placed.place.as_str()).collect();
+    assert_eq!(places, ["/new/go.mod", "/old/go.mod", "/old/go.sum", "/old/go.sum"]);
+    assert!(scanned.issues.is_empty(), "{:?}", scanned.issues);
+}
