@@ -1,6 +1,6 @@
 //! The packages of a distribution, from its manager's database below a root.
 
-use guardian_inventory::{Manager, Package, apk, dpkg, nix, pacman, portage, rpm};
+use guardian_inventory::{Package, apk, dpkg, nix, pacman, portage, rpm};
 
 use super::{Files, Owners, Placed, Scanned, component};
 
@@ -73,7 +73,7 @@ fn of_rpm(root: &dyn Files, taken: &mut Taken<'_>) {
                     // Keys are no packages.
                     Ok((package, _)) if package.name == "gpg-pubkey" => {}
                     Ok((package, header)) => {
-                        let owner = taken.package(&place, &package, "");
+                        let owner = taken.package(&place, &package, &header.module());
                         for file in header.files().entries {
                             taken.owners.add(owner, file.path.as_bytes());
                         }
@@ -152,7 +152,6 @@ fn of_nix(root: &dyn Files, taken: &mut Taken<'_>) {
     let Some(file) = root.read(PLACE) else { return };
     match nix::parse(&file, root.read(&format!("{PLACE}-wal")).as_deref()) {
         Ok(found) => found.entries.iter().for_each(|package| {
-            debug_assert_eq!(package.manager, Manager::Nix);
             taken.package(PLACE, package, "");
         }),
         Err(error) => taken.scanned.issue(format!("{PLACE}: {error}")),

@@ -9,6 +9,7 @@ use guardian_inventory::{Found, Package, language};
 use super::{FILES_MAX, Owners, Placed, Root, Scanned, component, read};
 
 /// What one file named, until it is known whose the file is.
+#[derive(Clone)]
 pub(super) struct Named {
     /// The file, from the root.
     pub(super) place: String,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use guardian_vuln::report::{self, FailOn};
+use guardian_vuln::report::{self, FailOn, Words};
 use guardian_vuln::scan;
 
 use crate::support::store;
@@ -56,7 +56,7 @@ fn machine() -> tempfile::TempDir {
 fn a_machine_is_judged_by_its_distribution_and_the_rest_by_its_registries() {
     let root = machine();
     let (_home, store) = store(&[("debian.json", TRACKER), ("requests.json", REQUESTS), ("lodash.json", LODASH)]);
-    let report = report::of(&store, scan::folder(root.path()).unwrap());
+    let report = report::of(&store, scan::folder(root.path()).unwrap(), &Words::default());
     assert!(report.issues.is_empty(), "{:?}", report.issues);
     let found: Vec<(&str, &str, &str)> = report
         .findings
@@ -81,7 +81,7 @@ fn a_machine_is_judged_by_its_distribution_and_the_rest_by_its_registries() {
 fn sarif_and_conditions() {
     let root = machine();
     let (_home, store) = store(&[("lodash.json", LODASH)]);
-    let report = report::of(&store, scan::folder(root.path()).unwrap());
+    let report = report::of(&store, scan::folder(root.path()).unwrap(), &Words::default());
     assert_eq!(report.without_advisories.keys().collect::<Vec<_>>(), ["debian:12", "pypi"]);
     let sarif = report::sarif(&report, "1.0");
     let result = &sarif["runs"][0]["results"][0];
