@@ -1,7 +1,11 @@
-//! Rust crates: `.crates2.json`, in which cargo keeps what it installed, and `Cargo.lock` beside sources.
+//! Rust crates: `.crates2.json`, in which cargo keeps what it installed, `Cargo.lock` beside sources, and what
+//! `cargo auditable` puts into programs.
+
+use std::io::Read as _;
 
 use serde_json::Value;
 
+use crate::limits::AUDIT_BYTES_MAX;
 use crate::text::{clip, lines, quoted};
 use crate::{Found, Malformed, Manager, Package};
 
@@ -54,4 +58,32 @@ pub fn parse_lock(cargo_lock: &[u8]) -> Found<Package> {
     }
     close(&mut open, None);
     found
+}
+
+/// The section of a program in which `cargo auditable` keeps what it was built from.
+pub const AUDIT_SECTION: &str = ".dep-v0";
+
+/// The crates that a program was built from by `cargo auditable` (its "PARSING.md"): JSON, compressed by zlib. Crates that
+/// only built others are not in the program.
+pub fn parse_auditable(program: &[u8]) -> Result<Found<Package>, Malformed> {
+    let malformed = |what| Malformed { format: "a program of cargo auditable", what };
+    let section = crate::elf::section(program, AUDIT_SECTION).ok_or(malformed("it has no such section"))?;
+    let mut json = Vec::new();
+    let decoder = flate2::read::ZlibDecoder::new(section);
+    decoder.take(AUDIT_BYTES_MAX).read_to_end(&mut json).map_err(|_| malformed("its section is damaged"))?;
+    let value: Value = serde_json::from_slice(&json).map_err(|_| malformed("it is not JSON"))?;
+    let packages = value.get("packages").and_then(Value::as_array).ok_or(malformed("it has no packages"))?;
+    let mut found = Found::default();
+    for (i, entry) in packages.iter().enumerate() {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+        if text("source") != "crates.io" || text("kind") == "build" {
+            continue;
+        }
+        if text("name").is_empty() || text("version").is_empty() {
+            found.issue(i + 1, "a crate without name or version");
+            continue;
+        }
+        found.push(Package::new(Manager::Cargo, text("name"), text("version")));
+    }
+    Ok(found)
 }

@@ -22,3 +22,13 @@ pub const ARCHIVE_NESTED_BYTES_MAX: u64 = 128 << 20;
 pub const ARCHIVE_NESTED_TOTAL_BYTES_MAX: u64 = 512 << 20;
 /// How deep archives in archives are followed.
 pub const ARCHIVE_DEPTH_MAX: usize = 3;
+/// Elements of one element of XML that is held.
+pub const XML_ELEMENTS_MAX: usize = 1 << 20;
+/// How deep elements of XML are nested.
+pub const XML_DEPTH_MAX: usize = 128;
+/// Attributes of one element.
+pub const XML_ATTRIBUTES_MAX: usize = 256;
+/// Bytes of one text of XML.
+pub const XML_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of what `cargo auditable` puts into a program, decompressed.
+pub const AUDIT_BYTES_MAX: u64 = 16 << 20;

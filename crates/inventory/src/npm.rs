@@ -1,5 +1,5 @@
-//! npm packages: `package.json` of an installed package, and `package-lock.json` (npm documentation, lock file versions 2
-//! and 3).
+//! npm packages: `package.json` of an installed package, and `package-lock.json` (npm documentation, lock file versions 1
+//! to 3).
 
 use serde_json::{Map, Value};
 
@@ -46,12 +46,22 @@ fn package(name: &str, version: &str, map: &Map<String, Value>) -> Package {
     package
 }
 
-/// The packages of a `package-lock.json` of version 2 or 3, or of the `.package-lock.json` that npm keeps in a
-/// `node_modules` folder.
+/// The packages of a `package-lock.json`, or of the `.package-lock.json` that npm keeps in a `node_modules` folder.
 pub fn parse_lock(package_lock: &[u8]) -> Result<Found<Package>, Malformed> {
     let map = object(package_lock)?;
-    let packages = map.get("packages").and_then(Value::as_object).ok_or(malformed("its version is not 2 or 3"))?;
     let mut found = Found::default();
+    if let Some(packages) = map.get("packages").and_then(Value::as_object) {
+        by_path(packages, &mut found);
+    } else if let Some(dependencies) = map.get("dependencies").and_then(Value::as_object) {
+        by_name(dependencies, &mut found);
+    } else if !map.contains_key("lockfileVersion") {
+        return Err(malformed("it is no lock file"));
+    }
+    Ok(found)
+}
+
+/// Versions 2 and 3: every place in `node_modules` with what is there.
+fn by_path(packages: &Map<String, Value>, found: &mut Found<Package>) {
     for (i, (path, entry)) in packages.iter().enumerate() {
         let (Some((_, by_path)), Some(entry)) = (path.rsplit_once("node_modules/"), entry.as_object()) else {
             continue;
@@ -63,5 +73,25 @@ pub fn parse_lock(package_lock: &[u8]) -> Result<Found<Package>, Malformed> {
             None => found.issue(i + 1, "a package without a version"),
         }
     }
-    Ok(found)
+}
+
+/// Version 1: packages in packages, as deep as JSON may be.
+fn by_name(dependencies: &Map<String, Value>, found: &mut Found<Package>) {
+    let mut open = vec![dependencies];
+    while let Some(dependencies) = open.pop() {
+        for (i, (name, entry)) in dependencies.iter().enumerate() {
+            let Some(entry) = entry.as_object() else { continue };
+            open.extend(entry.get("dependencies").and_then(Value::as_object));
+            let version = entry.get("version").and_then(Value::as_str).unwrap_or_default();
+            // Under another name: `npm:name@version`.
+            let (name, version) =
+                version.strip_prefix("npm:").and_then(|real| real.rsplit_once('@')).unwrap_or((name.as_str(), version));
+            match version {
+                "" => found.issue(i + 1, "a package without a version"),
+                // A folder, a repository or an address.
+                version if version.contains([':', '/']) => {}
+                version => found.push(package(name, version, entry)),
+            }
+        }
+    }
 }

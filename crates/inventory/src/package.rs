@@ -34,6 +34,21 @@ pub enum Manager {
     Go,
     /// Java archives.
     Java,
+    /// conda packages.
+    Conda,
+    /// PHP packages.
+    Composer,
+    /// .NET packages.
+    #[serde(rename = "nuget")]
+    NuGet,
+    /// Erlang's and Elixir's packages.
+    Hex,
+    /// Dart packages.
+    Pub,
+    /// Swift packages.
+    Swift,
+    /// R packages.
+    Cran,
 }
 
 impl Manager {
@@ -54,6 +69,13 @@ impl Manager {
             Self::Cargo => "cargo",
             Self::Go => "golang",
             Self::Java => "maven",
+            Self::Conda => "conda",
+            Self::Composer => "composer",
+            Self::NuGet => "nuget",
+            Self::Hex => "hex",
+            Self::Pub => "pub",
+            Self::Swift => "swift",
+            Self::Cran => "cran",
         }
     }
 }

@@ -8,6 +8,8 @@ mod firewall;
 mod hostile;
 #[path = "it/integrity.rs"]
 mod integrity;
+#[path = "it/language.rs"]
+mod language;
 #[path = "it/languages.rs"]
 mod languages;
 #[path = "it/live.rs"]

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         start.elapsed().as_secs_f64() * 1e3,
         scanned.os
     );
-    let report = report::of(&store, scanned);
+    let report = report::of(&store, scanned, &report::Words::default());
     println!("{} findings after {:.1} ms", report.findings.len(), start.elapsed().as_secs_f64() * 1e3);
     println!(
         "{} judged, {} owned, {} unknown, without advisories: {:?}",

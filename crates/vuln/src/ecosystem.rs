@@ -70,6 +70,8 @@ const FAMILIES: &[Family] = &[
     language("pub", "Pub", Scheme::Pub),
     language("swift", "SwiftURL", Scheme::Semver),
     language("cran", "CRAN", Scheme::Cran),
+    // Nobody speaks of what conda builds; it is listed, and said to be unknown.
+    language("conda", "conda", Scheme::Generic),
     language("hackage", "Hackage", Scheme::Cran),
     language("julia", "Julia", Scheme::Semver),
     language("conan", "ConanCenter", Scheme::Semver),
@@ -188,7 +190,12 @@ impl Ecosystem {
                 }
                 name
             }
-            "nuget" | "composer" | "github-actions" | "pub" | "swift" => package.to_lowercase(),
+            // Named by where it lies, which has several spellings.
+            "swift" => {
+                let place = package.split_once("://").map_or(package.as_str(), |(_, rest)| rest);
+                place.strip_suffix(".git").unwrap_or(place).to_lowercase()
+            }
+            "nuget" | "composer" | "github-actions" | "pub" => package.to_lowercase(),
             "cargo" => package.replace('_', "-"),
             _ => package,
         }

@@ -11,6 +11,8 @@ pub mod load;
 pub mod matching;
 pub mod purl;
 pub mod report;
+pub mod sbom;
 pub mod scan;
 pub mod sources;
 pub mod store;
+pub mod vex;

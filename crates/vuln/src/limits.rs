@@ -22,3 +22,17 @@ pub const ROWS_MAX: usize = 200_000_000;
 pub const TEXTS_BYTES_MAX: usize = 2 << 30;
 /// Packages of the `requires` chain of one product tree that are followed.
 pub const PRODUCT_DEPTH_MAX: usize = 4;
+/// Components of one bill of materials.
+pub const COMPONENTS_MAX: usize = 1_000_000;
+/// Bytes of all layers of an image, decompressed.
+pub const IMAGE_BYTES_MAX: u64 = 64 << 30;
+/// Bytes of the databases of package managers in an image, of all its layers.
+pub const IMAGE_HELD_BYTES_MAX: u64 = 2 << 30;
+/// Files in an image.
+pub const IMAGE_ENTRIES_MAX: usize = 20_000_000;
+/// Layers of an image.
+pub const IMAGE_LAYERS_MAX: usize = 1_024;
+/// Manifests, configurations and layers in an archive.
+pub const IMAGE_DOCUMENTS_MAX: usize = 4_096;
+/// Bytes of one lock file, and of one document of an image.
+pub const LOCK_BYTES_MAX: u64 = 128 << 20;

@@ -5,7 +5,9 @@
 //! the rest counts.
 
 mod distribution;
+mod image;
 mod languages;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,8 +19,11 @@ use guardian_inventory::{Manager, Package};
 use hashbrown::HashMap;
 use serde::Serialize;
 
+pub use target::target;
+
 use crate::ecosystem::Ecosystem;
 use crate::matching::Component;
+use crate::vex::Said;
 
 /// Bytes of one file that is read whole.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -67,23 +72,55 @@ impl Os {
 /// A package with the place where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// What manages it.
-    pub manager: Manager,
     /// The package.
     pub component: Component,
     /// The file that says so, from the root of what was scanned.
     pub place: String,
     /// The distribution's package that the file belongs to, which is judged in its place.
     pub owner: Option<String>,
+    /// Its architecture, in the manager's own form.
+    pub arch: String,
+    /// Its licences, as the package says.
+    pub licences: Vec<String>,
+    /// The number of the image's layer that brought it.
+    pub layer: Option<u32>,
+}
+
+impl Placed {
+    fn new(package: &Package, component: Component, place: &str) -> Self {
+        Self {
+            component,
+            place: place.to_owned(),
+            owner: None,
+            arch: package.arch.clone(),
+            licences: package.licences.clone(),
+            layer: None,
+        }
+    }
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// The digest of what it holds, decompressed.
+    pub digest: String,
+    /// The step that made it, as the image says.
+    pub made_by: String,
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scanned {
     /// What the machine says it is.
     pub os: Option<Os>,
     /// Packages, each once for every place.
     pub packages: Vec<Placed>,
+    /// What was scanned, as it names itself: an image, or the subject of a bill of materials.
+    pub subject: String,
+    /// Layers of an image, the lowest first: digest, and what made it.
+    pub layers: Vec<Layer>,
+    /// What a bill of materials says itself of vulnerabilities.
+    pub said: Vec<Said>,
     /// Packages of a distribution that nobody knows, or of no distribution: nothing can be said of them.
     pub unknown: usize,
     /// What could not be read.
@@ -95,26 +132,48 @@ pub struct Scanned {
 }
 
 impl Scanned {
-    fn issue(&mut self, what: String) {
+    pub(crate) fn issue(&mut self, what: String) {
         if self.issues.len() < ISSUES_MAX {
             self.issues.push(what);
         } else {
             self.issues_more += 1;
         }
     }
+
+    /// In order, each package once for every place.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.packages.sort_by(|a, b| (&a.component, &a.place).cmp(&(&b.component, &b.place)));
+        self.packages.dedup_by(|a, b| a.component == b.component && a.place == b.place);
+        self
+    }
 }
 
 /// Looks for packages below the folder.
 pub fn folder(path: &Path) -> Result<Scanned, std::io::Error> {
     let root = Root { path: path.canonicalize()? };
-    let mut scanned = Scanned::default();
-    let release = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| root.read(path));
-    scanned.os = release.map(|content| Os::new(&content));
+    let mut scanned = Scanned { os: os(&root), subject: root.path.display().to_string(), ..Scanned::default() };
     let owned = distribution::read(&root, &mut scanned);
     languages::walk(&root, &owned, &mut scanned);
-    scanned.packages.sort_by(|a, b| (&a.component, &a.place).cmp(&(&b.component, &b.place)));
-    scanned.packages.dedup_by(|a, b| a.component == b.component && a.place == b.place);
-    Ok(scanned)
+    Ok(scanned.sorted())
+}
+
+/// Looks for packages in an image that is read as it comes, as `docker save` writes it.
+pub fn archive(reader: impl std::io::Read, architecture: &str) -> Result<Scanned, std::io::Error> {
+    image::archive(reader, architecture)
+}
+
+/// What the root says it is.
+fn os(root: &dyn Files) -> Option<Os> {
+    let release = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| root.read(path));
+    release.map(|content| Os::new(&content))
+}
+
+/// Where files of a root are: on the disk, or in the layers of an image.
+trait Files {
+    /// The content of a file.
+    fn read(&self, path: &str) -> Option<Vec<u8>>;
+    /// Names in a folder, in order.
+    fn names(&self, path: &str) -> Vec<String>;
 }
 
 /// The folder that is scanned.
@@ -128,13 +187,13 @@ impl Root {
         let path = self.path.join(path.trim_start_matches('/')).canonicalize().ok()?;
         path.starts_with(&self.path).then_some(path)
     }
+}
 
-    /// The content of a file.
+impl Files for Root {
     fn read(&self, path: &str) -> Option<Vec<u8>> {
         read(&self.inside(path)?)
     }
 
-    /// Names in a folder, in order.
     fn names(&self, path: &str) -> Vec<String> {
         let entries = self.inside(path).and_then(|path| std::fs::read_dir(path).ok());
         let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -194,8 +253,6 @@ pub fn component(package: &Package, os: Option<&Ecosystem>) -> Option<Component>
             os.filter(|os| os.scheme() == package.manager.scheme())?.clone()
         }
         Manager::Snap | Manager::Flatpak => return None,
-        Manager::Python => Ecosystem::of_purl_type("pypi")?,
-        Manager::Gem => Ecosystem::of_purl_type("gem")?,
         other => Ecosystem::of_purl_type(other.purl_type())?,
     };
     let mut component = Component::new(ecosystem, &package.name, &package.version);

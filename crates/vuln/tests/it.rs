@@ -4,8 +4,12 @@
 mod cvss;
 #[path = "it/every_source.rs"]
 mod every_source;
+#[path = "it/image.rs"]
+mod image;
 #[path = "it/matching.rs"]
 mod matching;
+#[path = "it/sbom.rs"]
+mod sbom;
 #[path = "it/scan.rs"]
 mod scan;
 #[path = "it/store.rs"]
@@ -21,5 +25,6 @@ proptest! {
     #[test]
     fn every_source_takes_anything(input in prop::collection::vec(any::<u8>(), 0..300)) {
         every_source::all(&input);
+        every_source::documents(&input);
     }
 }

@@ -25,6 +25,7 @@ const TARGETS: &[&str] = &[
     "files",
     "versions",
     "advisories",
+    "documents",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -53,6 +54,15 @@ const ADVISORIES: &[&str] = &[
     r#"{"dataType": "CVE_RECORD", "dataVersion": "5.1", "cveMetadata": {"cveId": "CVE-2026-0001", "state": "PUBLISHED"}}"#,
     r#"{"@context": "https://openvex.dev/ns/v0.2.0", "statements": [{"vulnerability": {"name": "CVE-2026-0001"}, "status": "fixed"}]}"#,
     r#"[{"name": "AVG-1", "packages": ["a"], "status": "Fixed", "affected": "1-1", "fixed": "1-2", "issues": ["CVE-2026-0001"]}]"#,
+];
+/// Bills of materials, statements on products, and what says what an image is.
+const DOCUMENTS: &[&str] = &[
+    r#"{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "library", "name": "a", "purl": "pkg:npm/a@1.0.0"}]}"#,
+    r#"<bom xmlns="http://cyclonedx.org/schema/bom/1.6"><components><component><purl>pkg:npm/a@1</purl></component></components></bom>"#,
+    r#"{"spdxVersion": "SPDX-2.3", "name": "a", "packages": [{"name": "a", "externalRefs": [{"referenceType": "purl", "referenceLocator": "pkg:npm/a@1"}]}]}"#,
+    "SPDXVersion: SPDX-2.3\nDocumentName: a\nPackageName: a\nExternalRef: PACKAGE-MANAGER purl pkg:npm/a@1\n",
+    r#"{"statements": [{"vulnerability": {"name": "CVE-1"}, "products": [{"@id": "pkg:npm/a"}], "status": "not_affected"}]}"#,
+    r#"{"document": {"csaf_version": "2.0"}, "product_tree": {"branches": []}, "vulnerabilities": [{"cve": "CVE-1", "product_status": {"fixed": ["a"]}}]}"#,
 ];
 /// Ends a pack of evidence.
 const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00", "sha256": "00", "path": "/a"}]}"#;
@@ -168,6 +178,13 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
     }
     for (at, text) in ADVISORIES.iter().enumerate() {
         write("advisories", &format!("advisory-{at}"), text.as_bytes())?;
+    }
+    for (at, text) in DOCUMENTS.iter().enumerate() {
+        write("documents", &format!("document-{at}"), text.as_bytes())?;
+    }
+    for (at, name) in ["manifest.json", "index.json", "blobs/sha256/0"].into_iter().enumerate() {
+        let text = br#"[{"Config": "c", "Layers": ["l"]}]"#;
+        write("documents", &format!("image-{at}"), &archive(name, text))?;
     }
     for (at, text) in VERSIONS.iter().enumerate() {
         write("versions", &format!("versions-{at}"), text.as_bytes())?;

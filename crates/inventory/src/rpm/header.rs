@@ -37,6 +37,7 @@ const LONGFILESIZES: u32 = 5008;
 const LONGSIZE: u32 = 5009;
 const FILECAPS: u32 = 5010;
 const FILEDIGESTALGO: u32 = 5011;
+const MODULARITYLABEL: u32 = 5096;
 
 const ENTRY_BYTES: usize = 16;
 /// Entries of a header; rpm's own limit.
@@ -198,6 +199,13 @@ impl<'a> Header<'a> {
             package.source = clip(name);
         }
         Ok(package)
+    }
+
+    /// The module that the package belongs to, `NAME:STREAM`; empty where it is of none.
+    pub fn module(&self) -> String {
+        // NAME:STREAM:VERSION:CONTEXT
+        let label = self.string(MODULARITYLABEL);
+        label.match_indices(':').nth(1).map_or(label.as_str(), |(at, _)| &label[..at]).to_owned()
     }
 
     /// The files that the package owns.

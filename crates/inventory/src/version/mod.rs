@@ -154,13 +154,18 @@ impl crate::Manager {
             Self::Pacman => Scheme::Pacman,
             Self::Portage => Scheme::Portage,
             Self::Nix => Scheme::Nix,
-            Self::Snap | Self::Flatpak => Scheme::Generic,
+            Self::Snap | Self::Flatpak | Self::Conda => Scheme::Generic,
             Self::Python => Scheme::Pep440,
             Self::Npm => Scheme::Npm,
             Self::Gem => Scheme::RubyGems,
             Self::Cargo => Scheme::Semver,
             Self::Go => Scheme::Go,
             Self::Java => Scheme::Maven,
+            Self::Composer => Scheme::Composer,
+            Self::NuGet => Scheme::NuGet,
+            Self::Hex | Self::Swift => Scheme::Semver,
+            Self::Pub => Scheme::Pub,
+            Self::Cran => Scheme::Cran,
         }
     }
 }

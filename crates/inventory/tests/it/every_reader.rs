@@ -2,8 +2,8 @@
 //! this file by its path.
 
 use guardian_inventory::{
-    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, limits, nix, npm,
-    pacman, portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit,
+    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, language, limits, nix,
+    npm, pacman, portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit, xml,
 };
 
 /// Every reader on the same bytes.
@@ -57,6 +57,7 @@ pub(crate) fn all(input: &[u8]) {
         assert!(package.licences.len() <= limits::LIST_MAX);
     }
     integrity(input);
+    languages(input);
     if let Ok(header) = rpm::Header::parse(input) {
         let files = header.files().entries;
         assert!(files.len() <= limits::ENTRIES_MAX);
@@ -106,4 +107,15 @@ fn integrity(input: &[u8]) {
         assert!(found.entries.len() <= limits::ENTRIES_MAX);
         aide_comes_back(found.entries);
     }
+}
+
+/// Those of what package managers of languages leave behind.
+fn languages(input: &[u8]) {
+    for kind in language::ALL {
+        let found = (kind.read)("a-1.jar", input).unwrap_or_default();
+        assert!(found.entries.len() <= limits::ENTRIES_MAX, "{}", kind.name);
+    }
+    language::of_program(input);
+    language::go_mod_is_whole(input);
+    drop(xml::parse(input));
 }

@@ -1,11 +1,11 @@
 //! The packages of a distribution, from its manager's database below a root.
 
-use guardian_inventory::{Manager, Package, apk, dpkg, nix, pacman, portage, rpm};
+use guardian_inventory::{Package, apk, dpkg, nix, pacman, portage, rpm};
 
-use super::{Owners, Placed, Root, Scanned, component};
+use super::{Files, Owners, Placed, Scanned, component};
 
 /// A manager's database: reads it, where there is one.
-type Database = fn(&Root, &mut Taken<'_>);
+type Database = fn(&dyn Files, &mut Taken<'_>);
 
 /// Every one, in the order in which they are read.
 const ALL: &[Database] = &[of_dpkg, of_rpm, of_apk, of_pacman, of_portage, of_nix];
@@ -23,8 +23,7 @@ impl Taken<'_> {
         match component(package, os.as_ref()) {
             Some(mut component) => {
                 module.clone_into(&mut component.module);
-                let place = place.to_owned();
-                self.scanned.packages.push(Placed { manager: package.manager, component, place, owner: None });
+                self.scanned.packages.push(Placed::new(package, component, place));
             }
             None => self.scanned.unknown += 1,
         }
@@ -33,7 +32,7 @@ impl Taken<'_> {
 }
 
 /// Reads every database; gives whose files are whose.
-pub(super) fn read(root: &Root, scanned: &mut Scanned) -> Owners {
+pub(super) fn read(root: &dyn Files, scanned: &mut Scanned) -> Owners {
     let mut taken = Taken { scanned, owners: Owners::default() };
     for database in ALL {
         database(root, &mut taken);
@@ -41,7 +40,7 @@ pub(super) fn read(root: &Root, scanned: &mut Scanned) -> Owners {
     taken.owners
 }
 
-fn of_dpkg(root: &Root, taken: &mut Taken<'_>) {
+fn of_dpkg(root: &dyn Files, taken: &mut Taken<'_>) {
     let mut files = vec!["/var/lib/dpkg/status".to_owned()];
     // Images without dpkg keep one file a package.
     let single = root.names("/var/lib/dpkg/status.d");
@@ -63,7 +62,7 @@ fn of_dpkg(root: &Root, taken: &mut Taken<'_>) {
     }
 }
 
-fn of_rpm(root: &Root, taken: &mut Taken<'_>) {
+fn of_rpm(root: &dyn Files, taken: &mut Taken<'_>) {
     for folder in ["/usr/lib/sysimage/rpm", "/var/lib/rpm"] {
         for name in ["rpmdb.sqlite", "Packages.db", "Packages"] {
             let place = format!("{folder}/{name}");
@@ -74,7 +73,7 @@ fn of_rpm(root: &Root, taken: &mut Taken<'_>) {
                     // Keys are no packages.
                     Ok((package, _)) if package.name == "gpg-pubkey" => {}
                     Ok((package, header)) => {
-                        let owner = taken.package(&place, &package, "");
+                        let owner = taken.package(&place, &package, &header.module());
                         for file in header.files().entries {
                             taken.owners.add(owner, file.path.as_bytes());
                         }
@@ -92,7 +91,7 @@ fn of_rpm(root: &Root, taken: &mut Taken<'_>) {
     }
 }
 
-fn of_apk(root: &Root, taken: &mut Taken<'_>) {
+fn of_apk(root: &dyn Files, taken: &mut Taken<'_>) {
     for place in ["/usr/lib/apk/db/installed", "/lib/apk/db/installed"] {
         let Some(installed) = root.read(place) else { continue };
         let numbers: Vec<u32> =
@@ -106,7 +105,7 @@ fn of_apk(root: &Root, taken: &mut Taken<'_>) {
     }
 }
 
-fn of_pacman(root: &Root, taken: &mut Taken<'_>) {
+fn of_pacman(root: &dyn Files, taken: &mut Taken<'_>) {
     const FOLDER: &str = "/var/lib/pacman/local";
     for name in root.names(FOLDER) {
         let place = format!("{FOLDER}/{name}/desc");
@@ -124,7 +123,7 @@ fn of_pacman(root: &Root, taken: &mut Taken<'_>) {
     }
 }
 
-fn of_portage(root: &Root, taken: &mut Taken<'_>) {
+fn of_portage(root: &dyn Files, taken: &mut Taken<'_>) {
     const FOLDER: &str = "/var/db/pkg";
     for category in root.names(FOLDER) {
         for folder in root.names(&format!("{FOLDER}/{category}")) {
@@ -148,12 +147,11 @@ fn of_portage(root: &Root, taken: &mut Taken<'_>) {
     }
 }
 
-fn of_nix(root: &Root, taken: &mut Taken<'_>) {
+fn of_nix(root: &dyn Files, taken: &mut Taken<'_>) {
     const PLACE: &str = "/nix/var/nix/db/db.sqlite";
     let Some(file) = root.read(PLACE) else { return };
     match nix::parse(&file, root.read(&format!("{PLACE}-wal")).as_deref()) {
         Ok(found) => found.entries.iter().for_each(|package| {
-            debug_assert_eq!(package.manager, Manager::Nix);
             taken.package(PLACE, package, "");
         }),
         Err(error) => taken.scanned.issue(format!("{PLACE}: {error}")),

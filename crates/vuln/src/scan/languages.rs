@@ -1,82 +1,66 @@
 //! What languages keep: installed packages by their metadata, programs that say what they were built from, archives of
-//! Java, and lock files.
+//! Java, and lock files. Which files those are, [`language::ALL`] says.
 
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use guardian_inventory::{Found, Package, cargo, gem, go, jar, npm, python};
+use guardian_inventory::{Found, Package, language};
 
 use super::{FILES_MAX, Owners, Placed, Root, Scanned, component, read};
 
-/// Reads a file that [`Kind::of`] has recognised.
-type Reader = fn(&Path, &[u8]) -> Result<Vec<Package>, String>;
-
-/// A kind of file: whether a path is one, and how it is read.
-struct Kind {
-    is: fn(folder: &str, name: &str) -> bool,
-    read: Reader,
+/// What one file named, until it is known whose the file is.
+#[derive(Clone)]
+pub(super) struct Named {
+    /// The file, from the root.
+    pub(super) place: String,
+    /// What it named.
+    pub(super) packages: Vec<Package>,
+    /// A `go.mod` that names every module which is needed.
+    pub(super) whole: bool,
 }
 
-/// Every kind, in the order in which they are tried. Programs are recognised by their mode and first bytes, behind all.
-const ALL: &[Kind] = &[
-    Kind { is: |_, name| matches!(name, "package-lock.json" | "npm-shrinkwrap.json"), read: of_npm_lock },
-    Kind { is: |folder, name| name == "package.json" && in_node_modules(folder), read: of_npm },
-    Kind { is: |_, name| name == "Cargo.lock", read: of_cargo_lock },
-    Kind { is: |_, name| name == ".crates2.json", read: of_cargo_installed },
-    Kind { is: |folder, name| name == "METADATA" && folder.ends_with(".dist-info"), read: of_python },
-    Kind { is: |folder, name| name == "PKG-INFO" && folder.ends_with(".egg-info"), read: of_python },
-    Kind { is: |folder, name| name.ends_with(".gemspec") && folder.ends_with("specifications"), read: of_gem },
-    Kind { is: |_, name| [".jar", ".war", ".ear", ".hpi"].iter().any(|end| name.ends_with(end)), read: of_jar },
-];
+impl Named {
+    /// Reads a file whose kind is known by its name; complains of what cannot be read.
+    pub(super) fn of(kind: &language::Kind, place: &str, bytes: &[u8], issue: &mut dyn FnMut(String)) -> Option<Self> {
+        let name = place.rsplit('/').next().unwrap_or_default();
+        match (kind.read)(name, bytes) {
+            Ok(found) => {
+                found.issues.iter().for_each(|found| issue(format!("{place}: {found}")));
+                let whole = name == "go.mod" && language::go_mod_is_whole(bytes);
+                Some(Self { place: place.to_owned(), packages: found.entries, whole })
+            }
+            Err(error) => {
+                issue(format!("{place}: {error}"));
+                None
+            }
+        }
+    }
 
-/// Whether the folder is that of one installed package: `…/node_modules/name`, or `…/node_modules/@scope/name`.
-fn in_node_modules(folder: &str) -> bool {
-    let mut parts = folder.rsplit('/').skip(1);
-    match parts.next() {
-        Some("node_modules") => true,
-        Some(scope) if scope.starts_with('@') => parts.next() == Some("node_modules"),
-        _ => false,
+    /// Reads a program.
+    pub(super) fn of_program(place: &str, bytes: &[u8]) -> Option<Self> {
+        let Found { entries, .. } = language::of_program(bytes);
+        (!entries.is_empty()).then(|| Self { place: place.to_owned(), packages: entries, whole: false })
     }
 }
 
-fn entries(found: Result<Found<Package>, guardian_inventory::Malformed>) -> Result<Vec<Package>, String> {
-    found.map(|found| found.entries).map_err(|error| error.to_string())
-}
-
-fn one(package: Result<Package, guardian_inventory::Malformed>) -> Result<Vec<Package>, String> {
-    package.map(|package| vec![package]).map_err(|error| error.to_string())
-}
-
-fn of_npm_lock(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    entries(npm::parse_lock(bytes))
-}
-
-fn of_npm(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    one(npm::parse(bytes))
-}
-
-/// Crates of the workspace itself have no source and are nobody's.
-fn of_cargo_lock(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    let mut packages = cargo::parse_lock(bytes).entries;
-    packages.retain(|package| package.source.starts_with("registry+") || package.source.starts_with("sparse+"));
-    Ok(packages)
-}
-
-fn of_cargo_installed(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    entries(cargo::parse_installed(bytes))
-}
-
-fn of_python(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    one(python::parse(bytes))
-}
-
-fn of_gem(_: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    one(gem::parse(bytes))
-}
-
-fn of_jar(path: &Path, bytes: &[u8]) -> Result<Vec<Package>, String> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    entries(jar::parse(&name, bytes))
+/// Takes what files named. What `go.sum` names beside a `go.mod` that names everything is not in use.
+pub(super) fn take(named: Vec<Named>, owners: &Owners, scanned: &mut Scanned, layer: impl Fn(&str) -> Option<u32>) {
+    let folder = |place: &str| place.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let whole: std::collections::BTreeSet<String> =
+        named.iter().filter(|named| named.whole).map(|named| folder(&named.place)).collect();
+    for named in named {
+        if named.place.ends_with("/go.sum") && whole.contains(&folder(&named.place)) {
+            continue;
+        }
+        for package in &named.packages {
+            // What was built in somebody's folder has no version that an advisory could speak of.
+            let versioned = |version: &str| !version.is_empty() && version != "(devel)";
+            let Some(component) = component(package, None).filter(|c| versioned(&c.version)) else { continue };
+            let owner = owners.of(&named.place).map(ToOwned::to_owned);
+            let placed = Placed { owner, layer: layer(&named.place), ..Placed::new(package, component, &named.place) };
+            scanned.packages.push(placed);
+        }
+    }
 }
 
 /// Folders of a root in which the kernel shows itself, or that are gone with the next start.
@@ -85,7 +69,8 @@ const PASSED: &[&str] = &["/proc", "/sys", "/dev", "/run"];
 /// Walks all folders below the root, on its own file system and on those mounted in it that are real.
 pub(super) fn walk(root: &Root, owners: &Owners, scanned: &mut Scanned) {
     let mut open: Vec<PathBuf> = vec![root.path.clone()];
-    while let Some(folder) = open.pop() {
+    let mut named = Vec::new();
+    'folders: while let Some(folder) = open.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         let inside = folder.strip_prefix(&root.path).map(|path| format!("/{}", path.display())).unwrap_or_default();
         for entry in entries.flatten() {
@@ -101,45 +86,29 @@ pub(super) fn walk(root: &Root, owners: &Owners, scanned: &mut Scanned) {
             } else if kind.is_file() {
                 scanned.files += 1;
                 if scanned.files > FILES_MAX {
-                    return scanned.issue("there are too many files: the rest was left out".to_owned());
+                    scanned.issue("there are too many files: the rest was left out".to_owned());
+                    break 'folders;
                 }
-                look(&inside, &path, owners, scanned);
+                named.extend(look(&inside, &path, owners, scanned));
             }
         }
     }
+    take(named, owners, scanned, |_| None);
 }
 
-fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
+fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) -> Option<Named> {
+    let name = path.file_name().and_then(|name| name.to_str())?;
     let inside = format!("{}/{name}", folder.trim_end_matches('/'));
-    let found = match ALL.iter().find(|kind| (kind.is)(folder, name)) {
-        Some(kind) => {
-            let Some(bytes) = read(path) else { return };
-            (kind.read)(path, &bytes)
-        }
+    match language::of(folder, name) {
+        Some(kind) => Named::of(kind, &inside, &read(path)?, &mut |what| scanned.issue(what)),
         // A program that a package owns is judged as that package, and need not be read.
-        None if owners.of(&inside).is_none() && is_program(path, name) => match read(path) {
-            Some(bytes) => entries(go::parse(&bytes)).or_else(|_| Ok(Vec::new())),
-            None => return,
-        },
-        None => return,
-    };
-    match found {
-        Ok(packages) => {
-            for package in packages {
-                // What was built in somebody's folder has no version that an advisory could speak of.
-                let versioned = |version: &str| !version.is_empty() && version != "(devel)";
-                let Some(component) = component(&package, None).filter(|c| versioned(&c.version)) else { continue };
-                let owner = owners.of(&inside).map(ToOwned::to_owned);
-                scanned.packages.push(Placed { manager: package.manager, component, place: inside.clone(), owner });
-            }
-        }
-        Err(error) => scanned.issue(format!("{inside}: {error}")),
+        None if owners.of(&inside).is_none() && is_program(path, name) => Named::of_program(&inside, &read(path)?),
+        None => None,
     }
 }
 
-/// Whether it may be run and says what Go built it from: programs are large, and most are none of Go, so that only the
-/// names of a program's sections are read to find out (ELF specification, "Sections").
+/// Whether it may be run and says what it was built from: programs are large, and most do not say, so that only the names
+/// of a program's sections are read to find out (ELF specification, "Sections").
 fn is_program(path: &Path, name: &str) -> bool {
     if name.contains(".so") {
         return false;
@@ -149,14 +118,15 @@ fn is_program(path: &Path, name: &str) -> bool {
         return false;
     }
     std::fs::File::open(path).is_ok_and(|file| {
-        section_names(&file).is_some_and(|names| names.windows(GO_SECTION.len()).any(|window| window == GO_SECTION))
+        section_names(&file).is_some_and(|names| {
+            let says = |section: &&str| names.split(|byte| *byte == 0).any(|name| name == section.as_bytes());
+            language::PROGRAM_SECTIONS.iter().any(says)
+        })
     })
 }
 
-/// No program of Go is smaller.
-const SMALLEST_BYTES: u64 = 1 << 18;
-/// The section in which Go keeps what a program was built from.
-const GO_SECTION: &[u8] = b"\0.go.buildinfo\0";
+/// No program of Go or Rust with anything in it is smaller.
+pub(super) const SMALLEST_BYTES: u64 = 1 << 18;
 /// Bytes of the names of sections that are read.
 const NAMES_BYTES_MAX: u64 = 1 << 20;
 

@@ -1,12 +1,15 @@
 //! Every source of the crate on one input, and what is built of it, for the tests beside it and for
-//! `fuzz/fuzz_targets/advisories.rs`, which takes this file by its path.
+//! `fuzz/fuzz_targets/advisories.rs` and `documents.rs`, which take this file by its path.
 
 use guardian_vuln::advisory::{Advisory, Signal};
 use guardian_vuln::cvss::Vector;
 use guardian_vuln::load::Loader;
 use guardian_vuln::purl::Purl;
+use guardian_vuln::report::{About, Ignored};
+use guardian_vuln::sbom::{self, Form};
 use guardian_vuln::sources::{self, Document, Sink};
 use guardian_vuln::store::{Opened, Store};
+use guardian_vuln::{scan, vex};
 
 /// Takes everything and looks at nothing.
 struct Nowhere;
@@ -34,9 +37,23 @@ pub(crate) fn all(input: &[u8]) {
             assert!(vector.base().0 <= 100 && vector.threat().0 <= 100 && vector.environmental().0 <= 100);
             assert_eq!(vector.to_string().parse(), Ok(vector));
         }
-        drop(Purl::new(text).and_then(|purl| purl.ecosystem()));
+        drop(Purl::new(text).and_then(|purl| purl.component(None)));
+        drop(Ignored::read(text));
     }
     if let Ok(store) = Store::of(Opened::Bytes(input.to_vec())) {
         drop((store.given(), store.ecosystems().len(), store.named("x").count(), store.is_whole()));
+    }
+}
+
+/// Bills of materials, what is said of products, and images.
+pub(crate) fn documents(input: &[u8]) {
+    drop(vex::read(input));
+    drop(scan::archive(input, "amd64"));
+    let Some(Ok(scanned)) = sbom::read("x", input) else { return };
+    let about = About { version: "1", author: "", time_s: 0 };
+    for (_, form) in Form::ALL {
+        // What was read is read back.
+        let again = sbom::read("x", sbom::write(form, &scanned, &about).as_bytes()).unwrap().unwrap();
+        assert!(again.packages.len() <= scanned.packages.len());
     }
 }

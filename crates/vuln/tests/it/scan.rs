@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use guardian_vuln::report::{self, FailOn};
+use guardian_vuln::report::{self, FailOn, Words};
 use guardian_vuln::scan;
 
 use crate::support::store;
@@ -56,7 +56,7 @@ fn machine() -> tempfile::TempDir {
 fn a_machine_is_judged_by_its_distribution_and_the_rest_by_its_registries() {
     let root = machine();
     let (_home, store) = store(&[("debian.json", TRACKER), ("requests.json", REQUESTS), ("lodash.json", LODASH)]);
-    let report = report::of(&store, scan::folder(root.path()).unwrap());
+    let report = report::of(&store, scan::folder(root.path()).unwrap(), &Words::default());
     assert!(report.issues.is_empty(), "{:?}", report.issues);
     let found: Vec<(&str, &str, &str)> = report
         .findings
@@ -81,7 +81,7 @@ fn a_machine_is_judged_by_its_distribution_and_the_rest_by_its_registries() {
 fn sarif_and_conditions() {
     let root = machine();
     let (_home, store) = store(&[("lodash.json", LODASH)]);
-    let report = report::of(&store, scan::folder(root.path()).unwrap());
+    let report = report::of(&store, scan::folder(root.path()).unwrap(), &Words::default());
     assert_eq!(report.without_advisories.keys().collect::<Vec<_>>(), ["debian:12", "pypi"]);
     let sarif = report::sarif(&report, "1.0");
     let result = &sarif["runs"][0]["results"][0];
@@ -104,4 +104,22 @@ fn a_link_does_not_lead_out_of_the_root() {
     std::os::unix::fs::symlink(outside.path().join("srv"), root.path().join("srv")).unwrap();
     let scanned = scan::folder(root.path()).unwrap();
     assert!(scanned.packages.is_empty() && scanned.os.is_none());
+}
+
+#[test]
+fn sums_count_only_where_the_module_file_does_not_name_everything() {
+    let root = tempfile::tempdir().unwrap();
+    let sum = "example.net/a v1.0.0 h1:x=\nexample.net/b v1.0.0 h1:x=\n";
+    for (folder, version) in [("new", "1.21"), ("old", "1.16")] {
+        write(
+            root.path(),
+            &format!("{folder}/go.mod"),
+            &format!("module x\n\ngo {version}\n\nrequire example.net/a v1.0.0\n"),
+        );
+        write(root.path(), &format!("{folder}/go.sum"), sum);
+    }
+    let scanned = scan::folder(root.path()).unwrap();
+    let places: Vec<&str> = scanned.packages.iter().map(|placed| placed.place.as_str()).collect();
+    assert_eq!(places, ["/new/go.mod", "/old/go.mod", "/old/go.sum", "/old/go.sum"]);
+    assert!(scanned.issues.is_empty(), "{:?}", scanned.issues);
 }

@@ -95,6 +95,8 @@ fn word(manager: Manager) -> &'static str {
         Manager::Cargo => "cargo",
         Manager::Go => "go",
         Manager::Java => "java",
+        // Found in projects, which are nothing that is installed.
+        other => other.purl_type(),
     }
 }
 

@@ -1,0 +1,64 @@
+//! What is to be scanned, whatever it is: a folder, an image, a bill of materials, or one file that a package manager keeps.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use guardian_inventory::language;
+
+use super::languages::{self, Named};
+use super::{FILE_BYTES_MAX, Owners, Scanned, folder, image, read};
+use crate::sbom;
+
+/// Looks for packages in whatever lies at the path. Of an image for several architectures that one is taken which is asked
+/// for, in Go's spelling (`amd64`).
+pub fn target(path: &Path, architecture: &str) -> io::Result<Scanned> {
+    let metadata = path.metadata()?;
+    let name = path.display().to_string();
+    let mut scanned = if metadata.is_dir() {
+        if !image::is_layout(path) {
+            return folder(path);
+        }
+        image::layout(path, architecture)?
+    } else {
+        file(path, architecture)?
+    };
+    if scanned.subject.is_empty() {
+        scanned.subject = name;
+    }
+    Ok(scanned)
+}
+
+fn file(path: &Path, architecture: &str) -> io::Result<Scanned> {
+    let mut file = File::open(path)?;
+    let mut head = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut head)?;
+    let compressed = head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    if compressed || head.get(257..262) == Some(b"ustar") {
+        return image::archive(io::Cursor::new(head).chain(file), architecture);
+    }
+    drop(file);
+    let malformed = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    let bytes = read(path).ok_or_else(|| malformed(format!("it is no file, or larger than {FILE_BYTES_MAX} bytes")))?;
+    let place = path.display().to_string();
+    if let Some(bill) = sbom::read(&place, &bytes) {
+        return bill.map_err(malformed);
+    }
+    let mut scanned = Scanned { files: 1, ..Scanned::default() };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = path.parent().map(|folder| format!("/{}", folder.display())).unwrap_or_default();
+    let named = match language::of(&folder, &name) {
+        Some(kind) => Named::of(kind, &place, &bytes, &mut |what| scanned.issue(what)),
+        None => Named::of_program(&place, &bytes),
+    };
+    match named {
+        Some(named) => languages::take(vec![named], &Owners::default(), &mut scanned, |_| None),
+        None if scanned.issues.is_empty() => {
+            return Err(malformed(
+                "it is no image, no bill of materials and nothing that a package manager keeps".to_owned(),
+            ));
+        }
+        None => {}
+    }
+    Ok(scanned.sorted())
+}
