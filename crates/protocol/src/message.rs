@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::action::*;
+pub use crate::upgrade::*;
 use crate::wire::{Blob, choice, code, message};
 
 code! {
@@ -376,6 +377,12 @@ choice! {
         7 Goodbye(Goodbye),
         /// See [`Renew`].
         8 Renew(Renew),
+        /// See [`UpgradeNews`].
+        140 UpgradeNews(UpgradeNews),
+        /// See [`Fetch`].
+        141 Fetch(Fetch),
+        /// See [`Leaving`].
+        142 Leaving(Leaving),
     }
 }
 
@@ -404,5 +411,15 @@ choice! {
         10 Certificate(Certificate),
         /// See [`Kept`].
         20 Kept(Kept),
+        /// See [`Offer`].
+        140 Offer(Offer),
+        /// See [`Piece`].
+        141 Piece(Piece),
+        /// See [`Proof`].
+        142 Proof(Proof),
+        /// See [`Heard`].
+        143 Heard(Heard),
+        /// See [`Withdraw`].
+        144 Withdraw(Withdraw),
     }
 }
