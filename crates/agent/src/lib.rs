@@ -23,6 +23,7 @@ mod spooler;
 pub mod status;
 mod talk;
 pub mod tls;
+pub mod upgrade;
 mod watching;
 
 /// The time by the clock of the machine, in UTC microseconds.

@@ -16,6 +16,7 @@ mod m20261122_saved;
 mod m20261122_triage;
 mod m20261123_inventory;
 mod m20261123_policies;
+mod m20261123_rollouts;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, EntityTrait, QuerySelect, Statement, TransactionTrait,
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_fleet::Migration),
             Box::new(m20261123_policies::Migration),
             Box::new(m20261123_inventory::Migration),
+            Box::new(m20261123_rollouts::Migration),
         ]
     }
 }
