@@ -10,6 +10,7 @@ pub mod enrol;
 pub mod facts;
 pub mod files;
 pub mod home;
+pub mod install;
 mod integrity;
 pub mod inventory;
 pub mod outbox;

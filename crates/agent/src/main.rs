@@ -1,5 +1,6 @@
 //! `guardian-agent`: the command line.
 
+mod manage;
 mod operate;
 mod release;
 
@@ -31,6 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put the agent on this machine: enrol it, install the program, and start it as a service
+    Install(manage::Install),
+    /// Take the agent off this machine, and tell the server
+    Uninstall(manage::Uninstall),
     /// Make a key, and have the server sign a certificate for it
     Enroll(Enroll),
     /// Watch this machine and tell the server, until a signal ends it
@@ -175,6 +180,8 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Install(wanted) => return manage::install(&cli.dir, wanted),
+        Command::Uninstall(wanted) => return manage::uninstall(&cli.dir, &wanted),
         Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
         Command::Run(wanted) => {
             upgrade::go_on_as_kept(&cli.dir).context("the version that was kept last cannot be started")?;

@@ -38,12 +38,13 @@ token=$(cat)
 
 # Where programs may be started: /tmp often is not such a place.
 for base in /var/lib /run "${TMPDIR:-/tmp}"; do
-  [ -d "$base" ] && [ -w "$base" ] || continue
+  if [ ! -d "$base" ] || [ ! -w "$base" ]; then continue; fi
   folder=$(mktemp -d "$base/guardian-agent-install.XXXXXX") || continue
   break
 done
 [ -n "${folder:-}" ] || fail "there is no folder for the download"
-trap 'rm -rf "$folder"' EXIT
+# This file too is one that the command made for the moment.
+trap 'rm -rf "$folder"; case "$0" in */tmp.*) rm -f -- "$0" ;; esac' EXIT
 program=$folder/guardian-agent
 
 url=$server/api/v1/agents/programs/$wanted

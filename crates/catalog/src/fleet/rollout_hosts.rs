@@ -3,8 +3,8 @@
 use guardian_model::{Micros, Scope, TenantId};
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel as _, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait as _,
+    ActiveModelTrait as _, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait as _, IntoActiveModel as _,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait as _,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
