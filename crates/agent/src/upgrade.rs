@@ -55,6 +55,9 @@ pub fn go_on_as_kept(home: &Path) -> io::Result<()> {
 
 /// Becomes the guard of the version that is to be tried; returns only where that is impossible.
 pub fn become_guard(home: &Path) -> io::Error {
+    if std::env::var_os(TRIAL).is_some() {
+        return io::Error::other("a program on trial tries no other");
+    }
     // By the descriptor of the running program: what is at its path now may be another.
     let mut command = Command::new("/proc/self/exe");
     command.arg("--dir").arg(home).arg("upgrade-guard").arg("--").args(arguments()).env_remove(TRIAL).exec()

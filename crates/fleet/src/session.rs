@@ -11,7 +11,7 @@ use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
 use guardian_model::{Ip, Micros, Origin};
 use guardian_protocol::message::{
     Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew, UpgradeNews,
-    Welcome,
+    UpgradeState, Welcome,
 };
 use guardian_protocol::{
     Blob, FromAgent, FromServer, Mark, Offer, VERSION_MAX, VERSION_MIN, WireError, limits, negotiate,
@@ -415,6 +415,10 @@ impl Session {
     ) -> Result<(), End> {
         if news.version != self.program {
             return Err(End::Refused(Refusal::Malformed, "another version greeted".into()));
+        }
+        if !matches!(news.state, UpgradeState::Fetching | UpgradeState::Trying | UpgradeState::Connected) {
+            // It has come to an end; what comes next is another offer.
+            self.offered = Offered::default();
         }
         match self.fleet.hear_upgrade(self.whose(), news).await {
             Ok(Some(answer)) => Ok(writer.send(&answer).await?),

@@ -106,8 +106,12 @@ impl Fleet {
         (tenant, host): (TenantId, Uuid),
         offered: &mut Offered,
     ) -> Result<Option<FromServer>, CatalogError> {
-        if self.rollouts().open.lock().is_empty() && offered.now.is_none() {
-            return Ok(None);
+        {
+            let open = self.rollouts().open.lock();
+            let stands = offered.now.is_some_and(|(_, rollout, ..)| open.contains(&rollout));
+            if stands || (open.is_empty() && offered.now.is_none()) {
+                return Ok(None);
+            }
         }
         let pending = self.catalog().system().claim_upgrade(tenant, host).await?;
         let before = offered.now.take();

@@ -78,6 +78,8 @@ pub struct State {
     pub untold: Option<Untold>,
     /// SHA-256 of programs that were rolled back here.
     pub spoilt: Vec<String>,
+    /// SHA-256 of the program whose trial was cut short last.
+    pub cut: String,
 }
 
 impl State {
@@ -99,6 +101,17 @@ impl State {
         self.spoil(&trial.to.sha256);
         let text = format!("{} is back: {why}", trial.from.version);
         self.tell(trial.offer, trial.revert, UpgradeState::RolledBack, text);
+    }
+
+    /// The trial was cut short, by a reboot perhaps. The second time it counts as a bad end: the program may be the reason.
+    pub(crate) fn cut_short(&mut self, trial: &Trial) {
+        if self.cut == trial.to.sha256 {
+            return self.roll_back(trial, "its trial was cut short twice");
+        }
+        self.trial = None;
+        self.cut.clone_from(&trial.to.sha256);
+        let text = format!("the trial of {} was cut short", trial.to.version);
+        self.tell(trial.offer, trial.revert, UpgradeState::Interrupted, text);
     }
 
     /// Remembers that a program is good for nothing here.
@@ -193,8 +206,13 @@ mod tests {
         assert_eq!(state.kept.as_ref().map(|kept| kept.before.version.as_str()), Some("1.0.0"));
         books.write(&state).unwrap();
         assert_eq!(books.read().unwrap(), state);
-        state.keep(&Trial { revert: true, ..trial }, 6);
+        state.keep(&Trial { revert: true, ..trial.clone() }, 6);
         assert_eq!(state.kept, None, "the program before is what there was from the beginning");
+        let again = Trial { to: program("1.2.0"), ..trial };
+        state.cut_short(&again);
+        assert_eq!(state.untold.as_ref().unwrap().state, UpgradeState::Interrupted);
+        state.cut_short(&again);
+        assert_eq!(state.untold.as_ref().unwrap().state, UpgradeState::RolledBack);
         for n in 0..100 {
             state.spoil(&n.to_string());
         }

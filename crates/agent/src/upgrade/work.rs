@@ -61,8 +61,8 @@ struct Fetching {
 pub(crate) struct Upgrader {
     home: PathBuf,
     books: Books,
-    /// This program is on trial, until then.
-    trial: Option<(Trial, Instant)>,
+    /// This program is on trial.
+    trial: Option<Trial>,
     guard: u32,
     work: Work,
     outbox: VecDeque<FromAgent>,
@@ -79,9 +79,7 @@ impl Upgrader {
             Ok(mut state) => match state.trial.clone() {
                 Some(trial) if on_trial => Some(trial),
                 Some(trial) => {
-                    let text = format!("the trial of {} was cut short", trial.to.version);
-                    state.trial = None;
-                    state.tell(trial.offer, trial.revert, UpgradeState::Interrupted, text);
+                    state.cut_short(&trial);
                     noted(books.write(&state));
                     None
                 }
@@ -92,12 +90,15 @@ impl Upgrader {
                 None
             }
         };
-        let until = |trial: &Trial| Instant::now() + Duration::from_secs(trial.prove_within_s.into()) + GRACE;
+        let guard = std::os::unix::process::parent_id();
+        if let Some(trial) = &trial {
+            without_guard(books.clone(), trial.clone(), guard);
+        }
         Self {
             home: home.path().to_owned(),
             books,
-            trial: trial.map(|trial| (trial.clone(), until(&trial))),
-            guard: std::os::unix::process::parent_id(),
+            trial,
+            guard,
             work: Work::Idle,
             outbox: VecDeque::new(),
             looked: mpsc::channel(1),
@@ -108,7 +109,7 @@ impl Upgrader {
     /// A connection was opened: says how it stands, and asks anew for what did not come.
     pub(crate) fn begin(&mut self) {
         self.outbox.clear();
-        if let Some((trial, _)) = &self.trial {
+        if let Some(trial) = &self.trial {
             let (offer, revert) = (trial.offer, trial.revert);
             self.news((offer, revert), UpgradeState::Connected, 0, String::new());
         } else if let Ok(State { untold: Some(untold), .. }) = self.books.read() {
@@ -125,7 +126,6 @@ impl Upgrader {
             if let Some(message) = self.outbox.pop_front() {
                 return message;
             }
-            let until = self.trial.as_ref().map(|(_, until)| *until);
             match &mut self.work {
                 Work::Fetching(fetching) => {
                     sleep_until(fetching.due).await;
@@ -144,14 +144,7 @@ impl Upgrader {
                     self.leave.notify_one();
                     return std::future::pending().await;
                 }
-                Work::Idle => match until {
-                    Some(until) => {
-                        sleep_until(until).await;
-                        say("nobody heard of the trial: the program before takes over at the next start");
-                        self.work = Work::Leaving;
-                    }
-                    None => return std::future::pending().await,
-                },
+                Work::Idle => return std::future::pending().await,
             }
         }
     }
@@ -351,7 +344,7 @@ impl Upgrader {
 
     /// The server has seen this program connected.
     pub(crate) fn proved(&mut self, proof: &Proof) {
-        let Some((trial, _)) = self.trial.take_if(|(trial, _)| trial.offer == proof.offer) else { return };
+        let Some(trial) = self.trial.clone().filter(|trial| trial.offer == proof.offer) else { return };
         noted(self.books.prove(&trial.offer));
         if std::os::unix::process::parent_id() == self.guard {
             // Its guard does the rest, and starts this program once more.
@@ -363,6 +356,7 @@ impl Upgrader {
             self.books.write(&state)
         });
         noted(kept);
+        self.trial = None;
         self.news((trial.offer, trial.revert), UpgradeState::Kept, 0, "it was kept without its guard".into());
     }
 
@@ -385,6 +379,19 @@ impl Upgrader {
             say("upgrade: the release was withdrawn");
         }
     }
+}
+
+/// Ends this program, which is on trial, where its guard is gone and nobody has heard of it in time: whoever starts the agent next
+/// starts the one before.
+fn without_guard(books: Books, trial: Trial, guard: u32) {
+    let time = Duration::from_secs(trial.prove_within_s.into()) + GRACE;
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        if !books.is_proved(&trial.offer) && std::os::unix::process::parent_id() != guard {
+            say("upgrade: nobody has heard of the trial, and its guard is gone");
+            std::process::exit(1);
+        }
+    });
 }
 
 fn noted(done: io::Result<()>) {
@@ -416,7 +423,18 @@ fn look(home: &Path, part: &Path, wanted: &Manifest) -> Checked {
 fn says_of_itself(path: &Path) -> io::Result<String> {
     let mut command = Command::new(path);
     command.arg("--version").env_clear().current_dir("/");
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut tries = 0;
+    let mut child = loop {
+        match command.spawn() {
+            // A child that is just being started elsewhere may hold the file open for another moment.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < 20 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            child => break child?,
+        }
+    };
     let process = guardian_sys::pidfd::Process::open(child.id())?;
     if !process.ended_within(START_PATIENCE)? {
         child.kill()?;

@@ -231,13 +231,14 @@ impl Scoped<'_> {
 }
 
 impl System<'_> {
-    /// Hosts that wait in a rollout whose turn has come, or that are to go back.
+    /// Hosts that have not begun to try the release and whose turn has come, and those that are to go back.
     pub async fn hosts_to_offer(&self, rollout: &Rollout) -> Result<Vec<Uuid>, CatalogError> {
         use rollout_host::Column as C;
         let mut wanted = C::State.eq(RolloutHostState::GoingBack.as_str());
         if rollout.state == RolloutState::Running {
+            let early = [RolloutHostState::Waiting, RolloutHostState::Offered, RolloutHostState::Fetching];
             let turn = C::Stage.lte(rollout.stage.cast_signed());
-            wanted = wanted.or(C::State.eq(RolloutHostState::Waiting.as_str()).and(turn));
+            wanted = wanted.or(C::State.is_in(early.map(RolloutHostState::as_str)).and(turn));
         }
         let query = rollout_host::Entity::find()
             .select_only()
@@ -303,6 +304,10 @@ impl System<'_> {
         let query = rollout_host::Entity::find_by_id(heard.id).filter(rollout_host::Column::HostId.eq(host));
         let Some(row) = query.one(tx.look()).await? else { return Ok(()) };
         let before = RolloutHost::try_from(row)?;
+        if (before.state, heard.state) == (RolloutHostState::Waiting, RolloutHostState::Fetching) {
+            // It was called off, and the host has not heard it yet.
+            return Ok(());
+        }
         let now = tx.now();
         let after = RolloutHost {
             state: heard.state,

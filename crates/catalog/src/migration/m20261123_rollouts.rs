@@ -75,6 +75,7 @@ impl MigrationTrait for Migration {
         );
         manager.create_table(owned_by(hosts, ("rollout_hosts", "rollout_id"), "rollouts")).await?;
         manager.create_index(index("rollout_hosts", &["rollout_id", "stage", "state"], false)).await?;
+        manager.create_index(index("rollout_hosts", &["state"], false)).await?;
         manager.create_index(index("rollout_hosts", &["host_id", "state"], false)).await
     }
 }
