@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use guardian_protocol::message::{Action, Command, Denied, Fetch, Outcome, PackPart, Progress};
+use guardian_protocol::message::{Action, Command, Denied, FetchPack, Outcome, PackPart, Progress};
 use guardian_protocol::{Blob, limits};
 use tokio::sync::mpsc;
 
@@ -98,7 +98,7 @@ impl Commands {
     }
 
     /// A part of what a command collected; nothing where the server only says that it has it all.
-    pub(crate) fn pack(&self, wanted: &Fetch) -> Option<PackPart> {
+    pub(crate) fn pack(&self, wanted: &FetchPack) -> Option<PackPart> {
         let response = self.worker.as_ref().map(|worker| worker.response());
         if wanted.kept {
             // It goes with the old ones if it cannot be deleted now.

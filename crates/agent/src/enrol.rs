@@ -73,7 +73,7 @@ pub async fn enrol(server: &str, proxy: Option<&str>, token: &str, name: Option<
         "name": name.unwrap_or(&facts.name),
         "platform": Facts::platform_name(),
         "architecture": facts.architecture,
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": crate::upgrade::version(),
     }));
     let body = body.map_err(|_| EnrolError::Answer)?;
     let asking = post(server, proxy, pin, "/api/v1/agents/enroll", &body);
@@ -109,7 +109,7 @@ async fn post(server: &str, proxy: Option<&str>, pin: [u8; 32], path: &str, body
          User-Agent: guardian-agent/{}\r\nConnection: close\r\n\r\n",
         place.authority(),
         body.len(),
-        env!("CARGO_PKG_VERSION")
+        crate::upgrade::version()
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;

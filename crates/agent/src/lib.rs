@@ -10,6 +10,7 @@ pub mod enrol;
 pub mod facts;
 pub mod files;
 pub mod home;
+pub mod install;
 mod integrity;
 pub mod inventory;
 pub mod outbox;
@@ -23,6 +24,7 @@ mod spooler;
 pub mod status;
 mod talk;
 pub mod tls;
+pub mod upgrade;
 mod watching;
 
 /// The time by the clock of the machine, in UTC microseconds.

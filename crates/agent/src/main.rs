@@ -1,6 +1,8 @@
 //! `guardian-agent`: the command line.
 
+mod manage;
 mod operate;
+mod release;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,14 +13,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use guardian_agent::enrol;
 use guardian_agent::home::{Home, USUAL};
 use guardian_agent::policy::Local;
-use guardian_agent::run::{run, say};
+use guardian_agent::run::{Ended, run, say};
 use guardian_agent::simulate::{self, Simulation};
 use guardian_agent::status::Status;
+use guardian_agent::upgrade;
 use guardian_protocol::policy::{Document, DropOrder, PathSet, SYSTEM_SET};
 
 /// The agent of Guardian: eyes and hands on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "guardian-agent", version, about, max_term_width = 120)]
+#[command(name = "guardian-agent", version = guardian_agent::upgrade::version(), about, max_term_width = 120)]
 struct Cli {
     /// Folder that holds everything the agent keeps
     #[arg(long, short, global = true, env = "GUARDIAN_AGENT_DIR", default_value = USUAL, value_name = "DIR")]
@@ -29,6 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put the agent on this machine: enrol it, install the program, and start it as a service
+    Install(manage::Install),
+    /// Take the agent off this machine, and tell the server
+    Uninstall(manage::Uninstall),
     /// Make a key, and have the server sign a certificate for it
     Enroll(Enroll),
     /// Watch this machine and tell the server, until a signal ends it
@@ -47,6 +54,17 @@ enum Command {
     EvidenceKey(operate::NewKey),
     /// Open a pack of evidence and compare it with its manifest
     OpenEvidence(operate::OpenEvidence),
+    /// Make a key that signs releases of the agent
+    ReleaseKey(operate::NewKey),
+    /// Sign a program of the agent, so that machines which have the key pinned take it
+    SignRelease(release::SignRelease),
+    /// Guard a version that is on trial
+    #[command(hide = true)]
+    UpgradeGuard {
+        /// What the agent was started with
+        #[arg(last = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Play many agents at once, to put load on a server
     Simulate(Simulate),
 }
@@ -162,15 +180,23 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Install(wanted) => return manage::install(&cli.dir, wanted),
+        Command::Uninstall(wanted) => return manage::uninstall(&cli.dir, &wanted),
         Command::Enroll(wanted) => enroll(&cli.dir, &wanted)?,
         Command::Run(wanted) => {
-            run(&cli.dir, wanted.local())?;
+            upgrade::go_on_as_kept(&cli.dir).context("the version that was kept last cannot be started")?;
+            if run(&cli.dir, wanted.local())? == Ended::MakesRoom {
+                return Err(upgrade::become_guard(&cli.dir)).context("another version cannot be tried");
+            }
         }
+        Command::UpgradeGuard { arguments } => upgrade::guard(&cli.dir, &arguments)?,
         Command::Status => return status(&cli.dir),
         Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
         Command::Reapply => return operate::reapply(&cli.dir),
         Command::ScriptKey(wanted) => print(&operate::script_key(&wanted)?),
         Command::SignScript(wanted) => print(&operate::sign_script(wanted)?),
+        Command::ReleaseKey(wanted) => print(&operate::script_key(&wanted)?),
+        Command::SignRelease(wanted) => print(&release::sign(&wanted)?),
         Command::EvidenceKey(wanted) => print(&operate::evidence_key(&wanted)?),
         Command::OpenEvidence(wanted) => return operate::open_evidence(&wanted),
         Command::Simulate(wanted) => {

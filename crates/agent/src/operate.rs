@@ -33,7 +33,11 @@ pub(crate) struct PinArgs {
     /// Public key of evidence: what is collected here is sealed for it, whatever the server asks for
     #[arg(long, value_name = "KEY")]
     evidence_key: Option<String>,
-    /// An action that is never carried out here, by name, or `all`; may be given several times
+    /// Public key of releases: only what it signed ever takes the agent's place; may be given several times [default: the
+    /// agent is never upgraded from afar]
+    #[arg(long, value_name = "KEY")]
+    release_key: Vec<String>,
+    /// An action that is never carried out here, by name, `upgrade`, or `all`; may be given several times
     #[arg(long, value_name = "ACTION")]
     no_response: Vec<String>,
 }
@@ -42,8 +46,10 @@ impl PinArgs {
     /// Lays down what was said; what was not stays as it is.
     pub(crate) fn lay_down(&self, dir: &Path) -> Result<()> {
         let mut pins = Pins::read(dir).context("what is laid down for responses cannot be read")?;
-        if let Some(name) =
-            self.no_response.iter().find(|name| *name != "all" && !Action::NAMES.contains(&name.as_str()))
+        if let Some(name) = self
+            .no_response
+            .iter()
+            .find(|name| *name != "all" && *name != "upgrade" && !Action::NAMES.contains(&name.as_str()))
         {
             bail!("`{name}` is no action; there are {}", Action::NAMES.join(", "));
         }
@@ -52,6 +58,9 @@ impl PinArgs {
         }
         if self.evidence_key.is_some() {
             pins.evidence_key.clone_from(&self.evidence_key);
+        }
+        if !self.release_key.is_empty() {
+            pins.release_keys.clone_from(&self.release_key);
         }
         if !self.no_response.is_empty() {
             pins.off.clone_from(&self.no_response);
@@ -173,7 +182,7 @@ fn keep_key(path: &Path, seed: [u8; 32]) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-fn read_key(path: &Path) -> Result<[u8; 32]> {
+pub(crate) fn read_key(path: &Path) -> Result<[u8; 32]> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let seed = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
     seed.with_context(|| format!("{} has no key in it", path.display()))

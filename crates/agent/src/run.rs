@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::commands::Commands;
 use crate::facts::Facts;
@@ -17,6 +17,7 @@ use crate::spool::Spool;
 use crate::spooler::{self, Shared};
 use crate::status::Status;
 use crate::talk::Talk;
+use crate::upgrade::Upgrader;
 use crate::watching::Watching;
 
 /// Tells the journal, or whoever started the agent.
@@ -25,8 +26,17 @@ pub fn say(text: &str) {
     eprintln!("guardian-agent: {text}");
 }
 
-/// Runs until a signal ends it.
-pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
+/// Why the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal wanted it.
+    Stopped,
+    /// Another version is to be tried: see [`crate::upgrade::become_guard`].
+    MakesRoom,
+}
+
+/// Runs until a signal ends it, or another version is to be tried.
+pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     let home = Home::open(path)?;
     let _running = home.lock()?;
     let Some(identity) = home.identity()? else {
@@ -58,6 +68,8 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let (host, server) = (identity.host.clone(), identity.server.clone());
     let status = Status { pid: std::process::id(), host, server, ..Status::default() };
+    let leave = Arc::new(Notify::new());
+    let upgrader = Upgrader::open(&home, Arc::clone(&leave));
     let talk = Talk {
         home,
         identity,
@@ -69,14 +81,16 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         commands,
         heartbeat,
         inventory,
+        upgrader,
     };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        let why = tokio::select! {
+            _ = interrupt.recv() => Ended::Stopped,
+            _ = terminate.recv() => Ended::Stopped,
+            () = leave.notified() => Ended::MakesRoom,
+        };
         say("stopping");
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
@@ -91,6 +105,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<()> {
         // An error means that the conversation is over already.
         stop.send(true).ok();
         talking.await?;
-        ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))
+        ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))?;
+        Ok(why)
     })
 }

@@ -209,7 +209,7 @@ impl Agent {
             let hello = Hello {
                 version_min: VERSION_MIN,
                 version_max: VERSION_MAX,
-                program: env!("CARGO_PKG_VERSION").into(),
+                program: crate::upgrade::version().into(),
                 platform: Facts::platform(),
                 system: play.facts.system.clone(),
                 kernel: play.facts.kernel.clone(),

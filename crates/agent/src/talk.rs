@@ -29,6 +29,7 @@ use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
 use crate::tls::{self, TlsError};
+use crate::upgrade::Upgrader;
 
 /// First and longest pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -174,6 +175,7 @@ pub(crate) struct Talk {
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) inventory: Telling,
+    pub(crate) upgrader: Upgrader,
 }
 
 impl Talk {
@@ -243,7 +245,7 @@ impl Talk {
         Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
-            program: env!("CARGO_PKG_VERSION").into(),
+            program: crate::upgrade::version().into(),
             platform: Facts::platform(),
             system: self.facts.system.clone(),
             kernel: self.facts.kernel.clone(),
@@ -275,6 +277,7 @@ impl Talk {
             spool.lane().first()
         });
         self.inventory.begin();
+        self.upgrader.begin();
         crate::run::say("connected");
         self.tell("connected", None);
         let mut conversation = Conversation {
@@ -307,6 +310,7 @@ impl Talk {
                 () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 part = self.inventory.next() => link.send(&part).await?,
+                word = self.upgrader.next() => link.send(&word).await?,
                 () = stopped(&mut stop) => {
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
@@ -367,13 +371,18 @@ impl Talk {
                 }
             }
             FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
-            FromServer::Fetch(wanted) => {
+            FromServer::FetchPack(wanted) => {
                 if let Some(part) = self.commands.pack(&wanted) {
                     link.send(&FromAgent::PackPart(part)).await?;
                 }
             }
             FromServer::Kept(kept) => self.inventory.kept(&kept),
             FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
+            FromServer::Offer(offer) => self.upgrader.offered(offer),
+            FromServer::Piece(piece) => self.upgrader.piece(&piece),
+            FromServer::Proof(proof) => self.upgrader.proved(&proof),
+            FromServer::Heard(heard) => self.upgrader.heard(&heard),
+            FromServer::Withdraw(withdrawn) => self.upgrader.withdrawn(&withdrawn),
             // What this version does not do yet.
             _ => {}
         }

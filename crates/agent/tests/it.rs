@@ -24,3 +24,5 @@ mod response;
 mod rows;
 #[path = "it/spool.rs"]
 mod spool;
+#[path = "it/upgrade.rs"]
+mod upgrade;

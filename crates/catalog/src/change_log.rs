@@ -60,6 +60,12 @@ text_enum! {
         Command = "command",
         /// A command on one host; its payload names the command, the host and the state.
         CommandRun = "command_run",
+        /// A release of the agent's program.
+        Release = "release",
+        /// A release on its way to hosts.
+        Rollout = "rollout",
+        /// A rollout on one host; its payload names the rollout, the host, the state and the bytes fetched.
+        RolloutHost = "rollout_host",
         /// A token that lets hosts in.
         EnrolmentToken = "enrolment_token",
         /// An account.

@@ -68,14 +68,16 @@ pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use fleet::{
-    ASSIGNMENTS_MAX, AgentAuthority, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter,
-    CommandRun, EnrolledHost, EnrolmentToken, EvidenceKey, EvidencePack, FleetSoftware, GROUP_FILTER_BYTES_MAX,
-    GROUPS_PER_TENANT_MAX, GroupDraft, HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host, HostChange, HostCursor,
-    HostFacts, HostFigures, HostFilter, HostGroup, HostHealth, HostList, HostListDocument, HostLoss, HostOrder,
-    HostPage, HostSeen, HostSelection, HostSort, HostStanding, HostStatus, HostTrouble, LABELS_MAX, LabelChange,
-    NewCommand, NewEnrolmentToken, NewHost, NewHostList, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PackState,
-    PendingRun, Policy, PolicyDraft, PolicyOrder, PolicyVersion, RUN_OUTPUT_MAX, RunNews, RunState, SOFTWARE_PAGE_MAX,
-    SoftwareFilter, SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus,
+    ASSIGNMENTS_MAX, AgentAuthority, AgentRelease, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command,
+    CommandFilter, CommandRun, EnrolledHost, EnrolmentToken, EvidenceKey, EvidencePack, FleetSoftware,
+    GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host,
+    HostChange, HostCursor, HostFacts, HostFigures, HostFilter, HostGroup, HostHealth, HostList, HostListDocument,
+    HostLoss, HostOrder, HostPage, HostSeen, HostSelection, HostSort, HostStanding, HostStatus, HostTrouble,
+    LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost, NewHostList, NewRelease, POLICIES_PER_TENANT_MAX,
+    POLICY_BYTES_MAX, PackState, PendingRun, PendingUpgrade, Policy, PolicyDraft, PolicyOrder, PolicyVersion,
+    RELEASES_PER_TENANT_MAX, ROLLOUT_PAGE_MAX, ROLLOUT_STAGES_MAX, RUN_OUTPUT_MAX, Rollout, RolloutChange, RolloutHost,
+    RolloutHostState, RolloutPlan, RolloutStage, RolloutState, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter,
+    SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus, UpgradeHeard,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,

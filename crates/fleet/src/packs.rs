@@ -9,7 +9,7 @@ use guardian_catalog::{CatalogError, EvidenceKey, EvidencePack, PackState, evide
 use guardian_evidence::{EvidenceError, KEY_BYTES, Opener, PublicKey, SecretKey, Unlock};
 use guardian_identity::{IdentityError, random_bytes};
 use guardian_model::TenantId;
-use guardian_protocol::message::{Action, Command, Fetch, PackPart};
+use guardian_protocol::message::{Action, Command, FetchPack, PackPart};
 use guardian_protocol::{FromServer, limits};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
@@ -255,13 +255,13 @@ impl Packs {
         system.settle_pack(&current.pack, PackState::Kept, "").await?;
         self.fleet.counters().packs.inc(1);
         let command = *current.pack.id.as_bytes();
-        Ok(Some(FromServer::Fetch(Fetch { command, kept: true, ..Fetch::default() })))
+        Ok(Some(FromServer::FetchPack(FetchPack { command, kept: true, ..FetchPack::default() })))
     }
 }
 
 fn ask(pack: &EvidencePack, offset: u64) -> FromServer {
     let command = *pack.id.as_bytes();
-    FromServer::Fetch(Fetch { command, offset, bytes_max: limits::PACK_PART_BYTES_MAX as u32, kept: false })
+    FromServer::FetchPack(FetchPack { command, offset, bytes_max: limits::PACK_PART_BYTES_MAX as u32, kept: false })
 }
 
 fn blake3_of(path: &Path) -> io::Result<String> {

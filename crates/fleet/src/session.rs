@@ -10,7 +10,8 @@ use futures::{FutureExt as _, StreamExt as _};
 use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
 use guardian_model::{Ip, Micros, Origin};
 use guardian_protocol::message::{
-    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew, Welcome,
+    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew, UpgradeNews,
+    UpgradeState, Welcome,
 };
 use guardian_protocol::{
     Blob, FromAgent, FromServer, Mark, Offer, VERSION_MAX, VERSION_MIN, WireError, limits, negotiate,
@@ -29,6 +30,7 @@ use crate::inventory::Lists;
 use crate::packs::Packs;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Orders, Place};
+use crate::upgrade::Offered;
 use crate::wire::{Broken, Reader, Writer};
 
 /// Longest wait for the greeting.
@@ -188,6 +190,8 @@ impl Fleet {
             heartbeat,
             policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
             told: Told::default(),
+            offered: Offered::default(),
+            program: hello.program.clone(),
         };
         if let Some(policy) = &policy
             && let Err(end) = session.tell_policy(policy, writer).await
@@ -250,6 +254,10 @@ struct Session {
     policy: (u64, String),
     /// What it was told to do.
     told: Told,
+    /// The release that it was offered.
+    offered: Offered,
+    /// The version that greeted.
+    program: String,
     lists: Lists,
     packs: Packs,
 }
@@ -290,6 +298,9 @@ impl Session {
                 }
                 () = orders.commands.notified() => {
                     if let Err(end) = self.tell_commands(writer).await {
+                        return end;
+                    }
+                    if let Err(end) = self.tell_upgrade(writer).await {
                         return end;
                     }
                 }
@@ -377,6 +388,12 @@ impl Session {
                 None => Ok(()),
             },
             FromAgent::PackPart(part) => say(self.packs.take(part).await, writer).await,
+            FromAgent::UpgradeNews(news) => self.upgrade_news(&news, writer).await,
+            FromAgent::Fetch(fetch) => {
+                let piece = self.fleet.piece_of(self.host.tenant, &self.offered, &fetch).await;
+                Ok(writer.send(&piece).await?)
+            }
+            FromAgent::Leaving(leaving) => self.leaves(&leaving.text).await,
             FromAgent::Goodbye(_) => Err(End::Gone),
             FromAgent::Hello(_) => Err(End::Refused(Refusal::Malformed, "a second greeting".into())),
             // Answers to what this server does not ask yet.
@@ -401,6 +418,58 @@ impl Session {
             self.policy = now;
         }
         Ok(())
+    }
+
+    async fn upgrade_news<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        news: &UpgradeNews,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        if news.version != self.program {
+            return Err(End::Refused(Refusal::Malformed, "another version greeted".into()));
+        }
+        if !matches!(news.state, UpgradeState::Fetching | UpgradeState::Trying | UpgradeState::Connected) {
+            // It has come to an end; what comes next is another offer.
+            self.offered = Offered::default();
+        }
+        match self.fleet.hear_upgrade(self.whose(), news).await {
+            Ok(Some(answer)) => Ok(writer.send(&answer).await?),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                // The agent says it again at its next connection.
+                tracing::warn!(%error, host = %self.host.id, "what became of a release could not be kept");
+                Err(End::Refused(Refusal::Busy, "what became of a release cannot be kept now".into()))
+            }
+        }
+    }
+
+    /// The agent is taken off its machine.
+    async fn leaves(&self, text: &str) -> Result<(), End> {
+        let done = async {
+            let mut tx = self.fleet.catalog().system().begin(self.host.tenant, Actor::system("fleet")).await?;
+            tx.leave_host(self.host.id, text).await?;
+            tx.commit().await
+        };
+        done.await.map_err(|error| {
+            tracing::warn!(%error, host = %self.host.id, "a host that leaves could not be shut out");
+            End::Refused(Refusal::Busy, "this cannot be written down now".into())
+        })?;
+        Err(End::Refused(Refusal::Revoked, "this host has left".into()))
+    }
+
+    /// Offers the host a release where it is its turn, and calls off what does not stand any more.
+    async fn tell_upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        match self.fleet.word_about_upgrade(self.whose(), &mut self.offered).await {
+            Ok(Some(word)) => Ok(writer.send(&word).await?),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, host = %self.host.id, "the release of a host could not be looked up");
+                Ok(())
+            }
+        }
     }
 
     /// Sends the commands that the agent has not heard of, and calls off what was called off.

@@ -22,6 +22,8 @@ use crate::config::FleetConfig;
 use crate::intake::Intake;
 use crate::inventory::Transfers;
 use crate::presence::Presence;
+use crate::releases::Releases;
+use crate::upgrade::Watched;
 
 /// What the fleet is made of.
 pub struct FleetDeps {
@@ -33,6 +35,8 @@ pub struct FleetDeps {
     pub intake: Arc<dyn Intake>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The bytes of releases.
+    pub releases: Releases,
     /// Settings.
     pub config: FleetConfig,
     /// Folder for packs of evidence.
@@ -57,6 +61,7 @@ struct Inner {
     books: Books,
     sessions: Mutex<Sessions>,
     transfers: Transfers,
+    rollouts: Watched,
     counters: Counters,
 }
 
@@ -179,6 +184,7 @@ impl Fleet {
             books: Books::default(),
             sessions: Mutex::default(),
             transfers: Transfers::default(),
+            rollouts: Watched::default(),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };
@@ -187,6 +193,7 @@ impl Fleet {
         fleet.follow_policies(shutdown);
         fleet.follow_deadlines(shutdown);
         fleet.follow_silence(shutdown);
+        fleet.follow_rollouts(shutdown);
         Ok(fleet)
     }
 
@@ -266,6 +273,11 @@ impl Fleet {
         }
     }
 
+    /// Has every session of this node look whether there is something to tell.
+    pub(crate) fn wake_all(&self) {
+        self.inner.sessions.lock().open.values().for_each(|open| open.commands.notify_one());
+    }
+
     /// Takes a place for a session; none while there are too many. Another session of the same host ends.
     pub(crate) fn enter(&self, host: Uuid) -> Option<(Place, Orders)> {
         let (end, ended) = oneshot::channel();
@@ -326,6 +338,15 @@ impl Fleet {
 
     pub(crate) fn transfers(&self) -> &Transfers {
         &self.inner.transfers
+    }
+
+    pub(crate) fn rollouts(&self) -> &Watched {
+        &self.inner.rollouts
+    }
+
+    /// The bytes of releases.
+    pub fn releases(&self) -> &Releases {
+        &self.inner.deps.releases
     }
 
     pub(crate) fn presence(&self) -> &Presence {

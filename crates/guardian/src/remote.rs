@@ -124,6 +124,11 @@ impl Remote {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), key, http, tls: std::sync::Arc::new(tls) })
     }
 
+    /// Where the server is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A request to a path below `/api/v1`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}/api/v1{path}", self.url)).bearer_auth(&self.key)

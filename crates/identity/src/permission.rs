@@ -110,6 +110,7 @@ permissions! {
     HostsRead = "hosts:read", "See hosts and how their agents are.", [Admin, Operator, Viewer];
     HostsManage = "hosts:manage", "Change, shut out and remove hosts.", [Admin, Operator];
     HostsCommand = "hosts:command", "Have hosts do something: isolate, kill, collect, scan.", [Admin, Operator];
+    HostsUpgrade = "hosts:upgrade", "Bring releases of the agent, and roll them out to hosts.", [Admin];
     PoliciesRead = "policies:read", "See what agents are to do, and why.", [Admin, Operator, Viewer];
     PoliciesWrite = "policies:write", "Change what agents do, groups of hosts, and which policy holds for which.", [Admin];
     HostsEnroll = "hosts:enroll", "Make and revoke enrolment tokens.", [Admin];
@@ -228,6 +229,7 @@ mod tests {
             "hosts:read          admin operator viewer",
             "hosts:manage        admin operator",
             "hosts:command       admin operator",
+            "hosts:upgrade       admin",
             "policies:read       admin operator viewer",
             "policies:write      admin",
             "hosts:enroll        admin",

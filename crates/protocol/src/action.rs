@@ -326,7 +326,7 @@ pub struct Invalid {
     pub why: &'static str,
 }
 
-fn ensure(holds: bool, field: &'static str, why: &'static str) -> Result<(), Invalid> {
+pub(crate) fn ensure(holds: bool, field: &'static str, why: &'static str) -> Result<(), Invalid> {
     if holds { Ok(()) } else { Err(Invalid { field, why }) }
 }
 

@@ -16,7 +16,9 @@ pub mod lists;
 mod marks;
 pub mod message;
 pub mod policy;
+pub mod release;
 mod rows;
+mod upgrade;
 mod wire;
 
 pub use batch::{open, seal};

@@ -57,3 +57,11 @@ pub const LIST_PART_BYTES_MAX: usize = 512 << 10;
 pub const LIST_NAME_BYTES_MAX: usize = 32;
 /// Lists of one host.
 pub const LISTS_MAX: usize = 64;
+/// Bytes of a program of the agent that is released.
+pub const PROGRAM_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of one part of a program.
+pub const PROGRAM_PART_BYTES_MAX: usize = 128 << 10;
+/// Bytes of what is signed about a release.
+pub const MANIFEST_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a version.
+pub const VERSION_BYTES_MAX: usize = 40;

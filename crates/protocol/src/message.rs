@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::action::*;
+pub use crate::upgrade::*;
 use crate::wire::{Blob, choice, code, message};
 
 code! {
@@ -232,7 +233,7 @@ message! {
         8 time: i64,
     }
 
-    /// A part of what a command collected, as the server asked for it with [`Fetch`].
+    /// A part of what a command collected, as the server asked for it with [`FetchPack`].
     PackPart {
         /// The command.
         1 command: [u8; 16],
@@ -339,7 +340,7 @@ message! {
     }
 
     /// The server wants a part of what a command collected, or has all of it.
-    Fetch {
+    FetchPack {
         /// The command.
         1 command: [u8; 16],
         /// Where the part is to begin.
@@ -403,7 +404,13 @@ choice! {
         /// See [`Renew`].
         8 Renew(Renew),
         /// See [`PackPart`].
-        20 PackPart(PackPart),
+        130 PackPart(PackPart),
+        /// See [`UpgradeNews`].
+        140 UpgradeNews(UpgradeNews),
+        /// See [`Fetch`].
+        141 Fetch(Fetch),
+        /// See [`Leaving`].
+        142 Leaving(Leaving),
     }
 }
 
@@ -432,7 +439,17 @@ choice! {
         10 Certificate(Certificate),
         /// See [`Kept`].
         20 Kept(Kept),
-        /// See [`Fetch`].
-        21 Fetch(Fetch),
+        /// See [`FetchPack`].
+        130 FetchPack(FetchPack),
+        /// See [`Offer`].
+        140 Offer(Offer),
+        /// See [`Piece`].
+        141 Piece(Piece),
+        /// See [`Proof`].
+        142 Proof(Proof),
+        /// See [`Heard`].
+        143 Heard(Heard),
+        /// See [`Withdraw`].
+        144 Withdraw(Withdraw),
     }
 }

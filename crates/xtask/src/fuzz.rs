@@ -20,6 +20,7 @@ const TARGETS: &[&str] = &[
     "sigma",
     "protocol",
     "action",
+    "release",
     "evidence",
     "inventory",
     "files",
@@ -36,6 +37,13 @@ const ACTIONS: &[&str] = &[
     r#"{"kind": "disable_user", "name": "eve", "sessions": true}"#,
     r#"{"kind": "release"}"#,
     r#"{"kind": "unblock", "address": "2001:db8::/64"}"#,
+];
+/// What is signed about releases of the agent.
+const RELEASES: &[&str] = &[
+    r#"{"version": "1.2.3-rc.1", "platform": "linux", "architecture": "x86_64", "size": 9, "sha256": "0000000000000000000000000000000000000000000000000000000000000000", "replaces_up_to": "2.0.0"}"#,
+    r#"{"manifest": "{\"version\": \"1.0.0\"}", "key": "AAAA", "signature": "AAAA"}"#,
+    "1.0.0-alpha.1\n1.0.0-alpha.beta",
+    "guardian-agent version note:1.2.3\0",
 ];
 /// Versions, and ranges of npm.
 const VERSIONS: &[&str] = &[
@@ -175,6 +183,9 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
     }
     for (at, text) in ACTIONS.iter().enumerate() {
         write("action", &format!("action-{at}"), text.as_bytes())?;
+    }
+    for (at, text) in RELEASES.iter().enumerate() {
+        write("release", &format!("release-{at}"), text.as_bytes())?;
     }
     for (at, text) in ADVISORIES.iter().enumerate() {
         write("advisories", &format!("advisory-{at}"), text.as_bytes())?;

@@ -206,7 +206,7 @@ fn all(gather: &mut Gather<'_, '_>, options: &Options, wanted: &Collect) -> Resu
         "system": facts.system,
         "kernel": facts.kernel,
         "architecture": facts.architecture,
-        "agent": env!("CARGO_PKG_VERSION"),
+        "agent": crate::upgrade::version(),
         "boot": boot_id(),
         "uptime": fs::read_to_string("/proc/uptime").unwrap_or_default().trim(),
         "time": crate::now(),

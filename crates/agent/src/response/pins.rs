@@ -18,7 +18,11 @@ pub struct Pins {
     /// X25519 key, base64: evidence is sealed for its holder, whatever the server asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_key: Option<String>,
-    /// Actions that are never carried out, by name; `all` for all.
+    /// Ed25519 keys, base64: releases of the agent that one of them signed may take its place. None: it is never upgraded
+    /// from afar.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub release_keys: Vec<String>,
+    /// Actions that are never carried out, by name; `all` for all. `upgrade` for other versions of the agent.
     pub off: Vec<String>,
 }
 
@@ -38,13 +42,22 @@ impl Pins {
             bytes => bytes?,
         };
         let pins: Self = serde_json::from_slice(&bytes)?;
-        pins.script_keys.iter().chain(&pins.evidence_key).try_for_each(|text| key(text).map(drop))?;
+        pins.keys().try_for_each(|text| key(text).map(drop))?;
         Ok(pins)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        self.script_keys.iter().chain(&self.evidence_key).chain(&self.release_keys)
+    }
+
+    /// The keys that may release.
+    pub(crate) fn release_keys(&self) -> Vec<[u8; 32]> {
+        self.release_keys.iter().filter_map(|text| key(text).ok()).collect()
     }
 
     /// Lays it down.
     pub fn write(&self, home: &Path) -> io::Result<()> {
-        self.script_keys.iter().chain(&self.evidence_key).try_for_each(|text| key(text).map(drop))?;
+        self.keys().try_for_each(|text| key(text).map(drop))?;
         super::write_whole(&home.join(NAME), &serde_json::to_vec_pretty(self)?)
     }
 }

@@ -1,5 +1,7 @@
 //! The resources of the API: one file each, and the one list of them.
 
+mod agent_install;
+mod agent_releases;
 mod agents;
 mod alert_bulk;
 mod alert_figures;
@@ -48,6 +50,7 @@ pub(crate) mod query;
 mod replays;
 mod reports;
 mod roles;
+mod rollouts;
 mod rule_coverage;
 mod rule_exceptions;
 mod rule_files;
@@ -130,6 +133,9 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     software::routes,
     enrollment_tokens::routes,
     agents::routes,
+    agent_install::routes,
+    agent_releases::routes,
+    rollouts::routes,
     replays::routes,
     stream::routes,
     system::routes,

@@ -118,7 +118,8 @@ impl Topics {
 /// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
 /// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
 /// evidence, its `id`, `action` and `data`, null when it is gone), `notification` (what one is told oneself, and how many
-/// are `unread`), `notifications_read`, `change` (of a `command_run` with its `command`, `host` and `state`), `kpis`, `audit` (with the `entry`), `resync` (the asked position is too
+/// are `unread`), `notifications_read`, `change` (of a `command_run` with its `command`, `host` and `state`, of a `rollout_host` with its `rollout`, `host`,
+/// `state` and `fetched`), `kpis`, `audit` (with the `entry`), `resync` (the asked position is too
 /// old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since` when connecting
 /// again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says `audit_seq`, each entry
 /// its `seq`; pass the highest as `audit_since`.
@@ -303,6 +304,11 @@ impl Session {
             if entry.subject == Subject::CommandRun {
                 // Whoever shows progress need not ask for each host.
                 for name in ["command", "host", "state"] {
+                    change[name] = entry.payload[name].clone();
+                }
+            }
+            if entry.subject == Subject::RolloutHost {
+                for name in ["rollout", "host", "state", "fetched"] {
                     change[name] = entry.payload[name].clone();
                 }
             }

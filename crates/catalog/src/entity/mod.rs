@@ -6,6 +6,7 @@ use sea_orm::EntityTrait;
 
 pub(crate) mod access_link;
 pub(crate) mod agent_authority;
+pub(crate) mod agent_release;
 pub(crate) mod alert;
 pub(crate) mod alert_evidence;
 pub(crate) mod api_key;
@@ -45,6 +46,8 @@ pub(crate) mod preference;
 pub(crate) mod recovery_code;
 pub(crate) mod refresh_token;
 pub(crate) mod role;
+pub(crate) mod rollout;
+pub(crate) mod rollout_host;
 pub(crate) mod rule;
 pub(crate) mod rule_exception;
 pub(crate) mod rule_version;
@@ -80,6 +83,7 @@ macro_rules! tenant_owned {
 
 tenant_owned!(
     access_link,
+    agent_release,
     alert,
     api_key,
     audit,
@@ -109,6 +113,8 @@ tenant_owned!(
     policy,
     policy_order,
     role,
+    rollout,
+    rollout_host,
     rule,
     rule_exception,
     saved,

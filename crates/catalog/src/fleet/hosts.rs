@@ -255,6 +255,16 @@ impl Tx {
 
     /// Shuts a host of this transaction's tenant out, for good.
     pub async fn revoke_host(&mut self, id: Uuid) -> Result<Host, CatalogError> {
+        self.shut_out(id, "host.revoke").await
+    }
+
+    /// Shuts a host out because its agent says that it is taken off the machine.
+    pub async fn leave_host(&mut self, id: Uuid, text: &str) -> Result<Host, CatalogError> {
+        self.note("host.left", Subject::Host, &id.to_string(), json!({"text": clean(text, 500)}));
+        self.shut_out(id, "host.leave").await
+    }
+
+    async fn shut_out(&mut self, id: Uuid, audit: &'static str) -> Result<Host, CatalogError> {
         let before = self.host_row(id).await?;
         if before.revoked.is_some() {
             return Ok(before);
@@ -269,7 +279,7 @@ impl Tx {
             updated: Set(now.0),
             ..Default::default()
         };
-        let conn = self.record_host(&after, Action::Updated, "host.revoke", json!(before));
+        let conn = self.record_host(&after, Action::Updated, audit, json!(before));
         host::Entity::update_many().set(row).filter(host::Column::Id.eq(id)).exec(conn).await?;
         Ok(after)
     }

@@ -10,6 +10,9 @@ mod list;
 mod lists;
 mod packs;
 mod policies;
+mod releases;
+mod rollout_hosts;
+mod rollouts;
 mod runs;
 mod seen;
 mod software;
@@ -34,6 +37,11 @@ pub use self::packs::{EvidenceKey, EvidencePack, PackState};
 pub use self::policies::{
     ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,
     PolicyVersion,
+};
+pub use self::releases::{AgentRelease, NewRelease, RELEASES_PER_TENANT_MAX};
+pub use self::rollout_hosts::{PendingUpgrade, RolloutHost, RolloutHostState, UpgradeHeard};
+pub use self::rollouts::{
+    ROLLOUT_PAGE_MAX, ROLLOUT_STAGES_MAX, Rollout, RolloutChange, RolloutPlan, RolloutStage, RolloutState,
 };
 pub use self::runs::{CommandRun, PendingRun, RUN_OUTPUT_MAX, RunNews, RunState};
 pub use self::seen::{HostFacts, HostHealth, HostLoss, HostSeen};

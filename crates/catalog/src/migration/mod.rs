@@ -17,6 +17,7 @@ mod m20261122_triage;
 mod m20261123_evidence_packs;
 mod m20261123_inventory;
 mod m20261123_policies;
+mod m20261123_rollouts;
 
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, EntityTrait, QuerySelect, Statement, TransactionTrait,
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_policies::Migration),
             Box::new(m20261123_inventory::Migration),
             Box::new(m20261123_evidence_packs::Migration),
+            Box::new(m20261123_rollouts::Migration),
         ]
     }
 }

@@ -11,6 +11,7 @@ mod incidents;
 mod inventory;
 mod logs;
 mod notify;
+mod rollouts;
 mod saved;
 mod schema;
 mod support;
@@ -111,6 +112,8 @@ on_both![
     fleet::hosts_are_found_and_heard,
     fleet::hosts_are_changed_renewed_and_shut_out,
     fleet::the_agents_authority_is_kept_sealed,
+    rollouts::releases_are_there_once_until_they_are_withdrawn,
+    rollouts::rollouts_offer_in_turn_and_send_back,
     inventory::lists_change_from_what_they_were,
     inventory::software_is_counted_over_hosts,
     dump::everything_comes_back,

@@ -35,7 +35,7 @@ const LAKE: &str = "lake";
 /// What of the data directory is copied before the catalog.
 const BEFORE: &[&str] = &["state"];
 /// What of it is copied afterwards: bytes that the catalog speaks of, and the configuration.
-const AFTER: &[&str] = &["evidence", "guardian.yaml"];
+const AFTER: &[&str] = &["evidence", "releases", "guardian.yaml"];
 /// Deepest directory that is copied.
 const DEPTH_MAX: usize = 8;
 

@@ -61,7 +61,9 @@ impl EnrollToken {
                 let made = block_on(remote.json(request))?;
                 if global.output == Format::Table {
                     output::line(made["secret"].as_str().unwrap_or_default())?;
-                    output::note("shown once: guardian-agent enroll --server URL --token TOKEN");
+                    output::note(
+                        "shown once; `guardian agent install-command --enroll-token TOKEN` prints what to paste",
+                    );
                 } else {
                     output::line(&made.to_string())?;
                 }

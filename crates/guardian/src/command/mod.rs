@@ -1,5 +1,6 @@
 //! The command line: one file a command, and the one list of them.
 
+mod agent;
 mod alerts;
 mod audit;
 mod backup;
@@ -20,6 +21,7 @@ mod notifications;
 mod policy;
 mod query;
 mod replay;
+mod rollout;
 mod rule_server;
 mod rules;
 mod scan;
@@ -109,6 +111,7 @@ enum Command {
     Commands(commands::Commands),
     Software(software::Software),
     EnrollToken(enroll_token::EnrollToken),
+    Agent(agent::Agent),
     Rules(rules::Rules),
     Scan(scan::Scan),
     Vulndb(vulndb::Vulndb),
@@ -149,6 +152,7 @@ impl Cli {
             Command::Commands(c) => c.run(global),
             Command::Software(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
+            Command::Agent(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::Scan(c) => c.run(global),
             Command::Vulndb(c) => c.run(global),

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use guardian_api::{ApiSettings, ApiState, Cursors, Kpis, TrafficCache};
 use guardian_catalog::Catalog;
-use guardian_fleet::{Fleet, FleetDeps};
+use guardian_fleet::{Fleet, FleetDeps, Releases};
 use guardian_identity::{Anchors, Identity, OperatorKey};
 use guardian_kit::clock::{Clock, SystemClock};
 use guardian_kit::egress;
@@ -172,6 +172,15 @@ impl Program {
     }
 }
 
+/// The releases of the agent, and the agent's program that lies beside this one.
+async fn releases(config: &Config) -> Result<Releases> {
+    let root = config.data.join("releases");
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("guardian-agent"));
+    // The program is read whole, to know its hash.
+    let opening = tokio::task::spawn_blocking(move || Releases::open(root, &beside.into_iter().collect::<Vec<_>>()));
+    opening.await.map_err(|e| anyhow!("opening the releases panicked: {e}"))
+}
+
 /// What everything else stands on: the stores, the rules and the enrichment.
 struct Ground {
     clock: Arc<dyn Clock>,
@@ -253,6 +262,7 @@ impl Ground {
             identity: self.identity.clone(),
             intake: Arc::new(intake),
             clock: Arc::clone(&self.clock),
+            releases: releases(config).await?,
             config: config.fleet.clone(),
             packs: config.data.join("evidence").join("packs"),
             metrics: self.metrics.clone(),

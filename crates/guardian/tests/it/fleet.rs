@@ -20,18 +20,32 @@ pub(crate) fn program() -> PathBuf {
 
 /// A machine with an agent.
 pub(crate) struct Agent {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    program: PathBuf,
     child: Option<Child>,
+    // Removed with the struct.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Agent {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), child: None }
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir: dir.path().to_owned(), program: program(), child: None, _dir: Some(dir) }
+    }
+
+    /// One that was installed.
+    pub(crate) fn installed(program: &Path, dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), program: program.to_owned(), child: None, _dir: None }
+    }
+
+    /// The process that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
-        command.arg("--dir").arg(self.dir.path()).args(args).env_remove("HTTPS_PROXY").env_remove("https_proxy");
+        let mut command = Command::new(&self.program);
+        command.arg("--dir").arg(&self.dir).args(args).env_remove("HTTPS_PROXY").env_remove("https_proxy");
         command
     }
 
@@ -54,12 +68,12 @@ impl Agent {
     }
 
     pub(crate) fn home(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// The policy that it keeps.
     pub(crate) fn kept(&self) -> Value {
-        let text = std::fs::read_to_string(self.dir.path().join("policy.json")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.dir.join("policy.json")).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -74,13 +88,13 @@ impl Agent {
         self.signal(nix::sys::signal::Signal::SIGTERM);
     }
 
-    fn told(&self) -> Value {
-        let text = std::fs::read_to_string(self.dir.path().join("status.json")).unwrap_or_default();
+    pub(crate) fn told(&self) -> Value {
+        let text = std::fs::read_to_string(self.dir.join("status.json")).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
     }
 
     pub(crate) fn id(&self) -> String {
-        let text = std::fs::read_to_string(self.dir.path().join("identity.json")).unwrap();
+        let text = std::fs::read_to_string(self.dir.join("identity.json")).unwrap();
         serde_json::from_str::<Value>(&text).unwrap()["host"].as_str().unwrap().to_owned()
     }
 }
@@ -162,7 +176,7 @@ fn a_machine_enrols_is_heard_and_is_shut_out() {
     let id = agent.id();
     assert_eq!(host(&app, &id)["status"], "never");
     let mode = std::os::unix::fs::PermissionsExt::mode(
-        &std::fs::metadata(agent.dir.path().join("identity.json")).unwrap().permissions(),
+        &std::fs::metadata(agent.dir.join("identity.json")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600, "the key is its owner's alone");
     let again = agent.enroll(&app.url(), "gde_x", &[]).unwrap_err();
@@ -300,10 +314,8 @@ fn what_happens_while_the_network_is_cut_comes_later() {
     assert_eq!(app.number(&format!("SELECT count(*) {of}")), before);
     // The agent is killed meanwhile, and what it had written down stays.
     agent.signal(nix::sys::signal::Signal::SIGKILL);
-    let waiting: u64 = std::fs::read_dir(agent.dir.path().join("spool/0"))
-        .unwrap()
-        .map(|e| e.unwrap().metadata().unwrap().len())
-        .sum();
+    let waiting: u64 =
+        std::fs::read_dir(agent.dir.join("spool/0")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(waiting > 1_000, "{waiting} bytes wait");
     agent.run("3600");
     way.lead(address(&app));
@@ -368,7 +380,7 @@ fn certificates_are_renewed_and_the_one_before_opens_nothing() {
     let id = agent.id();
     let before = host(&app, &id)["certificate_serial"].clone();
     let mut copy = Agent::new();
-    std::fs::copy(agent.dir.path().join("identity.json"), copy.dir.path().join("identity.json")).unwrap();
+    std::fs::copy(agent.dir.join("identity.json"), copy.dir.join("identity.json")).unwrap();
     // With the usual life a day is less than the third that is left for renewing.
     assert!(app.stop());
     app.spawn();

@@ -33,5 +33,6 @@ mod reference;
 mod rule_tuning;
 mod rules;
 mod triage;
+mod upgrade;
 mod walk;
 mod wire;

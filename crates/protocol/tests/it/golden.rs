@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use guardian_protocol::message::{
     Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
-    Goodbye, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Loss, Outcome, Pack, Platform, Policy,
-    PolicyState, Progress, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore,
-    Resume, Scan, Script, Step, Suspend, Unblock, Undo, Welcome,
+    Fetch, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving, Loss, Offer, Outcome, Pack,
+    Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew,
+    Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock, Undo, UpgradeNews, UpgradeState, Welcome,
+    Withdraw,
 };
+use guardian_protocol::release::SignedManifest;
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
 
 fn loss() -> Loss {
@@ -87,7 +89,21 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("agent-inventory", FromAgent::Inventory(inventory())),
         ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
         ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
+        ("agent-upgrade-news", FromAgent::UpgradeNews(upgrade_news())),
+        ("agent-fetch", FromAgent::Fetch(Fetch { offer: [0x33; 16], offset: 4_096, length: 65_536 })),
+        ("agent-leaving", FromAgent::Leaving(Leaving { text: "taken off the machine".into() })),
     ]
+}
+
+fn upgrade_news() -> UpgradeNews {
+    UpgradeNews {
+        offer: [0x33; 16],
+        state: UpgradeState::RolledBack,
+        version: "0.1.0".into(),
+        fetched: 9_000_000,
+        text: "the server was not reached within 120 s".into(),
+        revert: false,
+    }
 }
 
 fn heartbeat() -> Heartbeat {
@@ -205,6 +221,7 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
         ("server-certificate", FromServer::Certificate(certificate)),
     ];
+    all.extend(upgrade());
     all.extend(actions().into_iter().map(|(name, action)| {
         let command = Command {
             id: [5; 16],
@@ -218,6 +235,32 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         (name, FromServer::Command(command))
     }));
     all
+}
+
+fn upgrade() -> Vec<(&'static str, FromServer)> {
+    let offer = [0x33; 16];
+    let release = SignedManifest {
+        manifest: r#"{"version": "1.2.0", "platform": "linux"}"#.into(),
+        key: Blob(vec![1; 32]),
+        signature: Blob(vec![2; 64]),
+    };
+    let offered = Offer {
+        id: offer,
+        release: Some(release),
+        bytes_per_s: 2 << 20,
+        prove_within_s: 120,
+        revert: false,
+        again: true,
+    };
+    let back = Offer { id: offer, prove_within_s: 60, revert: true, ..Offer::default() };
+    vec![
+        ("server-offer", FromServer::Offer(offered)),
+        ("server-offer-back", FromServer::Offer(back)),
+        ("server-piece", FromServer::Piece(Piece { offer, offset: 4_096, bytes: Blob(vec![7; 5]) })),
+        ("server-proof", FromServer::Proof(Proof { offer })),
+        ("server-heard", FromServer::Heard(Heard { offer })),
+        ("server-withdraw", FromServer::Withdraw(Withdraw { offer })),
+    ]
 }
 
 /// What is in the file; with the variable set, a missing one is written first.

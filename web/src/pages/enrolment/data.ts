@@ -25,6 +25,19 @@ export function arrivalsQuery(token: string) {
   };
 }
 
+export type Kit = Schema<"InstallKit">;
+
+/** What it takes to install the agent on a machine that has nothing of it. */
+export const kitQuery = {
+  queryKey: ["install-kit"],
+  queryFn: () => must(api.GET("/api/v1/agents/install-kit")),
+};
+
+/** The one command that fetches, checks and installs the agent. */
+export function oneCommand(kit: Kit, server: string, secret: string): string {
+  return kit.command.replaceAll("{server}", server).replaceAll("{token}", secret);
+}
+
 /** One command after the other, as they are pasted on the machine. */
 export function commands(server: string, secret: string): string {
   return [`sudo guardian-agent enroll --server ${server} --token ${secret}`, "sudo guardian-agent run"].join("\n");

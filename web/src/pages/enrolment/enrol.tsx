@@ -11,7 +11,7 @@ import { Button, LinkButton } from "@/ui/button";
 import { Field, Input, Select } from "@/ui/form";
 import { Dialog } from "@/ui/overlay";
 import { Secret } from "@/ui/secret";
-import { arrivalsQuery, commands, expiryOf, LIVES, type Life, type MadeToken } from "./data";
+import { arrivalsQuery, commands, expiryOf, kitQuery, LIVES, type Life, type MadeToken, oneCommand } from "./data";
 import { text } from "./strings";
 
 const USES = { one: 1, ten: 10, hundred: 100, any: 0 } as const;
@@ -120,14 +120,22 @@ function Step({ n, title, hint, children }: { n: number; title: string; hint?: s
 function Arrival({ made, onClose }: { made: MadeToken; onClose: () => void }) {
   const t = useText(text);
   const { data } = useQuery(arrivalsQuery(made.token.id));
+  const { data: kit } = useQuery(kitQuery);
+  const fetches = kit !== undefined && kit.programs.length > 0;
   const arrived = data ?? [];
   const several = made.token.uses_max !== 1;
   const waits = arrived.length === 0 || several;
   return (
     <div className="flex flex-col gap-4">
       <ol className="m-0 flex list-none flex-col gap-5 p-0">
-        <Step n={1} title={t("stepInstall")} hint={t("stepInstallHint")} />
-        <Step n={2} title={t("stepPaste")} hint={t("stepPasteHint")}>
+        {fetches ? (
+          <Step n={1} title={t("stepOne")} hint={t("stepOneHint")}>
+            <Secret value={oneCommand(kit, location.origin, made.secret)} label={t("oneCommand")} />
+          </Step>
+        ) : (
+          <Step n={1} title={t("stepInstall")} hint={t("stepInstallHint")} />
+        )}
+        <Step n={2} title={t(fetches ? "stepOr" : "stepPaste")} hint={t("stepPasteHint")}>
           <Secret value={commands(location.origin, made.secret)} label={t("command")} />
           <p className="m-0 text-xs text-text-3">{t("unlike")}</p>
         </Step>

@@ -59,6 +59,13 @@ export const text = catalogue({
     "One file, for instance to /usr/local/bin. It needs root to see everything.",
     "Eine Datei, etwa nach /usr/local/bin. Um alles zu sehen, braucht es root.",
   ],
+  stepOne: ["Paste this in a terminal on the machine", "Auf der Maschine in ein Terminal einfügen"],
+  stepOneHint: [
+    "It fetches the program, compares it with the hash in the command, installs it as a service and starts it.",
+    "Er holt das Programm, vergleicht es mit dem Hash im Befehl, richtet es als Dienst ein und startet es.",
+  ],
+  stepOr: ["Or, where the program is there already", "Oder, wo das Programm schon da ist"],
+  oneCommand: ["One command for the machine", "Ein Befehl für die Maschine"],
   stepPaste: ["Paste this in a terminal there", "Dort in ein Terminal einfügen"],
   stepPasteHint: [
     "The token is shown once and kept nowhere. It carries the fingerprint by which the machine knows this server.",
