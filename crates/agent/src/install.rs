@@ -335,6 +335,9 @@ mod tests {
         let now = fs::read_link(root.path().join("usr/local/lib/guardian-agent/current")).unwrap();
         assert_eq!(now, Path::new("versions/99.0.0-abcdef012345"));
         machine.put_service("").unwrap();
-        assert!(machine.steps().last().unwrap().contains("guardian-agent run"), "it says what to start by hand");
+        assert!(
+            machine.steps().last().unwrap().contains("have the machine start, as root"),
+            "it says what to start by hand"
+        );
     }
 }

@@ -12,6 +12,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::Digest as _;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::authority::hex;
@@ -55,7 +56,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[derive(Clone, Debug)]
 pub struct Releases {
     root: PathBuf,
-    beside: Arc<Vec<Beside>>,
+    paths: Vec<PathBuf>,
+    beside: Arc<OnceCell<Vec<Beside>>>,
 }
 
 /// A program of the agent that came with the server.
@@ -72,6 +74,13 @@ pub struct Beside {
     path: PathBuf,
 }
 
+/// A program that lies beside the server's.
+fn look(path: PathBuf) -> Option<Beside> {
+    let bytes = std::fs::read(&path).ok()?;
+    let (platform, architecture) = ("linux".to_owned(), std::env::consts::ARCH.to_owned());
+    Some(Beside { platform, architecture, sha256: sha256(&bytes), size: bytes.len() as u64, path })
+}
+
 /// A file that is being written. Dropping it unfinished removes it.
 pub struct Incoming {
     file: Option<File>,
@@ -83,24 +92,20 @@ pub struct Incoming {
 }
 
 impl Releases {
-    /// Those below `root`, which is made when the first comes. `beside` are the program that may lie beside the server's.
-    pub fn open(root: PathBuf, beside: &[PathBuf]) -> Self {
-        let found = beside.iter().filter_map(|path| {
-            let bytes = std::fs::read(path).ok()?;
-            Some(Beside {
-                platform: "linux".into(),
-                architecture: std::env::consts::ARCH.into(),
-                sha256: sha256(&bytes),
-                size: bytes.len() as u64,
-                path: path.clone(),
-            })
-        });
-        Self { root, beside: Arc::new(found.collect()) }
+    /// Those below `root`, which is made when the first comes. At `beside` there may be programs that came with the server.
+    pub fn open(root: PathBuf, beside: Vec<PathBuf>) -> Self {
+        Self { root, paths: beside, beside: Arc::default() }
     }
 
-    /// Programs that came with the server.
-    pub fn beside(&self) -> &[Beside] {
-        &self.beside
+    /// Programs that came with the server. They are read when somebody first asks.
+    pub async fn beside(&self) -> &[Beside] {
+        let paths = self.paths.clone();
+        let reading = async move || {
+            let read = tokio::task::spawn_blocking(move || paths.into_iter().filter_map(look).collect());
+            // A panic there is a program that is not handed out.
+            read.await.unwrap_or_default()
+        };
+        self.beside.get_or_init(reading).await
     }
 
     fn place(&self, tenant: TenantId, id: Uuid) -> PathBuf {
@@ -137,7 +142,7 @@ impl Releases {
 
     /// A program that came with the server, by its hash.
     pub async fn whole_beside(&self, sha256: &str) -> Option<io::Result<File>> {
-        let found = self.beside.iter().find(|program| program.sha256 == sha256)?;
+        let found = self.beside().await.iter().find(|program| program.sha256 == sha256)?;
         Some(File::open(&found.path).await)
     }
 
@@ -198,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_was_signed_comes_in() {
         let folder = tempfile::tempdir().unwrap();
-        let releases = Releases::open(folder.path().join("releases"), &[]);
+        let releases = Releases::open(folder.path().join("releases"), Vec::new());
         let (tenant, id) = (TenantId::DEFAULT, Uuid::from_u128(7));
         let bytes = b"a program".as_slice();
         let wanted =

@@ -7,12 +7,12 @@ use guardian_catalog::{
     CatalogError, PendingUpgrade, Rollout, RolloutChange, RolloutHostState, RolloutState, UpgradeHeard,
 };
 use guardian_kit::shutdown::Shutdown;
-use guardian_model::TenantId;
+use guardian_model::{Scope, TenantId};
 use guardian_protocol::limits::PROGRAM_PART_BYTES_MAX;
 use guardian_protocol::message::{Fetch, Heard, Offer, Piece, Proof, UpgradeNews, UpgradeState, Withdraw};
 use guardian_protocol::release::SignedManifest;
 use guardian_protocol::{Blob, FromServer};
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -25,8 +25,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// What is known of rollouts between two looks.
 #[derive(Default)]
 pub(crate) struct Watched {
-    /// Those in which something is to be done.
-    open: Mutex<HashSet<Uuid>>,
+    /// Those in which something is to be done, and whether they run: of others hosts go back.
+    open: Mutex<HashMap<Uuid, bool>>,
 }
 
 /// What one connection knows of the release that its host was offered.
@@ -51,15 +51,16 @@ impl Fleet {
 
     async fn look_after_rollouts(&self) -> Result<(), CatalogError> {
         let rollouts = self.catalog().system().open_rollouts().await?;
-        let now: HashSet<Uuid> = rollouts.iter().map(|rollout| rollout.id).collect();
+        let runs = |rollout: &Rollout| (rollout.id, rollout.state == RolloutState::Running);
+        let now: HashMap<Uuid, bool> = rollouts.iter().map(runs).collect();
         let ended = {
             let mut open = self.rollouts().open.lock();
-            let ended = open.iter().any(|id| !now.contains(id));
+            let ended = open.iter().any(|(id, ran)| *ran && now.get(id) != Some(&true));
             *open = now;
             ended
         };
         if ended {
-            // What is being fetched for one that was paused or aborted is called off.
+            // What is being fetched for one that does not run any more is called off.
             self.wake_all();
         }
         for rollout in rollouts {
@@ -108,12 +109,23 @@ impl Fleet {
     ) -> Result<Option<FromServer>, CatalogError> {
         {
             let open = self.rollouts().open.lock();
-            let stands = offered.now.is_some_and(|(_, rollout, ..)| open.contains(&rollout));
+            let stands = offered
+                .now
+                .is_some_and(|(_, rollout, _, revert)| open.get(&rollout).is_some_and(|runs| *runs || revert));
             if stands || (open.is_empty() && offered.now.is_none()) {
                 return Ok(None);
             }
         }
-        let pending = self.catalog().system().claim_upgrade(tenant, host).await?;
+        // Most hosts have nothing to do with it: they cost no more than a look.
+        let newest = self.catalog().scoped(&Scope::of(tenant)).rollout_of_host(host).await?;
+        let concerned = newest.is_some_and(|of_host| {
+            let waits = matches!(of_host.state, RolloutHostState::Waiting | RolloutHostState::GoingBack);
+            waits || of_host.state.is_open()
+        });
+        let pending = match concerned {
+            true => self.catalog().system().claim_upgrade(tenant, host).await?,
+            false => None,
+        };
         let before = offered.now.take();
         let Some(pending) = pending else {
             return Ok(before.map(|(offer, ..)| FromServer::Withdraw(Withdraw { offer: *offer.as_bytes() })));
@@ -133,7 +145,7 @@ impl Fleet {
         let Some((_, rollout, release, _)) = offered.now.filter(|now| now.0.as_bytes() == &fetch.offer) else {
             return FromServer::Withdraw(Withdraw { offer: fetch.offer });
         };
-        if !self.rollouts().open.lock().contains(&rollout) {
+        if self.rollouts().open.lock().get(&rollout) != Some(&true) {
             return FromServer::Withdraw(Withdraw { offer: fetch.offer });
         }
         let length = (fetch.length as usize).min(PROGRAM_PART_BYTES_MAX);
@@ -144,7 +156,7 @@ impl Fleet {
         FromServer::Piece(piece)
     }
 
-    /// Writes down what a host says about a release, and answers it. `program` is the version that greeted.
+    /// Writes down what a host says about a release, and answers it.
     pub(crate) async fn hear_upgrade(
         &self,
         (tenant, host): (TenantId, Uuid),

@@ -90,7 +90,7 @@ async fn kit(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<In
     releases.sort_by_key(|release| std::cmp::Reverse(Version::parse(&release.version)));
     let keys: BTreeSet<String> = releases.iter().map(|release| release.key.clone()).collect();
     let mut programs: Vec<InstallProgram> = Vec::new();
-    let beside = state.fleet.releases().beside().iter().map(|program| InstallProgram {
+    let beside = state.fleet.releases().beside().await.iter().map(|program| InstallProgram {
         platform: program.platform.clone(),
         architecture: program.architecture.clone(),
         version: None,

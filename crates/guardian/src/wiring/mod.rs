@@ -172,13 +172,10 @@ impl Program {
     }
 }
 
-/// The releases of the agent, and the agent's program that lies beside this one.
-async fn releases(config: &Config) -> Result<Releases> {
-    let root = config.data.join("releases");
+/// The releases of the agent, and the agent's program that may lie beside this one.
+fn releases(config: &Config) -> Releases {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("guardian-agent"));
-    // The program is read whole, to know its hash.
-    let opening = tokio::task::spawn_blocking(move || Releases::open(root, &beside.into_iter().collect::<Vec<_>>()));
-    opening.await.map_err(|e| anyhow!("opening the releases panicked: {e}"))
+    Releases::open(config.data.join("releases"), beside.into_iter().collect())
 }
 
 /// What everything else stands on: the stores, the rules and the enrichment.
@@ -262,7 +259,7 @@ impl Ground {
             identity: self.identity.clone(),
             intake: Arc::new(intake),
             clock: Arc::clone(&self.clock),
-            releases: releases(config).await?,
+            releases: releases(config),
             config: config.fleet.clone(),
             packs: config.data.join("evidence").join("packs"),
             metrics: self.metrics.clone(),
