@@ -444,7 +444,7 @@ impl Session {
     }
 
     /// The agent is taken off its machine.
-    async fn leaves(&self, text: &str) -> Result<(), End> {
+    async fn leaves(&mut self, text: &str) -> Result<(), End> {
         let done = async {
             let mut tx = self.fleet.catalog().system().begin(self.host.tenant, Actor::system("fleet")).await?;
             tx.leave_host(self.host.id, text).await?;

@@ -94,7 +94,7 @@ impl Scan {
             return explain(global, vulnerability, package, what);
         }
         let store = self.what.open(global)?;
-        let mut report = report::of(&store, self.what.scan()?);
+        let mut report = report::of(&store, self.what.scan()?, &report::Words::default());
         if self.fixable {
             report.findings.retain(|entry| FailOn::Fixable.is(entry));
         }

@@ -96,7 +96,7 @@ fn seconds(time: &str) -> i64 {
 }
 
 /// Days since the epoch.
-fn days(date: jiff::civil::Date) -> i32 {
+pub(crate) fn days(date: jiff::civil::Date) -> i32 {
     date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| span.get_days())
 }
 
