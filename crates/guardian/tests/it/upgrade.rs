@@ -48,7 +48,9 @@ impl Desk {
     /// The agent as another version.
     fn version(&self, version: &str, edit: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
         let mut bytes = std::fs::read(program()).unwrap();
-        let at = find(&bytes, MARK) + MARK.len();
+        // The mark alone may stand elsewhere too; the note is where a version follows.
+        let noted = |window: &[u8]| window.starts_with(MARK) && window[MARK.len()].is_ascii_digit();
+        let at = bytes.windows(MARK.len() + 1).position(noted).unwrap() + MARK.len();
         bytes[at..at + 40].fill(0);
         bytes[at..at + version.len()].copy_from_slice(version.as_bytes());
         edit(&mut bytes);
@@ -100,10 +102,6 @@ impl Desk {
         app.wait("the host is online", |app| (host(app, &id)["status"] == "online").then_some(()));
         (agent, id)
     }
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> usize {
-    bytes.windows(what.len()).position(|window| window == what).unwrap()
 }
 
 /// Starts a rollout and follows it to its end: how it ended, with its hosts.
