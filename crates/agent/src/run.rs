@@ -1,5 +1,6 @@
 //! The running agent: sources, spool and conversation, in one process that is cut so that it can become three.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,16 @@ pub enum Ended {
     Stopped,
     /// Another version is to be tried: see [`crate::upgrade::become_guard`].
     MakesRoom,
+}
+
+/// Waits for a reason to end.
+async fn why_it_ends(leave: &Notify) -> io::Result<Ended> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(tokio::select! {
+        _ = interrupt.recv() => Ended::Stopped,
+        _ = terminate.recv() => Ended::Stopped,
+        () = leave.notified() => Ended::MakesRoom,
+    })
 }
 
 /// Runs until a signal ends it, or another version is to be tried.
@@ -85,12 +96,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let why = tokio::select! {
-            _ = interrupt.recv() => Ended::Stopped,
-            _ = terminate.recv() => Ended::Stopped,
-            () = leave.notified() => Ended::MakesRoom,
-        };
+        let why = why_it_ends(&leave).await?;
         say("stopping");
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);

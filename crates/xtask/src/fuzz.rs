@@ -72,6 +72,11 @@ const DOCUMENTS: &[&str] = &[
     r#"{"statements": [{"vulnerability": {"name": "CVE-1"}, "products": [{"@id": "pkg:npm/a"}], "status": "not_affected"}]}"#,
     r#"{"document": {"csaf_version": "2.0"}, "product_tree": {"branches": []}, "vulnerabilities": [{"cve": "CVE-1", "product_status": {"fixed": ["a"]}}]}"#,
 ];
+/// Files of an image, and what one of them may say.
+const IMAGE_NAMES: &[&str] = &["manifest.json", "index.json", "blobs/sha256/0"];
+const IMAGE: &str = r#"[{"Config": "c", "Layers": ["l"]}]"#;
+/// Names in a pack of evidence, good and bad.
+const PACK_NAMES: &[&str] = &["a", "proc/1/maps", "../a", "/etc/passwd", "a/./b", "manifest.json"];
 /// Ends a pack of evidence.
 const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00", "sha256": "00", "path": "/a"}]}"#;
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
@@ -181,27 +186,21 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             }
         }
     }
-    for (at, text) in ACTIONS.iter().enumerate() {
-        write("action", &format!("action-{at}"), text.as_bytes())?;
+    for (target, name, texts) in [
+        ("action", "action", ACTIONS),
+        ("documents", "document", DOCUMENTS),
+        ("release", "release", RELEASES),
+        ("advisories", "advisory", ADVISORIES),
+        ("versions", "versions", VERSIONS),
+    ] {
+        for (at, text) in texts.iter().enumerate() {
+            write(target, &format!("{name}-{at}"), text.as_bytes())?;
+        }
     }
-    for (at, text) in RELEASES.iter().enumerate() {
-        write("release", &format!("release-{at}"), text.as_bytes())?;
-    }
-    for (at, text) in ADVISORIES.iter().enumerate() {
-        write("advisories", &format!("advisory-{at}"), text.as_bytes())?;
-    }
-    for (at, text) in DOCUMENTS.iter().enumerate() {
-        write("documents", &format!("document-{at}"), text.as_bytes())?;
-    }
-    for (at, name) in ["manifest.json", "index.json", "blobs/sha256/0"].into_iter().enumerate() {
-        let text = br#"[{"Config": "c", "Layers": ["l"]}]"#;
-        write("documents", &format!("image-{at}"), &archive(name, text))?;
-    }
-    for (at, text) in VERSIONS.iter().enumerate() {
-        write("versions", &format!("versions-{at}"), text.as_bytes())?;
-    }
-    for (at, name) in ["a", "proc/1/maps", "../a", "/etc/passwd", "a/./b", "manifest.json"].into_iter().enumerate() {
-        write("evidence", &format!("archive-{at}"), &archive(name, MANIFEST.as_bytes()))?;
+    for (target, names, text) in [("documents", IMAGE_NAMES, IMAGE), ("evidence", PACK_NAMES, MANIFEST)] {
+        for (at, name) in names.iter().enumerate() {
+            write(target, &format!("archive-{at}"), &archive(name, text.as_bytes()))?;
+        }
     }
     Ok(count)
 }
