@@ -44,6 +44,10 @@ const RELEASES: &[&str] = &[
     r#"{"manifest": "{\"version\": \"1.0.0\"}", "key": "AAAA", "signature": "AAAA"}"#,
     "1.0.0-alpha.1\n1.0.0-alpha.beta",
     "guardian-agent version note:1.2.3\0",
+    r#"{"version": "2.0.0", "platforms": [{"os": "linux", "arch": "x86_64", "sha256": "00", "bytes": 1}], "created": 0}"#,
+    r#"{"version": "0.9.0", "replaces_up_to": "1.0.0"}"#,
+    r#"{"version": "not one"}"#,
+    "{}",
 ];
 /// Versions, and ranges of npm.
 const VERSIONS: &[&str] = &[
