@@ -22,6 +22,7 @@ mod query;
 mod replay;
 mod rule_server;
 mod rules;
+mod sbom;
 mod scan;
 mod serve;
 mod software;
@@ -111,6 +112,7 @@ enum Command {
     EnrollToken(enroll_token::EnrollToken),
     Rules(rules::Rules),
     Scan(scan::Scan),
+    Sbom(sbom::Sbom),
     Vulndb(vulndb::Vulndb),
     User(user::User),
     Audit(audit::Audit),
@@ -151,6 +153,7 @@ impl Cli {
             Command::EnrollToken(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::Scan(c) => c.run(global),
+            Command::Sbom(c) => c.run(),
             Command::Vulndb(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),

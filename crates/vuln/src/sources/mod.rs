@@ -8,11 +8,15 @@ mod csaf;
 mod cve;
 mod debian;
 mod epss;
+mod glsa;
 mod kev;
 mod nvd;
 mod openvex;
 mod osv;
+mod oval;
+mod rustsec;
 mod secdb;
+mod updateinfo;
 
 use crate::advisory::{Advisory, Signal};
 
@@ -79,6 +83,10 @@ pub const ALL: &[&dyn Source] = &[
     &secdb::SecDb,
     &debian::Debian,
     &epss::Epss,
+    &oval::Oval,
+    &updateinfo::UpdateInfo,
+    &glsa::Glsa,
+    &rustsec::RustSec,
 ];
 
 /// The source whose document it is.
@@ -96,7 +104,7 @@ fn seconds(time: &str) -> i64 {
 }
 
 /// Days since the epoch.
-fn days(date: jiff::civil::Date) -> i32 {
+pub(crate) fn days(date: jiff::civil::Date) -> i32 {
     date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| span.get_days())
 }
 
