@@ -66,8 +66,13 @@ pub const AUDIT_SECTION: &str = ".dep-v0";
 /// The crates that a program was built from by `cargo auditable` (its "PARSING.md"): JSON, compressed by zlib. Crates that
 /// only built others are not in the program.
 pub fn parse_auditable(program: &[u8]) -> Result<Found<Package>, Malformed> {
+    let malformed = Malformed { format: "a program of cargo auditable", what: "it has no such section" };
+    parse_audit_section(crate::elf::section(program, AUDIT_SECTION).ok_or(malformed)?)
+}
+
+/// The crates that the section names.
+pub fn parse_audit_section(section: &[u8]) -> Result<Found<Package>, Malformed> {
     let malformed = |what| Malformed { format: "a program of cargo auditable", what };
-    let section = crate::elf::section(program, AUDIT_SECTION).ok_or(malformed("it has no such section"))?;
     let mut json = Vec::new();
     let decoder = flate2::read::ZlibDecoder::new(section);
     decoder.take(AUDIT_BYTES_MAX).read_to_end(&mut json).map_err(|_| malformed("its section is damaged"))?;

@@ -6,11 +6,13 @@
 pub mod advisory;
 pub mod cvss;
 pub mod ecosystem;
+pub mod import;
 pub mod limits;
 pub mod load;
 pub mod matching;
 pub mod purl;
 pub mod report;
+pub mod risk;
 pub mod sbom;
 pub mod scan;
 pub mod sources;

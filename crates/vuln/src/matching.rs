@@ -126,6 +126,8 @@ pub enum Rule {
     RegistryAffected,
     /// No advisory of the registry says so of this version.
     RegistryOutside,
+    /// Another scanner says so.
+    Imported,
 }
 
 /// What is known of one vulnerability in one package.
@@ -159,6 +161,10 @@ pub struct Finding {
     pub ransomware: bool,
     /// How far an exploit is (SSVC).
     pub exploitation: Exploitation,
+    /// Whether an attack can be automated (SSVC), where anybody says.
+    pub automatable: Option<bool>,
+    /// Whether the attacker gets all of the software (SSVC), where anybody says.
+    pub total_impact: Option<bool>,
     /// When it came out, in seconds since the epoch; 0 where nobody says.
     pub published_s: i64,
     /// Where to read on.
@@ -318,6 +324,27 @@ fn names<'a>(advisory: &AdvisoryRef<'a>) -> Vec<&'a str> {
     names
 }
 
+/// Whose word decides, and whether anybody says that the version has it.
+fn rule(component: &Component, said: &[&(AdvisoryRef<'_>, Reason)]) -> (Rule, bool) {
+    let any = |is: fn(&Verdict) -> bool| said.iter().any(|(_, reason)| is(&reason.verdict));
+    let has = any(|verdict| matches!(verdict, Verdict::Affected { .. }));
+    let rule = match component.ecosystem.is_distribution() {
+        // Whoever keeps the package has fixed it or knows better, whatever else is said.
+        true if any(|verdict| matches!(verdict, Verdict::NotAffected)) => Rule::DistributionNotAffected,
+        // That a version is not among those which do not have it says nothing.
+        true if said.iter().any(|(_, reason)| {
+            reason.status != Status::NotAffected && matches!(reason.verdict, Verdict::Fixed { .. } | Verdict::Outside)
+        }) =>
+        {
+            Rule::DistributionFixed
+        }
+        true => Rule::DistributionAffected,
+        false if has => Rule::RegistryAffected,
+        false => Rule::RegistryOutside,
+    };
+    (rule, has)
+}
+
 fn finding(
     store: &Store,
     component: &Component,
@@ -328,16 +355,7 @@ fn finding(
     if said.is_empty() {
         return None;
     }
-    let any = |is: fn(&Verdict) -> bool| said.iter().any(|(_, reason)| is(&reason.verdict));
-    let has = any(|verdict| matches!(verdict, Verdict::Affected { .. }));
-    let rule = match component.ecosystem.is_distribution() {
-        // Whoever keeps the package has fixed it or knows better, whatever else is said.
-        true if any(|verdict| matches!(verdict, Verdict::NotAffected)) => Rule::DistributionNotAffected,
-        true if any(|verdict| matches!(verdict, Verdict::Fixed { .. } | Verdict::Outside)) => Rule::DistributionFixed,
-        true => Rule::DistributionAffected,
-        false if has => Rule::RegistryAffected,
-        false => Rule::RegistryOutside,
-    };
+    let (rule, has) = rule(component, &said);
     let affected = matches!(rule, Rule::DistributionAffected | Rule::RegistryAffected) && has;
     let scheme = component.ecosystem.scheme();
     let mut fixed_in: Vec<String> = said
@@ -379,6 +397,8 @@ fn finding(
         known_exploited_day: known.and_then(|known| known.known_since_day()),
         ransomware: known.is_some_and(|known| known.ransomware()),
         exploitation: known.map_or(Exploitation::Unknown, |known| known.exploitation()),
+        automatable: known.and_then(|known| known.automatable()),
+        total_impact: known.and_then(|known| known.total_impact()),
         published_s: said.iter().map(|(a, _)| a.published_s()).filter(|s| *s > 0).min().unwrap_or(0),
         references,
         reasons: said.iter().map(|(_, reason)| reason.clone()).collect(),

@@ -32,6 +32,9 @@ const FILES_MAX: usize = 20_000_000;
 /// Complaints that are kept.
 const ISSUES_MAX: usize = 100;
 
+/// Where the kernel that runs says its release (proc(5)).
+const KERNEL: &str = "/proc/sys/kernel/osrelease";
+
 /// What a machine says it is (os-release(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Os {
@@ -117,6 +120,8 @@ pub struct Scanned {
     pub packages: Vec<Placed>,
     /// What was scanned, as it names itself: an image, or the subject of a bill of materials.
     pub subject: String,
+    /// The kernel that runs, as it names itself; empty for what is not this machine.
+    pub kernel: String,
     /// Layers of an image, the lowest first: digest, and what made it.
     pub layers: Vec<Layer>,
     /// What a bill of materials says itself of vulnerabilities.
@@ -152,6 +157,10 @@ impl Scanned {
 pub fn folder(path: &Path) -> Result<Scanned, std::io::Error> {
     let root = Root { path: path.canonicalize()? };
     let mut scanned = Scanned { os: os(&root), subject: root.path.display().to_string(), ..Scanned::default() };
+    if root.path == Path::new("/") {
+        let release = root.read(KERNEL).unwrap_or_default();
+        scanned.kernel = String::from_utf8_lossy(&release).trim().to_owned();
+    }
     let owned = distribution::read(&root, &mut scanned);
     languages::walk(&root, &owned, &mut scanned);
     Ok(scanned.sorted())
@@ -259,6 +268,11 @@ pub fn component(package: &Package, os: Option<&Ecosystem>) -> Option<Component>
     if component.ecosystem.is_distribution() {
         component.source = package.source.clone();
         component.source_version = package.source_version.clone();
+        // Packages that Oracle patches while they run have a line of versions of their own.
+        if component.ecosystem.family() == "oracle" {
+            let mark = ["ksplice", "fips"].into_iter().find(|mark| component.version.contains(mark));
+            component.module = mark.unwrap_or_default().to_owned();
+        }
     }
     Some(component)
 }

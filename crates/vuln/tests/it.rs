@@ -6,12 +6,18 @@ mod cvss;
 mod every_source;
 #[path = "it/image.rs"]
 mod image;
+#[path = "it/import.rs"]
+mod import;
 #[path = "it/matching.rs"]
 mod matching;
+#[path = "it/risk.rs"]
+mod risk;
 #[path = "it/sbom.rs"]
 mod sbom;
 #[path = "it/scan.rs"]
 mod scan;
+#[path = "it/sources.rs"]
+mod sources;
 #[path = "it/store.rs"]
 mod store;
 #[path = "it/support.rs"]

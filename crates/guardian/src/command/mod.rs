@@ -24,6 +24,7 @@ mod replay;
 mod rollout;
 mod rule_server;
 mod rules;
+mod sbom;
 mod scan;
 mod serve;
 mod software;
@@ -114,6 +115,7 @@ enum Command {
     Agent(agent::Agent),
     Rules(rules::Rules),
     Scan(scan::Scan),
+    Sbom(sbom::Sbom),
     Vulndb(vulndb::Vulndb),
     User(user::User),
     Audit(audit::Audit),
@@ -155,6 +157,7 @@ impl Cli {
             Command::Agent(c) => c.run(global),
             Command::Rules(c) => c.run(global),
             Command::Scan(c) => c.run(global),
+            Command::Sbom(c) => c.run(),
             Command::Vulndb(c) => c.run(global),
             Command::User(c) => c.run(global),
             Command::Audit(c) => c.run(global),

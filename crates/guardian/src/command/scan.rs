@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use clap::{Args, Subcommand};
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use guardian_kit::clock::{Clock as _, SystemClock};
 use guardian_vuln::matching::{self, Finding, Reason, Verdict};
-use guardian_vuln::report::{self, Entry, FailOn, Report};
-use guardian_vuln::scan;
+use guardian_vuln::report::{self, About, Entry, FailOn, Ignored, Report, Words};
+use guardian_vuln::risk::{Asset, Criticality, Exposure};
 use guardian_vuln::store::{Store, folder};
+use guardian_vuln::{import, scan, vex};
 use serde_json::{Value, json};
 
 use super::{Global, vulndb};
@@ -16,16 +18,20 @@ use crate::output::{self, Format, Table};
 
 /// Exit code of a scan that found what `--fail-on` names: checked and found wanting.
 const FOUND: u8 = 3;
+/// What is put off, where nothing else is named.
+const IGNORE_FILE: &str = ".guardian-ignore.yaml";
 
 const EXAMPLES: &str = "\
 The advisories come from `guardian vulndb build`. Only files are read: nothing is run, nothing is sent.
 
   guardian scan                                      this machine
   guardian scan --root /mnt/disk                     another one's disk
-  guardian scan . --fail-on high --sarif             a project, for a pipeline
+  guardian scan image.tar                            an image, as docker save or an OCI layout
+  guardian scan app.cdx.json --vex app.vex.json      a bill of materials, and what its maker says of it
+  guardian scan . --fail-on high --format sarif      a project, for a pipeline
   guardian scan explain CVE-2024-3094 liblzma5       why a package has it, or has not";
 
-/// Find known vulnerabilities in what is installed; needs no server.
+/// Find known vulnerabilities in what is installed, in images and bills of materials; needs no server.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Scan {
@@ -33,31 +39,89 @@ pub(crate) struct Scan {
     action: Option<Action>,
     #[command(flatten)]
     what: What,
-    /// Fail (exit code 3) where this is found: any, low, medium, high, critical, fixable or exploited
+    /// Fail (exit code 3) where this is found: any, low, medium, high, critical, fixable, kev or risk:NUMBER; may be repeated
     #[arg(long, value_name = "WHAT")]
-    fail_on: Option<FailOn>,
+    fail_on: Vec<FailOn>,
     /// Only what has a fix
     #[arg(long)]
     fixable: bool,
-    /// Print the report as SARIF 2.1.0
-    #[arg(long)]
+    /// What the maker says of it: OpenVEX, CSAF or CycloneDX; may be repeated
+    #[arg(long, value_name = "FILE")]
+    vex: Vec<PathBuf>,
+    /// What another scanner found: Nessus, OpenVAS, Nuclei, Trivy, Grype or Nmap; may be repeated
+    #[arg(long, value_name = "FILE")]
+    import: Vec<PathBuf>,
+    /// What is put off, with reasons and ends [default: .guardian-ignore.yaml in the scanned or the current folder]
+    #[arg(long, value_name = "FILE")]
+    ignore: Option<PathBuf>,
+    /// From where it is reached: internet, network, local or unknown
+    #[arg(long, value_name = "EXPOSURE", default_value = "unknown")]
+    exposure: Exposure,
+    /// What it is worth: low, medium or high
+    #[arg(long, value_name = "CRITICALITY", default_value = "medium")]
+    criticality: Criticality,
+    /// Form of the report, in place of the table
+    #[arg(long, value_enum, value_name = "FORM")]
+    format: Option<Form>,
+    /// The same as `--format sarif`
+    #[arg(long, conflicts_with = "format")]
     sarif: bool,
-    /// Print the whole report as one JSON object, with the reasons of every finding
-    #[arg(long, conflicts_with = "sarif")]
+    /// The same as `--format report`
+    #[arg(long, conflicts_with_all = ["sarif", "format"])]
     report: bool,
+}
+
+/// A form of the report that others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// The table for people
+    Table,
+    /// The table as JSON
+    Json,
+    /// The table as comma-separated values
+    Csv,
+    /// The whole report as one JSON object, with the reasons of every finding
+    Report,
+    /// SARIF 2.1.0
+    Sarif,
+    /// JUnit's XML
+    Junit,
+    /// The lines by which a job at GitHub marks files
+    Github,
+    /// GitLab's report of dependency or container scanning
+    Gitlab,
+    /// A CycloneDX bill of materials with vulnerabilities
+    Cyclonedx,
+    /// An OpenVEX document
+    Openvex,
 }
 
 /// What is scanned, and with which advisories.
 #[derive(Args, Debug)]
 struct What {
-    /// Folder to scan: a project, or the root of a machine [default: /]
+    #[command(flatten)]
+    target: Target,
+    /// Folder of the advisory store [default: advisories in the data directory]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+}
+
+/// What is scanned.
+#[derive(Args, Debug)]
+pub(super) struct Target {
+    /// Folder of a project or the root of a machine, image, bill of materials, or lock file [default: /]
     path: Option<PathBuf>,
     /// The same, said as an option
     #[arg(long, value_name = "DIR", conflicts_with = "path")]
     root: Option<PathBuf>,
-    /// Folder of the advisory store [default: advisories in the data directory]
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// Of an image for several architectures, which one
+    #[arg(long, value_name = "ARCHITECTURE", default_value = architecture())]
+    architecture: String,
+}
+
+/// This machine's architecture in the spelling of images.
+const fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,19 +137,26 @@ enum Action {
     },
 }
 
-impl What {
+impl Target {
     fn path(&self) -> &Path {
         self.path.as_deref().or(self.root.as_deref()).unwrap_or(Path::new("/"))
     }
 
+    pub(super) fn scan(&self) -> Result<scan::Scanned> {
+        scan::target(self.path(), &self.architecture).with_context(|| format!("cannot scan {}", self.path().display()))
+    }
+}
+
+impl What {
     fn open(&self, global: &Global) -> Result<Store> {
         let folder = vulndb::folder_of(global, self.store.as_deref())?;
         folder::open(&folder, None).context("`guardian vulndb build` makes one")
     }
+}
 
-    fn scan(&self) -> Result<scan::Scanned> {
-        scan::folder(self.path()).with_context(|| format!("cannot scan {}", self.path().display()))
-    }
+/// What a document of ours says of itself.
+pub(super) fn about() -> About<'static> {
+    About { version: env!("CARGO_PKG_VERSION"), author: "guardian", time_s: SystemClock::new().now().0 / 1_000_000 }
 }
 
 impl Scan {
@@ -94,27 +165,102 @@ impl Scan {
             return explain(global, vulnerability, package, what);
         }
         let store = self.what.open(global)?;
-        let mut report = report::of(&store, self.what.scan()?, &report::Words::default());
+        let words = self.words()?;
+        let scanned = self.what.target.scan()?;
+        // Only a bill of materials needs the components again.
+        let kept = (self.form() == Some(Form::Cyclonedx)).then(|| scanned.clone());
+        let is_image = !scanned.layers.is_empty();
+        let mut report = report::of(&store, scanned, &words);
         if self.fixable {
             report.findings.retain(|entry| FailOn::Fixable.is(entry));
         }
-        if self.sarif {
-            let sarif = report::sarif(&report, env!("CARGO_PKG_VERSION"));
-            output::line(&serde_json::to_string_pretty(&sarif)?)?;
-        } else if self.report {
-            output::line(&serde_json::to_string_pretty(&report)?)?;
-        } else {
-            output::print(&table(&report, global.output), global.output)?;
-            remarks(&report);
-        }
-        let found = self.fail_on.is_some_and(|fail_on| report.findings.iter().any(|entry| fail_on.is(entry)));
+        let found = self.fail_on.iter().any(|fail_on| report.findings.iter().any(|entry| fail_on.is(entry)));
+        self.print(global, &report, kept.as_ref(), is_image)?;
         Ok(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+    }
+
+    fn form(&self) -> Option<Form> {
+        match (self.sarif, self.report) {
+            (true, _) => Some(Form::Sarif),
+            (_, true) => Some(Form::Report),
+            _ => self.format,
+        }
+    }
+
+    fn words(&self) -> Result<Words> {
+        let mut words = Words { day: (about().time_s / 86_400) as i32, ..Words::default() };
+        words.asset = Asset { exposure: self.exposure, criticality: self.criticality, ..Asset::default() };
+        for path in &self.vex {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match vex::read(&bytes) {
+                Ok(said) => words.said.extend(said),
+                Err(error) => bail!("{}: {error}", path.display()),
+            }
+        }
+        for path in &self.import {
+            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match import::read(&bytes) {
+                Ok(report) => {
+                    if report.malformed > 0 {
+                        output::note(&format!("{}: {} records could not be read", path.display(), report.malformed));
+                    }
+                    words.imported.extend(report.found);
+                }
+                Err(error) => bail!("{}: {error}", path.display()),
+            }
+        }
+        let found =
+            [self.what.target.path().join(IGNORE_FILE), PathBuf::from(IGNORE_FILE)].into_iter().find(|p| p.is_file());
+        if let Some(path) = self.ignore.clone().or(found) {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            words.ignored = Ignored::read(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        }
+        Ok(words)
+    }
+
+    fn print(&self, global: &Global, report: &Report, kept: Option<&scan::Scanned>, is_image: bool) -> Result<()> {
+        let version = env!("CARGO_PKG_VERSION");
+        let json = |value: &Value| Ok(output::line(&serde_json::to_string_pretty(value)?)?);
+        match self.form() {
+            Some(Form::Sarif) => json(&report::sarif(report, version)),
+            Some(Form::Report) => json(&serde_json::to_value(report)?),
+            Some(Form::Junit) => Ok(output::line(&report::junit(report))?),
+            Some(Form::Github) => Ok(output::bytes(report::github(report).as_bytes())?),
+            Some(Form::Gitlab) => json(&report::gitlab(report, &about(), is_image)),
+            Some(Form::Openvex) => json(&vex::openvex(report, &about())),
+            Some(Form::Cyclonedx) => match kept {
+                Some(scanned) => json(&report::cyclonedx(scanned, report, &about())),
+                None => Ok(()),
+            },
+            table => {
+                let format = match table {
+                    Some(Form::Json) => Format::Json,
+                    Some(Form::Csv) => Format::Csv,
+                    Some(Form::Table) => Format::Table,
+                    _ => global.output,
+                };
+                output::print(&self::table(report, format), format)?;
+                remarks(report);
+                Ok(())
+            }
+        }
     }
 }
 
 fn table(report: &Report, format: Format) -> Table {
-    let mut table =
-        Table::new(["vulnerability", "rating", "score", "epss", "exploited", "package", "installed", "fix", "where"]);
+    let mut table = Table::new([
+        "vulnerability",
+        "risk",
+        "decision",
+        "rating",
+        "score",
+        "epss",
+        "exploited",
+        "package",
+        "installed",
+        "fix",
+        "where",
+    ]);
     for entry in &report.findings {
         let finding = &entry.finding;
         let places = match (format, entry.places.as_slice()) {
@@ -124,6 +270,8 @@ fn table(report: &Report, format: Format) -> Table {
         };
         table.push(vec![
             json!(finding.vulnerability),
+            json!(format!("{:.1}", entry.risk.score)),
+            json!(entry.risk.decision.name()),
             json!(finding.rating.name()),
             finding.score.map_or(Value::Null, |score| json!(format!("{score:.1}"))),
             finding.epss.map_or(Value::Null, |(probability, _)| json!(format!("{probability:.3}"))),
@@ -149,11 +297,25 @@ fn remarks(report: &Report) {
         report.packages,
         report.owned
     ));
+    for suppressed in &report.suppressed {
+        let entry = &suppressed.entry;
+        let by = if suppressed.by.is_empty() { String::new() } else { format!(" ({})", suppressed.by) };
+        let until =
+            if suppressed.expires.is_empty() { String::new() } else { format!(" until {}", suppressed.expires) };
+        let what = suppressed.state.map_or("put off", |state| state.name()).replace('_', " ");
+        output::note(&format!(
+            "left out: {} in {} {}: {what}{until}: {}{by}",
+            entry.finding.vulnerability, entry.package, entry.installed, suppressed.reason
+        ));
+    }
+    for entry in report.findings.iter().filter(|entry| !entry.remark.is_empty()) {
+        output::note(&format!("{} in {}: {}", entry.finding.vulnerability, entry.package, entry.remark));
+    }
     for (ecosystem, packages) in &report.without_advisories {
         output::note(&format!("no advisory speaks of {ecosystem}: nothing is known of its {packages} packages"));
     }
     if report.unknown > 0 {
-        output::note(&format!("{} packages are of a distribution that is not known", report.unknown));
+        output::note(&format!("{} packages are of a distribution or registry that is not known", report.unknown));
     }
     report.issues.iter().for_each(|issue| output::note(issue));
 }
@@ -164,7 +326,7 @@ fn package(entry: &Entry) -> (&str, &str, &str) {
 
 fn explain(global: &Global, vulnerability: &str, package: &str, what: &What) -> Result<ExitCode> {
     let store = what.open(global)?;
-    let scanned = what.scan()?;
+    let scanned = what.target.scan()?;
     let mut table =
         Table::new(["package", "version", "owner", "advisory", "source", "says", "of", "verdict", "in its words"]);
     let mut named = false;
@@ -195,7 +357,7 @@ fn explain(global: &Global, vulnerability: &str, package: &str, what: &What) -> 
         }
     }
     if !named {
-        output::note(&format!("no package {package} was found in {}", what.path().display()));
+        output::note(&format!("no package {package} was found in {}", what.target.path().display()));
     } else if table.rows.is_empty() {
         output::note(&format!("no advisory speaks of {vulnerability} in {package}"));
     }

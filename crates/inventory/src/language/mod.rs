@@ -58,11 +58,7 @@ pub const ALL: &[Kind] = &[
     Kind { name: "Go", is: |_, name| name == "go.mod", read: |_, bytes| golang::parse_mod(bytes) },
     Kind { name: "Go (sums)", is: |_, name| name == "go.sum", read: |_, bytes| Ok(golang::parse_sum(bytes)) },
     Kind { name: "Java", is: |_, name| is_jar(name), read: jar::parse },
-    Kind {
-        name: "Maven",
-        is: |_, name| name == "pom.xml" || name.ends_with(".pom"),
-        read: |_, bytes| maven::parse(bytes),
-    },
+    Kind { name: "Maven", is: |_, name| name == "pom.xml", read: |_, bytes| maven::parse(bytes) },
     Kind { name: "Gradle", is: |_, name| name.ends_with("gradle.lockfile"), read: |_, bytes| Ok(gradle::parse(bytes)) },
     Kind { name: "RubyGems", is: is_gemspec, read: |_, bytes| gem::parse(bytes).map(one) },
     Kind {
@@ -88,6 +84,16 @@ pub fn of(folder: &str, name: &str) -> Option<&'static Kind> {
 
 /// Sections of a program that say what it was built from; a program with neither need not be read.
 pub const PROGRAM_SECTIONS: &[&str] = &[".go.buildinfo", cargo::AUDIT_SECTION];
+
+/// What a section of a program says that it was built from, by the section's name; nothing for any other.
+pub fn of_section(name: &str, content: &[u8]) -> Found<Package> {
+    let found = match name {
+        cargo::AUDIT_SECTION => cargo::parse_audit_section(content),
+        ".go.buildinfo" => crate::go::parse(content),
+        _ => return Found::default(),
+    };
+    found.unwrap_or_default()
+}
 
 /// What a program says that it was built from: Go's modules, or crates where `cargo auditable` built it.
 pub fn of_program(program: &[u8]) -> Found<Package> {

@@ -7,7 +7,9 @@ use serde::Serialize;
 mod cyclonedx;
 mod gitlab;
 mod ignore;
+mod imported;
 mod junit;
+mod kernel;
 mod sarif;
 
 pub use cyclonedx::cyclonedx;
@@ -17,7 +19,9 @@ pub use junit::junit;
 pub use sarif::{github, sarif};
 
 use crate::cvss::Rating;
+use crate::import::Imported;
 use crate::matching::{self, Component, Finding};
+use crate::risk::{self, Asset, Risk};
 use crate::scan::{Layer, Os, Placed, Scanned};
 use crate::store::Store;
 use crate::vex::{Said, State};
@@ -45,6 +49,10 @@ pub struct Entry {
     /// What somebody says of it beside the advisories.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub remark: String,
+    /// Who found it: this program, and other scanners.
+    pub sources: Vec<String>,
+    /// How pressing it is there, and why.
+    pub risk: Risk,
     /// What is known.
     #[serde(flatten)]
     pub finding: Finding,
@@ -75,6 +83,10 @@ pub struct Words {
     pub said: Vec<Said>,
     /// What is put off.
     pub ignored: Vec<Ignored>,
+    /// What is known of what was scanned.
+    pub asset: Asset,
+    /// What other scanners found.
+    pub imported: Vec<Imported>,
     /// The day, since the epoch.
     pub day: i32,
 }
@@ -161,6 +173,7 @@ pub fn of(store: &Store, scanned: Scanned, words: &Words) -> Report {
         }
     }
     report.packages = by_component.len();
+    let kernels = by_component.values().flatten().filter_map(kernel::of).collect();
     let said: Vec<&Said> = words.said.iter().chain(&scanned.said).collect();
     let mut used = vec![false; words.ignored.len()];
     for (component, placed) in by_component {
@@ -168,7 +181,8 @@ pub fn of(store: &Store, scanned: Scanned, words: &Words) -> Report {
             *report.without_advisories.entry(component.ecosystem.to_string()).or_default() += 1;
         }
         for finding in matching::findings(store, &component) {
-            let entry = entry(&component, &placed, &scanned.layers, finding);
+            let mut entry = entry(&component, &placed, &scanned.layers, finding);
+            entry.risk = risk::of(&entry.finding, &words.asset);
             match judge(entry, &component, &said, words, &mut used) {
                 Ok(entry) => report.findings.push(entry),
                 Err(suppressed) => report.suppressed.push(*suppressed),
@@ -178,6 +192,8 @@ pub fn of(store: &Store, scanned: Scanned, words: &Words) -> Report {
     for (ignored, used) in words.ignored.iter().zip(used) {
         report.issues.extend(ignored.remark(used, words.day));
     }
+    imported::take(&mut report, store, &words.imported, &words.asset);
+    kernel::remark(&mut report, &kernels, &scanned.kernel);
     report.findings.sort_by(|a, b| pressing(b).partial_cmp(&pressing(a)).unwrap_or(std::cmp::Ordering::Equal));
     report
 }
@@ -193,6 +209,8 @@ fn entry(component: &Component, placed: &[Placed], layers: &[Layer], finding: Fi
         purl: purl::of(component, placed.first().map_or("", |placed| &placed.arch)),
         layer: first.and_then(|number| layers.get(number as usize)).cloned(),
         remark: String::new(),
+        sources: vec!["guardian".to_owned()],
+        risk: Risk::default(),
         finding,
     }
 }
@@ -238,17 +256,10 @@ fn judge(
     }
 }
 
-/// What comes first: what is used, then how bad it is, then how likely it is used, then what has a fix.
-fn pressing(entry: &Entry) -> (bool, Rating, f64, f32, bool) {
+/// What comes first: what has most risk, then what is rated worse, then what has a fix.
+fn pressing(entry: &Entry) -> (f64, Rating, f64, bool) {
     let finding = &entry.finding;
-    let likely = finding.epss.map_or(0.0, |(probability, _)| probability);
-    (
-        finding.known_exploited_day.is_some(),
-        finding.rating,
-        finding.score.unwrap_or_default(),
-        likely,
-        !finding.fixed_in.is_empty(),
-    )
+    (entry.risk.score, finding.rating, finding.score.unwrap_or_default(), !finding.fixed_in.is_empty())
 }
 
 /// What a scan is judged by: the command fails where anything is found that it says.
@@ -262,6 +273,8 @@ pub enum FailOn {
     Exploited,
     /// What has a fix.
     Fixable,
+    /// A risk of so many, and more.
+    Risk(u8),
 }
 
 impl std::str::FromStr for FailOn {
@@ -272,11 +285,15 @@ impl std::str::FromStr for FailOn {
             "any" => Self::Any,
             "exploited" | "kev" => Self::Exploited,
             "fixable" => Self::Fixable,
+            text if text.starts_with("risk:") => {
+                let number = text["risk:".len()..].parse().ok().filter(|number| *number <= 100);
+                Self::Risk(number.ok_or("a risk is a number from 0 to 100, such as risk:10")?)
+            }
             "low" => Self::Rating(Rating::Low),
             "medium" => Self::Rating(Rating::Medium),
             "high" => Self::Rating(Rating::High),
             "critical" => Self::Rating(Rating::Critical),
-            _ => return Err("any, low, medium, high, critical, fixable or kev".to_owned()),
+            _ => return Err("any, low, medium, high, critical, fixable, kev or risk:NUMBER".to_owned()),
         })
     }
 }
@@ -289,6 +306,7 @@ impl FailOn {
             Self::Rating(rating) => entry.finding.rating >= rating,
             Self::Exploited => entry.finding.known_exploited_day.is_some(),
             Self::Fixable => !entry.finding.fixed_in.is_empty(),
+            Self::Risk(number) => entry.risk.score >= f64::from(number),
         }
     }
 }

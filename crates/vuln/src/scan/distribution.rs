@@ -22,7 +22,9 @@ impl Taken<'_> {
         let os = self.scanned.os.as_ref().and_then(super::Os::ecosystem);
         match component(package, os.as_ref()) {
             Some(mut component) => {
-                module.clone_into(&mut component.module);
+                if !module.is_empty() {
+                    module.clone_into(&mut component.module);
+                }
                 self.scanned.packages.push(Placed::new(package, component, place));
             }
             None => self.scanned.unknown += 1,

@@ -99,64 +99,106 @@ pub(super) fn walk(root: &Root, owners: &Owners, scanned: &mut Scanned) {
 fn look(folder: &str, path: &Path, owners: &Owners, scanned: &mut Scanned) -> Option<Named> {
     let name = path.file_name().and_then(|name| name.to_str())?;
     let inside = format!("{}/{name}", folder.trim_end_matches('/'));
+    let owned = owners.of(&inside).is_some();
     match language::of(folder, name) {
-        Some(kind) => Named::of(kind, &inside, &read(path)?, &mut |what| scanned.issue(what)),
-        // A program that a package owns is judged as that package, and need not be read.
-        None if owners.of(&inside).is_none() && is_program(path, name) => Named::of_program(&inside, &read(path)?),
+        // What a package owns is judged as that package: nobody need hear what it does not say.
+        Some(kind) => Named::of(kind, &inside, &read(path)?, &mut |what| {
+            if !owned {
+                scanned.issue(what);
+            }
+        }),
+        None if !owned => program(path, name).map(|packages| Named { place: inside, packages, whole: false }),
         None => None,
     }
 }
 
-/// Whether it may be run and says what it was built from: programs are large, and most do not say, so that only the names
-/// of a program's sections are read to find out (ELF specification, "Sections").
-fn is_program(path: &Path, name: &str) -> bool {
-    if name.contains(".so") {
-        return false;
+/// What a program says that it was built from. Programs are large, and most do not say, so that only the names of a
+/// program's sections are read to find out, and of those only the one that says it (ELF specification, "Sections").
+fn program(path: &Path, name: &str) -> Option<Vec<Package>> {
+    let metadata = path.symlink_metadata().ok()?;
+    if name.contains(".so") || metadata.mode() & 0o111 == 0 || metadata.len() < SMALLEST_BYTES {
+        return None;
     }
-    let Ok(metadata) = path.symlink_metadata() else { return false };
-    if metadata.mode() & 0o111 == 0 || metadata.len() < SMALLEST_BYTES {
-        return false;
-    }
-    std::fs::File::open(path).is_ok_and(|file| {
-        section_names(&file).is_some_and(|names| {
-            let says = |section: &&str| names.split(|byte| *byte == 0).any(|name| name == section.as_bytes());
-            language::PROGRAM_SECTIONS.iter().any(says)
-        })
-    })
+    let file = std::fs::File::open(path).ok()?;
+    let sections = Sections::of(&file)?;
+    let found = language::PROGRAM_SECTIONS.iter().find_map(|name| {
+        let content = sections.content(&file, name)?;
+        Some(language::of_section(name, &content).entries).filter(|packages| !packages.is_empty())
+    });
+    found
 }
 
 /// No program of Go or Rust with anything in it is smaller.
 pub(super) const SMALLEST_BYTES: u64 = 1 << 18;
-/// Bytes of the names of sections that are read.
+/// Bytes of the names of sections, of the table of sections, and of a section that are read.
 const NAMES_BYTES_MAX: u64 = 1 << 20;
+const TABLE_BYTES_MAX: u64 = 1 << 20;
+const SECTION_BYTES_MAX: u64 = 64 << 20;
 
-/// The names of a program's sections, as the table that holds them; for 64 and 32 bits, whatever the order of bytes.
-fn section_names(file: &std::fs::File) -> Option<Vec<u8>> {
-    let mut header = [0; 64];
-    file.read_exact_at(&mut header, 0).ok()?;
-    if !header.starts_with(b"\x7fELF") {
-        return None;
+/// The table of a program's sections and their names, read from the file; for 64 and 32 bits, whatever the order of bytes.
+struct Sections {
+    table: Vec<u8>,
+    names: Vec<u8>,
+    row: usize,
+    wide: bool,
+    little: bool,
+}
+
+impl Sections {
+    fn of(file: &std::fs::File) -> Option<Self> {
+        let mut header = [0; 64];
+        file.read_exact_at(&mut header, 0).ok()?;
+        if !header.starts_with(b"\x7fELF") {
+            return None;
+        }
+        let (wide, little) = (header[4] == 2, header[5] == 1);
+        let number = |bytes: &[u8]| number(bytes, little);
+        // Where the table of sections is, how long a row is, how many there are, and which row is of the names.
+        let (at, row, count, of_names) = if wide {
+            (number(&header[40..48]), number(&header[58..60]), number(&header[60..62]), number(&header[62..64]))
+        } else {
+            (number(&header[32..36]), number(&header[46..48]), number(&header[48..50]), number(&header[50..52]))
+        };
+        if row < if wide { 64 } else { 40 } {
+            return None;
+        }
+        let table = piece(file, at, row.checked_mul(count)?, TABLE_BYTES_MAX)?;
+        let mut sections = Self { table, names: Vec::new(), row: row as usize, wide, little };
+        let (at, bytes) = sections.place(of_names as usize)?;
+        sections.names = piece(file, at, bytes, NAMES_BYTES_MAX)?;
+        Some(sections)
     }
-    let (wide, little) = (header[4] == 2, header[5] == 1);
-    let number = |bytes: &[u8]| {
-        let digit = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) }
-    };
-    // Where the table of sections is, how long a row is, and which row is of the names.
-    let (table, row, of_names) = if wide {
-        (number(&header[40..48]), number(&header[58..60]), number(&header[62..64]))
-    } else {
-        (number(&header[32..36]), number(&header[46..48]), number(&header[50..52]))
-    };
-    let mut section = [0; 64];
-    let length = if wide { 64 } else { 40 };
-    file.read_exact_at(&mut section[..length], table.checked_add(row.checked_mul(of_names)?)?).ok()?;
-    let (at, bytes) = if wide {
-        (number(&section[24..32]), number(&section[32..40]))
-    } else {
-        (number(&section[16..20]), number(&section[20..24]))
-    };
-    let mut names = vec![0; bytes.min(NAMES_BYTES_MAX) as usize];
-    file.read_exact_at(&mut names, at).ok()?;
-    Some(names)
+
+    /// Offset and length of a section.
+    fn place(&self, section: usize) -> Option<(u64, u64)> {
+        let row = self.table.chunks_exact(self.row).nth(section)?;
+        let number = |bytes: &[u8]| number(bytes, self.little);
+        Some(if self.wide {
+            (number(&row[24..32]), number(&row[32..40]))
+        } else {
+            (number(&row[16..20]), number(&row[20..24]))
+        })
+    }
+
+    /// The content of the section of that name.
+    fn content(&self, file: &std::fs::File, name: &str) -> Option<Vec<u8>> {
+        let named = |row: &[u8]| {
+            let rest = self.names.get(number(&row[..4], self.little) as usize..)?;
+            Some(rest.strip_prefix(name.as_bytes())?.first() == Some(&0))
+        };
+        let section = self.table.chunks_exact(self.row).position(|row| named(row) == Some(true))?;
+        let (at, bytes) = self.place(section)?;
+        piece(file, at, bytes, SECTION_BYTES_MAX)
+    }
+}
+
+fn number(bytes: &[u8], little: bool) -> u64 {
+    let digit = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+    if little { bytes.iter().rev().fold(0, digit) } else { bytes.iter().fold(0, digit) }
+}
+
+fn piece(file: &std::fs::File, at: u64, bytes: u64, limit: u64) -> Option<Vec<u8>> {
+    let mut piece = vec![0; usize::try_from(bytes.min(limit)).ok()?];
+    file.read_exact_at(&mut piece, at).ok()?;
+    Some(piece)
 }

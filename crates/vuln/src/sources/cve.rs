@@ -78,13 +78,14 @@ fn decision(content: &Value) -> Signal {
     let options = content.get("options").and_then(Value::as_array);
     let option = |name: &str| options?.iter().find_map(|option| option.get(name)?.as_str());
     Signal::Decision {
-        exploitation: match option("Exploitation") {
+        // Some write the words large.
+        exploitation: match option("Exploitation").map(str::to_ascii_lowercase).as_deref() {
             Some("active") => Exploitation::Active,
             Some("poc") => Exploitation::Poc,
             Some("none") => Exploitation::None,
             _ => Exploitation::Unknown,
         },
-        automatable: option("Automatable").map(|word| word == "yes"),
-        total_impact: option("Technical Impact").map(|word| word == "total"),
+        automatable: option("Automatable").map(|word| word.eq_ignore_ascii_case("yes")),
+        total_impact: option("Technical Impact").map(|word| word.eq_ignore_ascii_case("total")),
     }
 }

@@ -8,11 +8,15 @@ mod csaf;
 mod cve;
 mod debian;
 mod epss;
+mod glsa;
 mod kev;
 mod nvd;
 mod openvex;
 mod osv;
+mod oval;
+mod rustsec;
 mod secdb;
+mod updateinfo;
 
 use crate::advisory::{Advisory, Signal};
 
@@ -79,6 +83,10 @@ pub const ALL: &[&dyn Source] = &[
     &secdb::SecDb,
     &debian::Debian,
     &epss::Epss,
+    &oval::Oval,
+    &updateinfo::UpdateInfo,
+    &glsa::Glsa,
+    &rustsec::RustSec,
 ];
 
 /// The source whose document it is.

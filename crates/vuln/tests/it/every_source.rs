@@ -48,6 +48,7 @@ pub(crate) fn all(input: &[u8]) {
 /// Bills of materials, what is said of products, and images.
 pub(crate) fn documents(input: &[u8]) {
     drop(vex::read(input));
+    drop(guardian_vuln::import::read(input));
     drop(scan::archive(input, "amd64"));
     let Some(Ok(scanned)) = sbom::read("x", input) else { return };
     let about = About { version: "1", author: "", time_s: 0 };
