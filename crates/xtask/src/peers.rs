@@ -95,6 +95,9 @@ pub(crate) fn install() -> Result<()> {
     if !slapd() {
         install::apt(&["slapd"], "the tests of signing in by a directory", slapd)?;
     }
+    if !install::has("curl") {
+        install::apt(&["curl"], "the test of installing the agent by one command", || install::has("curl"))?;
+    }
     provider()
 }
 

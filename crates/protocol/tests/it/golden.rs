@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use guardian_protocol::message::{
     Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
-    Fetch, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving, Loss, Offer, Outcome, Pack,
-    Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew,
-    Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock, Undo, UpgradeNews, UpgradeState, Welcome,
-    Withdraw,
+    Fetch, FetchPack, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving, Loss, Offer,
+    Outcome, Pack, PackPart, Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query, Recheck,
+    Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock, Undo,
+    UpgradeNews, UpgradeState, Welcome, Withdraw,
 };
 use guardian_protocol::release::SignedManifest;
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
@@ -89,6 +89,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("agent-inventory", FromAgent::Inventory(inventory())),
         ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
         ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
+        ("agent-pack-part", FromAgent::PackPart(pack_part())),
         ("agent-upgrade-news", FromAgent::UpgradeNews(upgrade_news())),
         ("agent-fetch", FromAgent::Fetch(Fetch { offer: [0x33; 16], offset: 4_096, length: 65_536 })),
         ("agent-leaving", FromAgent::Leaving(Leaving { text: "taken off the machine".into() })),
@@ -218,6 +219,7 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         ("server-query", FromServer::Query(Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000 })),
         ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
         ("server-kept", FromServer::Kept(Kept { list: "packages".into(), hash: Blob(vec![4; 32]) })),
+        ("server-fetch-pack", FromServer::FetchPack(fetch_pack())),
         ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
         ("server-certificate", FromServer::Certificate(certificate)),
     ];
@@ -235,6 +237,14 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         (name, FromServer::Command(command))
     }));
     all
+}
+
+fn pack_part() -> PackPart {
+    PackPart { command: [5; 16], offset: 524_288, bytes: 524_293, content: Blob(vec![9; 5]), error: None }
+}
+
+fn fetch_pack() -> FetchPack {
+    FetchPack { command: [5; 16], offset: 524_288, bytes_max: 524_288, kept: false }
 }
 
 fn upgrade() -> Vec<(&'static str, FromServer)> {
