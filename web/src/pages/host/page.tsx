@@ -14,6 +14,7 @@ import { Tabs } from "@/ui/tabs";
 import { Actions } from "./actions";
 import { AgentTab } from "./agent";
 import type { Stretch } from "./data";
+import { Inventory } from "./inventory/tab";
 import { Files, Logins, Logs } from "./lists";
 import { Network } from "./network";
 import { HostPolicy } from "./policy";
@@ -45,6 +46,7 @@ const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   files: Files,
   logins: Logins,
   logs: Logs,
+  inventory: Inventory,
   policy: HostPolicy,
   agent: AgentTab,
 };
@@ -126,6 +128,8 @@ function Known({ host }: { host: Host }) {
               q: undefined,
               only: undefined,
               view: undefined,
+              list: undefined,
+              show: undefined,
               event: undefined,
             })
           }
