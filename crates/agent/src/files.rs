@@ -16,6 +16,7 @@ mod packages;
 mod policy;
 mod record;
 mod scan;
+mod texts;
 mod verify;
 mod who;
 
@@ -33,5 +34,6 @@ pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
 pub use scan::{Options, Summary, look, scan, scan_until};
+pub use texts::Texts;
 pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

@@ -1,7 +1,7 @@
 //! File integrity at work: a baseline first, then changes as they happen, and a scan each day as proof. What the package
 //! manager did is told as that.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use guardian_sys::process::give_back_memory;
 
 use crate::files::{
-    Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
-    Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
+    Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Property, Record, Root, Texts, Verdict,
+    What, Who, Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
 };
 use crate::outbox::Outbox;
 use crate::policy::Watched;
@@ -71,6 +71,11 @@ impl Plan {
         self.folder.join("ledger")
     }
 
+    /// What was in the texts among them.
+    fn texts(&self) -> PathBuf {
+        self.folder.join("texts")
+    }
+
     /// Under which policy the baseline was made.
     fn judged(&self) -> PathBuf {
         self.folder.join("policy.json")
@@ -122,6 +127,7 @@ pub(crate) struct Integrity {
     /// The policy that the baseline was made under, where it was another one: what only one of both looks at is no change.
     before: Option<Policy>,
     ledger: Ledger,
+    texts: Texts,
     waiting: BTreeMap<PathBuf, Waiting>,
     remembered: HashMap<PathBuf, Remembered>,
     scanning: Option<Receiver<io::Result<Scanned>>>,
@@ -148,6 +154,7 @@ impl Integrity {
             say(&format!("{} folders are not watched: raise fs.inotify.max_user_watches", live.unwatched));
         }
         let (baseline, ledger) = kept(&plan);
+        let texts = Texts::open(&plan.texts())?;
         let before = fs::read(plan.judged()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let before = before.filter(|before| before != plan.policy());
         Ok(Self {
@@ -156,6 +163,7 @@ impl Integrity {
             baseline,
             before,
             ledger,
+            texts,
             waiting: BTreeMap::new(),
             remembered: HashMap::new(),
             scanning: None,
@@ -215,7 +223,7 @@ impl Integrity {
         }
         if self.scanning.is_none() && now >= self.scan_due {
             self.scan_due = now + self.plan.watched.scan_every.unwrap_or(NEVER);
-            self.scanning = Some(start_scan(&self.plan, &self.scan_stop)?);
+            self.scanning = Some(start_scan(&self.plan, &self.texts, &self.scan_stop)?);
         }
         self.settled(now);
         self.tell.tick();
@@ -287,8 +295,27 @@ impl Integrity {
             }
             let who = actors.get(i).and_then(Option::as_ref);
             let policy = self.plan.watched.set_of(&change.path);
-            self.tell.tell(change, at, Around { who, package, expected, diff: None, policy, source });
+            let diff = self.text(change);
+            self.tell.tell(change, at, Around { who, package, expected, diff: diff.as_deref(), policy, source });
         }
+    }
+
+    /// What changed in a text, line by line.
+    fn text(&self, change: &Change) -> Option<String> {
+        let new = match &change.what {
+            What::Changed { properties, .. } if !properties.contains(&Property::Content) => return None,
+            What::Added(_) => true,
+            What::Changed { .. } | What::Removed(_) => false,
+        };
+        if !self.plan.watched.shows_text(&change.path) {
+            return None;
+        }
+        let told = self.texts.change(&change.path, new).unwrap_or_else(|error| {
+            say(&format!("what changed in {} cannot be kept: {error}", change.path.display()));
+            None
+        })?;
+        let end = if told.cut { "\n(and more)" } else { "" };
+        Some(told.unified + end)
     }
 
     /// Takes over what a scan found.
@@ -354,17 +381,17 @@ fn kept(plan: &Plan) -> (Option<Baseline>, Ledger) {
 }
 
 /// Reads everything, compares it with the baseline if there is one, and writes a new one beside it.
-fn start_scan(plan: &Plan, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
+fn start_scan(plan: &Plan, texts: &Texts, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
     let (send, receive) = sync_channel(1);
-    let (plan, stop) = (plan.clone(), Arc::clone(stop));
+    let (plan, texts, stop) = (plan.clone(), texts.clone(), Arc::clone(stop));
     std::thread::Builder::new().name("scan".into()).spawn(move || {
         // Nobody listens any more where the agent is stopping.
-        send.send(scan_all(&plan, &stop)).ok();
+        send.send(scan_all(&plan, &texts, &stop)).ok();
     })?;
     Ok(receive)
 }
 
-fn scan_all(plan: &Plan, stop: &AtomicBool) -> io::Result<Scanned> {
+fn scan_all(plan: &Plan, texts: &Texts, stop: &AtomicBool) -> io::Result<Scanned> {
     let begun = Instant::now();
     let ledger = Ledger::read(&mut Root::new(Path::new("/")));
     let old = plan.baseline().exists().then(|| Baseline::open(&plan.baseline()).ok()).flatten();
@@ -403,6 +430,13 @@ fn scan_all(plan: &Plan, stop: &AtomicBool) -> io::Result<Scanned> {
         return Err(error);
     }
     sink.writer.finish()?;
+    let baseline = Baseline::open(&fresh).map_err(io::Error::other)?;
+    // What is new is told with its text, and kept then.
+    let new: HashSet<&Path> = match &old {
+        Some(_) => sink.changes.iter().filter(|c| matches!(c.what, What::Added(_))).map(|c| &*c.path).collect(),
+        None => HashSet::new(),
+    };
+    texts.fill(&baseline, |path| !new.contains(path) && plan.watched.shows_text(path), stop)?;
     Ok(Scanned { begun, fresh, changes: sink.changes, more: sink.more, ledger })
 }
 

@@ -126,7 +126,7 @@ impl Run {
     fn local(&self) -> Local {
         let mut document = Document::default();
         if !self.files.is_empty() {
-            let system = PathSet { roots: self.files.clone(), ..PathSet::default() };
+            let system = PathSet { roots: self.files.clone(), texts: Some(true), ..PathSet::default() };
             document.files.sets.insert(SYSTEM_SET.to_owned(), system);
         }
         document.sources.files = self.no_files.then_some(false);

@@ -122,6 +122,10 @@ pub struct PathSet {
     /// Rules; the last that fits a path decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<PathRule>,
+    /// Whether what changes in texts is told line by line, with secrets masked: of all of them, or of none. Where nothing is said,
+    /// of configuration and of what root runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<bool>,
 }
 
 impl PathSet {

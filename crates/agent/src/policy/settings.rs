@@ -1,6 +1,7 @@
 //! From documents to what sources are started with. What the policy does not say is the default; what the command line says
 //! holds whatever the policy says, and is told to the server as such.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Watched {
     pub policy: Policy,
     /// Roots with the name of their set.
     pub sets: Vec<(PathBuf, String)>,
+    /// Sets of which it is said whether their texts are shown.
+    pub texts: BTreeMap<String, bool>,
     /// Bytes a second that a scan of all files reads; 0 for no limit.
     pub scan_bytes_per_second: u64,
     /// How often all files are read as proof; none for never.
@@ -60,6 +63,11 @@ impl Watched {
     pub fn set_of(&self, path: &Path) -> &str {
         let above = self.sets.iter().filter(|(root, _)| path.starts_with(root));
         above.max_by_key(|(root, _)| root.as_os_str().len()).map_or(SYSTEM_SET, |(_, name)| name)
+    }
+
+    /// Whether what changes in a text is shown: where nothing is said of its set, if it is configuration.
+    pub fn shows_text(&self, path: &Path) -> bool {
+        self.texts.get(self.set_of(path)).copied().unwrap_or_else(|| Policy::shows_text(path))
     }
 }
 
@@ -123,7 +131,7 @@ impl Local {
 fn watched(all: &Document) -> Option<Watched> {
     let hash_bytes_max = u64::from(all.files.hash_mib_max.unwrap_or_default()) << 20;
     let mut policy = Policy { hash_bytes_max, ..Policy::default() };
-    let mut sets = Vec::new();
+    let (mut sets, mut texts) = (Vec::new(), BTreeMap::new());
     let system = PathSet::default();
     let others = all.files.sets.iter().filter(|(name, _)| *name != SYSTEM_SET).map(|(name, set)| (name.as_str(), set));
     let first = (SYSTEM_SET, all.files.sets.get(SYSTEM_SET).unwrap_or(&system));
@@ -137,6 +145,7 @@ fn watched(all: &Document) -> Option<Watched> {
             }
         }
         policy.rules.extend(set.rules.iter().map(rule));
+        texts.extend(set.texts.map(|shown| (name.to_owned(), shown)));
         sets.extend(roots.into_iter().map(|root| (root, name.to_owned())));
     }
     policy.roots = sets.iter().map(|(root, _)| root.clone()).collect();
@@ -145,6 +154,7 @@ fn watched(all: &Document) -> Option<Watched> {
     (!policy.roots.is_empty()).then(|| Watched {
         policy,
         sets,
+        texts,
         scan_bytes_per_second: u64::from(all.files.scan_mib_per_s.unwrap_or_default()) << 20,
         scan_every: (every > 0).then(|| Duration::from_secs(u64::from(every) * 3_600)),
         windows: windows.filter_map(|(name, window)| of_window(name, window)).collect(),
