@@ -30,6 +30,7 @@ pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_h
 pub use foreign::{ExportError, aide_folders, compare_foreign, export_aide, of_aide, of_tripwire};
 pub use live::{Live, Told, Touched};
 pub use packages::{Installed, Root};
+pub(crate) use packages::{OUTPUT_BYTES_MAX, Reach, Sort, Tool};
 pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};

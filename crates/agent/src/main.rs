@@ -65,6 +65,9 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Read what strangers wrote, confined, for the agent that started it
+    #[command(hide = true)]
+    ReadApart,
     /// Play many agents at once, to put load on a server
     Simulate(Simulate),
 }
@@ -190,6 +193,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             }
         }
         Command::UpgradeGuard { arguments } => upgrade::guard(&cli.dir, &arguments)?,
+        Command::ReadApart => guardian_agent::apart::work()?,
         Command::Status => return status(&cli.dir),
         Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
         Command::Reapply => return operate::reapply(&cli.dir),

@@ -1,5 +1,7 @@
 //! The agent's engines on real files.
 
+#[path = "it/apart.rs"]
+mod apart;
 #[path = "it/connections.rs"]
 mod connections;
 #[path = "it/files.rs"]

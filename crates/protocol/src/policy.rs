@@ -50,6 +50,9 @@ pub struct Document {
     /// What the server does when the host falls silent.
     #[serde(skip_serializing_if = "is_default")]
     pub offline: Offline,
+    /// What the agent may use of the machine.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Limits,
 }
 
 /// Which sources are on.
@@ -289,6 +292,21 @@ pub struct Offline {
     /// Seconds beyond the three heartbeats that make a host count as offline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_s: Option<u32>,
+}
+
+/// What the agent may use of the machine, with the processes that read for it; what responses start has limits of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most MiB of memory: with more, what uses it is ended and started anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
+    /// Most hundredths of one processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<u32>,
+    /// Most MiB a second that are read from each disk, and written to it; 0 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_mib_per_s: Option<u32>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

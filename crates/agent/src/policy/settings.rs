@@ -10,6 +10,7 @@ use guardian_protocol::policy::{self, Document, DropOrder, LogForm, PathSet, SYS
 use crate::files::{Policy, Rule, Watch, Weekly, Window};
 use crate::sources::logs::Form;
 use crate::spool::Drop;
+use crate::watchdog::Bounds;
 
 /// What the agent does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Settings {
     pub spool_bytes_max: u64,
     /// What goes when there are more.
     pub drop: Drop,
+    /// What the agent may use of the machine.
+    pub bounds: Bounds,
 }
 
 /// Which files are watched, and how.
@@ -110,6 +113,11 @@ impl Local {
             drop: match all.spool.drop {
                 Some(DropOrder::Newest) => Drop::Newest,
                 Some(DropOrder::Oldest) | None => Drop::Oldest,
+            },
+            bounds: Bounds {
+                memory_bytes: u64::from(all.limits.memory_mib.unwrap_or_default()) << 20,
+                cpu_percent: all.limits.cpu_percent.unwrap_or_default(),
+                io_bytes_per_s: u64::from(all.limits.io_mib_per_s.unwrap_or_default()) << 20,
             },
         }
     }

@@ -20,6 +20,9 @@ impl Document {
         within("files.hash_mib_max", self.files.hash_mib_max, 0, 1 << 24);
         within("spool.mib_max", self.spool.mib_max, 8, 1 << 20);
         within("offline.delay_s", self.offline.delay_s, 0, 30 * 86_400);
+        within("limits.memory_mib", self.limits.memory_mib, 64, 1 << 16);
+        within("limits.cpu_percent", self.limits.cpu_percent, 5, 6_400);
+        within("limits.io_mib_per_s", self.limits.io_mib_per_s, 0, 1 << 20);
         names("files.sets", self.files.sets.keys(), &mut found);
         names("logs.follow", self.logs.follow.keys(), &mut found);
         names("maintenance", self.maintenance.keys(), &mut found);
@@ -203,6 +206,8 @@ mod tests {
         let mut document = Document::default();
         assert!(document.problems().is_empty());
         document.intervals.heartbeat_s = Some(0);
+        document.limits.memory_mib = Some(8);
+        document.limits.cpu_percent = Some(0);
         document.files.sets.insert("web pages".into(), PathSet { roots: vec!["srv".into()], ..PathSet::default() });
         document.files.sets.insert("web".into(), PathSet::default());
         let rules = vec![PathRule { path: "/srv/../etc".into(), watch: vec![PathProperty::Mode] }];
@@ -213,6 +218,8 @@ mod tests {
         let found = document.problems().join("\n");
         for expected in [
             "intervals.heartbeat_s: 0 is not from 1 to 3600",
+            "limits.memory_mib: 8 is not from 64 to 65536",
+            "limits.cpu_percent: 0 is not from 5 to 6400",
             "`web pages` is no name",
             "files.sets.web pages.roots[0]: `srv` is no absolute path",
             "files.sets.web: without roots",

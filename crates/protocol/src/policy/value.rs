@@ -1,6 +1,6 @@
 //! A document as a list of values with dotted names: what merging, and telling where each value comes from, are made of.
 
-use super::{Document, DropOrder, Files, Intervals, LogFile, Offline, PathSet, Sources, Spool, Window};
+use super::{Document, DropOrder, Files, Intervals, Limits, LogFile, Offline, PathSet, Sources, Spool, Window};
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -38,6 +38,9 @@ pub const LEAVES: &[&str] = &[
     "spool.drop",
     "offline.alert",
     "offline.delay_s",
+    "limits.memory_mib",
+    "limits.cpu_percent",
+    "limits.io_mib_per_s",
 ];
 
 impl Document {
@@ -55,6 +58,7 @@ impl Document {
             },
             spool: Spool { mib_max: Some(512), drop: Some(DropOrder::Oldest) },
             offline: Offline { alert: on, delay_s: Some(0) },
+            limits: Limits { memory_mib: Some(512), cpu_percent: Some(100), io_mib_per_s: Some(0) },
             ..Self::default()
         }
     }
@@ -84,6 +88,9 @@ impl Document {
             self.spool.drop.map(Value::Drop),
             self.offline.alert.map(Value::Switch),
             self.offline.delay_s.map(Value::Number),
+            self.limits.memory_mib.map(Value::Number),
+            self.limits.cpu_percent.map(Value::Number),
+            self.limits.io_mib_per_s.map(Value::Number),
         ];
         let leaves = LEAVES.iter().zip(first.chain(second).chain(rest));
         let mut said: Vec<_> = leaves.filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect();
@@ -114,6 +121,10 @@ impl Document {
         put(&mut self.spool.drop, later.spool.drop);
         put(&mut self.offline.alert, later.offline.alert);
         put(&mut self.offline.delay_s, later.offline.delay_s);
+        let (s, l) = (&mut self.limits, &later.limits);
+        put(&mut s.memory_mib, l.memory_mib);
+        put(&mut s.cpu_percent, l.cpu_percent);
+        put(&mut s.io_mib_per_s, l.io_mib_per_s);
         let named = |(name, value): (&String, &PathSet)| (name.clone(), value.clone());
         self.files.sets.extend(later.files.sets.iter().map(named));
         self.logs.follow.extend(later.logs.follow.iter().map(|(name, file)| (name.clone(), file.clone())));
@@ -141,7 +152,8 @@ mod tests {
             "spool": {"mib_max": 8, "drop": "newest"},
             "logs": {"follow": {"nginx": {"path": "/var/log/nginx/error.log", "form": "syslog"}}},
             "maintenance": {"night": {"weekly": {"days": ["sat"], "start": "22:30", "minutes": 60, "utc_offset_minutes": 0}}},
-            "offline": {"alert": true, "delay_s": 9}
+            "offline": {"alert": true, "delay_s": 9},
+            "limits": {"memory_mib": 100, "cpu_percent": 10, "io_mib_per_s": 11}
         }"#;
         serde_json::from_str(text).unwrap()
     }

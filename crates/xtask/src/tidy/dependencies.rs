@@ -49,6 +49,8 @@ const KEPT_BEHIND: &[(&str, &[&str])] = &[
     ("sea-orm", &["catalog"]),
     ("sea-orm-migration", &["catalog"]),
     ("libc", &["sys"]),
+    ("landlock", &["sys"]),
+    ("seccompiler", &["sys"]),
     ("argon2", &["identity"]),
     ("maxminddb", &["intel"]),
     ("lettre", &["notify"]),
