@@ -49,6 +49,7 @@ const KEPT_BEHIND: &[(&str, &[&str])] = &[
     ("sea-orm", &["catalog"]),
     ("sea-orm-migration", &["catalog"]),
     ("libc", &["sys"]),
+    ("rusqlite", &["sys", "agent"]),
     ("argon2", &["identity"]),
     ("maxminddb", &["intel"]),
     ("lettre", &["notify"]),
