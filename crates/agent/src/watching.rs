@@ -20,6 +20,7 @@ use crate::sources::connections::Connections;
 use crate::sources::health::Health;
 use crate::sources::logs::{self, Logs};
 use crate::sources::processes::{self, Processes};
+use crate::sources::queries::Queries;
 use crate::spooler::Shared;
 
 /// How often it is looked whether the agent stops.
@@ -42,6 +43,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
     ("inventory", |a, b| a.inventory == b.inventory, lists),
+    ("queries", |a, b| a.queries == b.queries, queries),
 ];
 
 /// What of file integrity cannot change while it works.
@@ -177,6 +179,13 @@ fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     }
     let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists))?;
     Ok(Some(Box::new(move |stop| inventory.run(stop))))
+}
+
+fn queries(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    // Also without any, so that what others left is taken away.
+    let mut queries = Queries::start(with.outbox.clone(), with.home.queries(), &settings.queries)?;
+    let any = !settings.queries.is_empty();
+    Ok(any.then(|| -> Run { Box::new(move |stop| queries.run(stop)) }))
 }
 
 /// Says what a refusal by the kernel usually means.
