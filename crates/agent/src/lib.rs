@@ -16,6 +16,7 @@ mod integrity;
 pub mod inventory;
 pub mod outbox;
 pub mod policy;
+pub mod queries;
 pub mod response;
 pub mod run;
 pub mod simulate;

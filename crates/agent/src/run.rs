@@ -16,6 +16,7 @@ use crate::home::Home;
 use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
+use crate::queries::questions::Questions;
 use crate::spool::Spool;
 use crate::spooler::{self, Shared};
 use crate::status::Status;
@@ -114,6 +115,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         status,
         policies,
         commands,
+        questions: Questions::default(),
         heartbeat,
         inventory,
         upgrader,

@@ -21,6 +21,7 @@ use crate::sources::connections::Connections;
 use crate::sources::health::{Health, Parts};
 use crate::sources::logs::{self, Logs};
 use crate::sources::processes::{self, Processes};
+use crate::sources::queries::Queries;
 use crate::spooler::Shared;
 use crate::watchdog::Watchdog;
 
@@ -47,6 +48,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
     ("inventory", |a, b| a.inventory == b.inventory, lists),
+    ("queries", |a, b| a.queries == b.queries, queries),
 ];
 
 /// What of file integrity cannot change while it works.
@@ -225,6 +227,13 @@ fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     }
     let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists), Arc::clone(&with.apart))?;
     Ok(Some(Box::new(move |stop| inventory.run(stop))))
+}
+
+fn queries(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    // Also without any, so that what others left is taken away.
+    let mut queries = Queries::start(with.outbox.clone(), with.home.queries(), &settings.queries)?;
+    let any = !settings.queries.is_empty();
+    Ok(any.then(|| -> Run { Box::new(move |stop| queries.run(stop)) }))
 }
 
 /// Says what a refusal by the kernel usually means.

@@ -20,6 +20,8 @@ mod orders;
 mod packages;
 #[path = "it/processes.rs"]
 mod processes;
+#[path = "it/queries.rs"]
+mod queries;
 #[path = "it/response.rs"]
 mod response;
 #[path = "it/rows.rs"]

@@ -20,6 +20,8 @@ pub const NAMED_MAX: usize = 64;
 pub const PATHS_MAX: usize = 512;
 /// Longest path or pattern, in bytes.
 pub const PATH_BYTES_MAX: usize = 1_024;
+/// Longest statement of a scheduled query, in bytes.
+pub const SQL_BYTES_MAX: usize = 16 << 10;
 /// Longest name of a path set, log file or window, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// The set of paths that is there unless a policy switches it off: what the distribution calls for.
@@ -44,6 +46,9 @@ pub struct Document {
     /// Logs.
     #[serde(skip_serializing_if = "is_default")]
     pub logs: Logs,
+    /// Queries over the tables of the machine that are asked again and again, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, ScheduledQuery>,
     /// Times in which changes of files are expected, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub maintenance: BTreeMap<String, Window>,
@@ -230,6 +235,33 @@ pub enum LogForm {
     Syslog,
     /// As auditd writes it.
     Audit,
+}
+
+/// A query over the tables of the machine that is asked again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduledQuery {
+    /// One `SELECT`.
+    pub sql: String,
+    /// How often, in seconds.
+    pub every_s: u32,
+    /// What of its answer is told.
+    #[serde(default)]
+    pub answer: QueryAnswer,
+    /// Whether it is asked; it is unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// What is told of the answer to a scheduled query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryAnswer {
+    /// Rows that came and rows that went since the answer before.
+    #[default]
+    Differential,
+    /// All rows each time.
+    Snapshot,
 }
 
 /// A time in which changes of files are expected.

@@ -1,7 +1,6 @@
 //! The only crate with `unsafe` code: UDP reception and sending in batches, packet capture, quiet looks at files, mapped
 //! files, disk space and file allocation, what the process knows about itself, what acts on other processes and on files by
-//! descriptors, the room in which a process locks itself up, and
-//! programs within the kernel.
+//! descriptors, the room in which a process locks itself up, programs within the kernel, and virtual tables of SQLite.
 //!
 //! Every `unsafe` block carries a comment that says why it is sound. This crate must never parse a telemetry protocol,
 //! know a domain type, log, or start a thread: it hands bytes and numbers to its callers.
@@ -23,3 +22,5 @@ pub mod restore;
 mod ring;
 mod sockopt;
 pub mod udp;
+#[cfg(feature = "virtual-tables")]
+pub mod virtual_table;

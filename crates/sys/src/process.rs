@@ -130,7 +130,7 @@ pub fn give_back_memory() {
 }
 
 /// Bytes of a memory page.
-pub(crate) fn page_bytes() -> u64 {
+pub fn page_bytes() -> u64 {
     // SAFETY: the call takes no pointer and has no precondition.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(bytes).unwrap_or(4096)

@@ -9,6 +9,7 @@ use guardian_protocol::policy::{self, Document, DropOrder, LogForm, PathSet, SYS
 
 use crate::files::{Policy, Rule, Watch, Weekly, Window};
 use crate::sources::logs::Form;
+use crate::sources::queries::Scheduled;
 use crate::spool::Drop;
 use crate::watchdog::Bounds;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub files: Option<Watched>,
     /// Log files beside what the machine itself keeps.
     pub follow: Vec<(PathBuf, Form)>,
+    /// Queries that are asked of this machine again and again.
+    pub queries: Vec<Scheduled>,
     /// Most bytes that may wait on the disk.
     pub spool_bytes_max: u64,
     /// What goes when there are more.
@@ -109,6 +112,7 @@ impl Local {
             sockets_every: seconds(all.intervals.connections_s),
             files: on(all.sources.files).then(|| watched(&all)).flatten(),
             follow: all.logs.follow.values().filter(|file| file.enabled.unwrap_or(true)).map(log).collect(),
+            queries: all.queries.iter().filter(|(_, query)| query.enabled.unwrap_or(true)).map(scheduled).collect(),
             spool_bytes_max: u64::from(all.spool.mib_max.unwrap_or_default()) << 20,
             drop: match all.spool.drop {
                 Some(DropOrder::Newest) => Drop::Newest,
@@ -133,6 +137,15 @@ impl Local {
         let mut names: Vec<String> = self.document.said().iter().map(|(name, _)| shown(name)).collect();
         names.extend(self.health_every.map(|every| format!("intervals.health_s={}", every.as_secs_f64())));
         names
+    }
+}
+
+fn scheduled((name, query): (&String, &policy::ScheduledQuery)) -> Scheduled {
+    Scheduled {
+        name: name.clone(),
+        sql: query.sql.clone(),
+        every: Duration::from_secs(u64::from(query.every_s.max(1))),
+        snapshot: query.answer == policy::QueryAnswer::Snapshot,
     }
 }
 

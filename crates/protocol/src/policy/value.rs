@@ -1,6 +1,8 @@
 //! A document as a list of values with dotted names: what merging, and telling where each value comes from, are made of.
 
-use super::{Document, DropOrder, Files, Intervals, Limits, LogFile, Offline, PathSet, Sources, Spool, Window};
+use super::{
+    Document, DropOrder, Files, Intervals, Limits, LogFile, Offline, PathSet, ScheduledQuery, Sources, Spool, Window,
+};
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -16,6 +18,8 @@ pub enum Value<'a> {
     Paths(&'a PathSet),
     /// A log file.
     Log(&'a LogFile),
+    /// A query that is asked again and again.
+    Query(&'a ScheduledQuery),
     /// A time of maintenance.
     Window(&'a Window),
 }
@@ -96,6 +100,7 @@ impl Document {
         let mut said: Vec<_> = leaves.filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect();
         said.extend(self.files.sets.iter().map(|(name, set)| (format!("files.sets.{name}"), Value::Paths(set))));
         said.extend(self.logs.follow.iter().map(|(name, file)| (format!("logs.follow.{name}"), Value::Log(file))));
+        said.extend(self.queries.iter().map(|(name, query)| (format!("queries.{name}"), Value::Query(query))));
         said.extend(self.maintenance.iter().map(|(name, one)| (format!("maintenance.{name}"), Value::Window(one))));
         said
     }
@@ -128,6 +133,7 @@ impl Document {
         let named = |(name, value): (&String, &PathSet)| (name.clone(), value.clone());
         self.files.sets.extend(later.files.sets.iter().map(named));
         self.logs.follow.extend(later.logs.follow.iter().map(|(name, file)| (name.clone(), file.clone())));
+        self.queries.extend(later.queries.iter().map(|(name, query)| (name.clone(), query.clone())));
         self.maintenance.extend(later.maintenance.iter().map(|(name, one)| (name.clone(), one.clone())));
     }
 }
@@ -151,6 +157,7 @@ mod tests {
                 "scan_mib_per_s": 4, "scan_every_h": 5, "hash_mib_max": 6},
             "spool": {"mib_max": 8, "drop": "newest"},
             "logs": {"follow": {"nginx": {"path": "/var/log/nginx/error.log", "form": "syslog"}}},
+            "queries": {"root": {"sql": "SELECT 1", "every_s": 60, "answer": "snapshot"}},
             "maintenance": {"night": {"weekly": {"days": ["sat"], "start": "22:30", "minutes": 60, "utc_offset_minutes": 0}}},
             "offline": {"alert": true, "delay_s": 9},
             "limits": {"memory_mib": 100, "cpu_percent": 10, "io_mib_per_s": 11}
@@ -163,7 +170,7 @@ mod tests {
         let document = full();
         let json = serde_json::to_value(&document).unwrap();
         let said = document.said();
-        assert_eq!(said.len(), LEAVES.len() + 3);
+        assert_eq!(said.len(), LEAVES.len() + 4);
         for (name, value) in said {
             let written = name.split('.').fold(&json, |at, part| &at[part]);
             assert_eq!(*written, serde_json::to_value(value).unwrap(), "{name}");

@@ -51,6 +51,7 @@ const KEPT_BEHIND: &[(&str, &[&str])] = &[
     ("libc", &["sys"]),
     ("landlock", &["sys"]),
     ("seccompiler", &["sys"]),
+    ("rusqlite", &["sys", "agent"]),
     ("argon2", &["identity"]),
     ("maxminddb", &["intel"]),
     ("lettre", &["notify"]),
