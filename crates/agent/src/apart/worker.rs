@@ -66,7 +66,6 @@ fn room() -> Room {
 /// The work of a child: tasks, one after the other, until the other end is closed.
 pub fn work() -> io::Result<()> {
     let talk = Talk(Arc::new(Mutex::new(Channel::of_standard_input()?)));
-    // Whoever started it may stand back further than an answer in time allows.
     process::background_thread().ok();
     process::nice_thread(NICE).ok();
     let held = confine(&room())?;
