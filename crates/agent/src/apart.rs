@@ -13,6 +13,7 @@ mod message;
 mod worker;
 
 use std::io::{self, ErrorKind};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -307,7 +308,7 @@ impl Apart {
     fn start(&self) -> io::Result<Worker> {
         let (channel, theirs) = Channel::pair()?;
         let mut command = Command::new(&self.program);
-        command.arg(SUBCOMMAND).env_clear().current_dir("/");
+        command.arg0("guardian-agent").arg(SUBCOMMAND).env_clear().current_dir("/");
         let child = command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         self.started.fetch_add(1, Ordering::Relaxed);
         Ok(Worker { child, channel, idle_since: Instant::now() })

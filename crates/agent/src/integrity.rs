@@ -42,6 +42,8 @@ static SCANS: AtomicU64 = AtomicU64::new(0);
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Threads of a scan beside the machine's own work.
 const SCAN_THREADS: usize = 2;
+/// How far they stand behind others.
+const SCAN_NICE: i32 = 10;
 /// What the thread is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -414,8 +416,9 @@ fn start_scan(plan: &Plan, texts: &Texts, stop: &Arc<AtomicBool>) -> io::Result<
 
 fn scan_all(plan: &Plan, texts: &Texts, stop: &AtomicBool) -> io::Result<Scanned> {
     let begun = Instant::now();
-    // Nobody waits for it: the processor and the disk belong to others first.
-    guardian_sys::process::idle_thread().ok();
+    // Nobody waits for it, so that others come first; but it goes on on a machine that is always busy.
+    guardian_sys::process::background_thread().ok();
+    guardian_sys::process::nice_thread(SCAN_NICE).ok();
     let ledger = plan.ledger_now(&mut plan.root());
     let old = plan.baseline().exists().then(|| Baseline::open(&plan.baseline()).ok()).flatten();
     // Of its own, because the scan of a source that was stopped may not be over.

@@ -117,7 +117,7 @@ impl Inventory {
             let work = move || {
                 guardian_sys::process::nice_thread(NICE).ok();
                 // Where the system does not let it stand back it goes on all the same.
-                guardian_sys::process::idle_thread().ok();
+                guardian_sys::process::background_thread().ok();
                 take(&folder, &told, &apart, source);
                 busy.store(false, Ordering::Release);
             };

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,7 @@ use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
 use crate::queries::questions::Questions;
+use crate::response::Worker;
 use crate::spool::Spool;
 use crate::spooler::{self, Shared};
 use crate::status::Status;
@@ -53,6 +55,25 @@ async fn why_it_ends(leave: &Notify) -> io::Result<Ended> {
     })
 }
 
+/// What runs beside the conversation.
+struct Threads {
+    worker: Option<Arc<Worker>>,
+    sources: JoinHandle<()>,
+    watched: JoinHandle<()>,
+    spooling: JoinHandle<()>,
+}
+
+impl Threads {
+    /// Waits for all of them, after they were told to stop.
+    fn end(self) -> std::thread::Result<()> {
+        if let Some(worker) = self.worker {
+            worker.stop();
+        }
+        let (sources, watched) = (self.sources.join(), self.watched.join());
+        self.spooling.join().and(sources).and(watched)
+    }
+}
+
 /// Says that the conversation is alive.
 async fn alive(beats: Arc<Beats>) {
     let mut every = tokio::time::interval(ALIVE_EVERY);
@@ -84,9 +105,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
     let apart = Arc::new(Apart::of_this_program());
     let beats = Arc::clone(outbox.beats());
-    let watchdog =
-        Watchdog::new(&home, Arc::clone(&apart), Arc::clone(&beats), Arc::clone(&shared), Arc::clone(&policies));
-    let watchdog = Arc::new(watchdog);
+    let watchdog = Arc::new(Watchdog::new(&home, &apart, &beats, &shared, &policies));
     let watching = Watching {
         outbox,
         home: home.clone(),
@@ -98,8 +117,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         watchdog: Arc::clone(&watchdog),
     };
     let sources = watching.start(settings, orders)?;
-    let watched = watchdog.start()?;
-    let worker = commands.worker();
+    let threads = Threads { worker: commands.worker(), sources, watched: watchdog.start()?, spooling };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
     let (host, server) = (identity.host.clone(), identity.server.clone());
@@ -128,15 +146,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         alive.abort();
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
-        let threads = tokio::task::spawn_blocking(move || {
-            if let Some(worker) = worker {
-                worker.stop();
-            }
-            let sources = sources.join();
-            let watched = watched.join();
-            spooling.join().and(sources).and(watched)
-        });
-        let ended = threads.await?;
+        let ended = tokio::task::spawn_blocking(move || threads.end()).await?;
         // An error means that the conversation is over already.
         stop.send(true).ok();
         talking.await?;

@@ -64,13 +64,21 @@ impl Watchdog {
     /// Keeps the agent to these bounds from now on.
     pub(crate) fn new(
         home: &Home,
-        apart: Arc<Apart>,
-        beats: Arc<Beats>,
-        shared: Arc<Shared>,
-        policies: Arc<Policies>,
+        apart: &Arc<Apart>,
+        beats: &Arc<Beats>,
+        shared: &Arc<Shared>,
+        policies: &Arc<Policies>,
     ) -> Self {
-        let (home, group) = (home.clone(), OnceLock::new());
-        Self { home, apart, beats, shared, policies, bounds: Mutex::default(), group, parts: AtomicU64::new(0) }
+        Self {
+            home: home.clone(),
+            apart: Arc::clone(apart),
+            beats: Arc::clone(beats),
+            shared: Arc::clone(shared),
+            policies: Arc::clone(policies),
+            bounds: Mutex::default(),
+            group: OnceLock::new(),
+            parts: AtomicU64::new(0),
+        }
     }
 
     /// Keeps to other bounds; what of them this machine cannot hold is said.
@@ -188,7 +196,9 @@ impl Watchdog {
 
 /// Goes on as this program from its beginning, in this process; returns only where that is impossible.
 fn anew() -> io::Error {
-    Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(ANEW, "1").exec()
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    Command::new("/proc/self/exe").arg0(name).args(arguments).env(ANEW, "1").exec()
 }
 
 /// Ends what the program before this one left behind in the same process. To be called before anything is started.

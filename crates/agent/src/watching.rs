@@ -287,13 +287,7 @@ mod tests {
         let spool = Spool::open(&home.spool(), 1, settings.spool_bytes_max, settings.drop).unwrap();
         let (shared, apart) = (Shared::new(spool), Arc::new(Apart::of_this_program()));
         let (outbox, _inbox) = Outbox::new();
-        let watchdog = Arc::new(Watchdog::new(
-            &home,
-            Arc::clone(&apart),
-            Arc::clone(outbox.beats()),
-            Arc::clone(&shared),
-            Arc::clone(&policies),
-        ));
+        let watchdog = Arc::new(Watchdog::new(&home, &apart, outbox.beats(), &shared, &policies));
         let (wishes, lists) = (Arc::default(), Arc::default());
         let watching = Watching { outbox, home, shared, policies, wishes, lists, apart, watchdog };
         let stop = Arc::new(AtomicBool::new(false));

@@ -81,30 +81,19 @@ pub fn nice_thread(nice: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the calling thread, and what it starts from now on, have the processor and the disk only when nobody else wants them.
-pub fn idle_thread() -> io::Result<()> {
-    schedule(libc::SCHED_IDLE, IO_IDLE)
-}
-
 /// Lets the calling thread, and what it starts from now on, wait a little longer than others for the processor, and have the
 /// disk after them; it goes on all the same on a machine that is always busy.
 pub fn background_thread() -> io::Result<()> {
-    schedule(libc::SCHED_BATCH, IO_LAST)
-}
-
-/// A class of I/O and a level in it (linux/ioprio.h): when nobody else wants the disk, and the last of those that share it.
-const IO_IDLE: libc::c_long = 3 << 13;
-const IO_LAST: libc::c_long = 2 << 13 | 7;
-
-fn schedule(policy: libc::c_int, io_priority: libc::c_long) -> io::Result<()> {
     const WHO_PROCESS: libc::c_long = 1;
+    /// The last of those that share the disk (linux/ioprio.h).
+    const IO_LAST: libc::c_long = 2 << 13 | 7;
     let parameter = libc::sched_param { sched_priority: 0 };
     // SAFETY: the struct is ours and only read; 0 is the calling thread.
-    if unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) } != 0 {
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameter) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call takes numbers; 0 is the calling thread.
-    if unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0_i64, io_priority) } != 0 {
+    if unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0_i64, IO_LAST) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
@@ -178,16 +167,14 @@ mod tests {
 
     #[test]
     fn threads_stand_back_for_others() {
-        for (stand_back, expected) in [(idle_thread as fn() -> io::Result<()>, "5"), (background_thread, "3")] {
-            let thread = std::thread::spawn(move || {
-                stand_back().unwrap();
-                fs::read_to_string("/proc/thread-self/stat").unwrap()
-            });
-            let stat = thread.join().unwrap();
-            // The policy is the 41st field, the 39th after the name in brackets (proc_pid_stat(5)).
-            let policy = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38);
-            assert_eq!(policy, Some(expected), "{stat}");
-        }
+        let thread = std::thread::spawn(|| {
+            background_thread().unwrap();
+            fs::read_to_string("/proc/thread-self/stat").unwrap()
+        });
+        let stat = thread.join().unwrap();
+        // The policy is the 41st field, the 39th after the name in brackets (proc_pid_stat(5)).
+        let policy = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38);
+        assert_eq!(policy, Some("3"), "{stat}");
     }
 
     #[test]

@@ -80,6 +80,7 @@ const UNITS: &[&str] = &[
     "/etc/init.d",
 ];
 const UNIT_ENDS: &[&str] = &[".service", ".timer", ".socket", ".path", ".mount", ".conf"];
+const HOMES: &[&str] = &["/root", "/home"];
 const SCHEDULES: &[&str] = &[
     "/etc/crontab",
     "/etc/cron.d",
@@ -159,7 +160,7 @@ fn container(path: &str) -> Answer {
 }
 
 fn unit(path: &str) -> Answer {
-    yes(UNIT_ENDS.iter().any(|end| path.ends_with(end)) && !path.starts_with("/root/") && !path.starts_with("/home/"))
+    yes(UNIT_ENDS.iter().any(|end| path.ends_with(end)) && !below(path, HOMES))
 }
 
 /// The folder of a run level, `/etc/rc3.d`.

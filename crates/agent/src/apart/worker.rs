@@ -32,8 +32,6 @@ const MEMORY_BYTES_MAX: u64 = 1 << 30;
 const CPU_S_MAX: u64 = 1_800;
 /// Open files of a child.
 const FILES_MAX: u64 = 32;
-/// How far it stands behind others.
-const NICE: i32 = 10;
 /// Names of a folder that are taken.
 const NAMES_MAX: usize = 1_000_000;
 /// Issues that are told.
@@ -66,9 +64,8 @@ fn room() -> Room {
 /// The work of a child: tasks, one after the other, until the other end is closed.
 pub fn work() -> io::Result<()> {
     let talk = Talk(Arc::new(Mutex::new(Channel::of_standard_input()?)));
-    // Whoever started it may stand back further than an answer in time allows.
+    // How far it stands behind others it has from whoever started it: a change that is to be explained does not wait.
     process::background_thread().ok();
-    process::nice_thread(NICE).ok();
     let held = confine(&room())?;
     talk.say(&Word::Ready { missing: held.missing().into_iter().map(str::to_owned).collect() })?;
     // What it says when it panics is told by the channel; there is no other way out.
