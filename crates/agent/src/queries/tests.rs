@@ -166,15 +166,12 @@ fn a_statement_can_only_read_the_tables() {
 }
 
 #[test]
-fn time_memory_rows_and_bytes_are_bounded() {
+fn time_rows_and_bytes_are_bounded() {
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT";
     let begun = Instant::now();
     let slow = Query { timeout_ms: 200, ..query(&format!("{endless} max(x) FROM n")) };
     assert_eq!(parts(&slow).last().unwrap().error.as_deref(), Some("stopped: its time was over"));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-
-    let hungry = ask(&format!("{endless} randomblob(200000) AS b FROM n ORDER BY b")).unwrap_err();
-    assert_eq!(hungry, "stopped: it wanted too much memory");
 
     let many = Query { rows_max: 10, ..query(&format!("{endless} x FROM n")) };
     let parts_of_many = parts(&many);
