@@ -1,6 +1,7 @@
 import {
   Bell,
   BookOpen,
+  Bug,
   Building2,
   Crosshair,
   Group,
@@ -33,6 +34,7 @@ export interface NavigationItem {
     | "/rules"
     | "/exporters"
     | "/hosts"
+    | "/vulnerabilities"
     | "/enrolment"
     | "/groups"
     | "/policies"
@@ -68,6 +70,14 @@ export const NAVIGATION: readonly NavigationItem[] = [
     group: "groupWatch",
   },
   { to: "/hosts", label: "hosts", icon: MonitorSmartphone, permission: "hosts:read", key: "o", group: "groupWatch" },
+  {
+    to: "/vulnerabilities",
+    label: "vulnerabilities",
+    icon: Bug,
+    permission: "vulnerabilities:read",
+    key: "v",
+    group: "groupWatch",
+  },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
