@@ -29,6 +29,7 @@ import { incidentSearch } from "@/pages/incidents/search";
 import { policiesSearch } from "@/pages/policies/search";
 import { policySearch } from "@/pages/policy/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
+import { softwareSearch } from "@/pages/software/search";
 import { usersSearch } from "@/pages/users/search";
 import { vulnerabilitiesSearch } from "@/pages/vulnerabilities/search";
 import { Loading } from "@/ui/state";
@@ -231,6 +232,24 @@ const command = createRoute({
   validateSearch: search({ state: "text", host: "text" }),
   component: lazyRouteComponent(() => import("@/pages/command/page")),
 });
+const software = createRoute({
+  getParentRoute: () => inside,
+  path: "/software",
+  validateSearch: softwareSearch,
+  component: lazyRouteComponent(() => import("@/pages/software/page")),
+});
+const versions = createRoute({
+  getParentRoute: () => inside,
+  path: "/versions",
+  validateSearch: search({ tab: ["releases"] }),
+  component: lazyRouteComponent(() => import("@/pages/versions/page")),
+});
+const rollout = createRoute({
+  getParentRoute: () => inside,
+  path: "/rollouts/$id",
+  validateSearch: search({ state: "text" }),
+  component: lazyRouteComponent(() => import("@/pages/rollout/page")),
+});
 const helpSearch = search({ q: "text" });
 const help = createRoute({
   getParentRoute: () => inside,
@@ -351,6 +370,9 @@ const tree = root.addChildren([
     policy,
     commands,
     command,
+    software,
+    versions,
+    rollout,
     users,
     roles,
     tenants,

@@ -16,6 +16,7 @@ mod packages;
 mod policy;
 mod record;
 mod scan;
+mod texts;
 mod verify;
 mod who;
 
@@ -29,9 +30,11 @@ pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_h
 pub use foreign::{ExportError, aide_folders, compare_foreign, export_aide, of_aide, of_tripwire};
 pub use live::{Live, Told, Touched};
 pub use packages::{Installed, Root};
+pub(crate) use packages::{OUTPUT_BYTES_MAX, Reach, Sort, Tool};
 pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
 pub use record::{Folder, Kind, Record};
 pub use scan::{Options, Summary, look, scan, scan_until};
+pub use texts::Texts;
 pub use verify::{Deviation, Differs, check, hash_file, verify};
 pub use who::Who;

@@ -81,6 +81,11 @@ impl Home {
         self.0.join("logs.json")
     }
 
+    /// What scheduled queries answered last.
+    pub fn queries(&self) -> PathBuf {
+        self.0.join("queries")
+    }
+
     fn identity_path(&self) -> PathBuf {
         self.0.join("identity.json")
     }

@@ -1,7 +1,7 @@
 //! File integrity at work: a baseline first, then changes as they happen, and a scan each day as proof. What the package
 //! manager did is told as that.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use guardian_sys::process::give_back_memory;
 
+use crate::apart::Apart;
 use crate::files::{
-    Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Record, Root, Verdict, What, Who,
-    Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
+    Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Property, Record, Root, Texts, Verdict,
+    What, Who, Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
 };
 use crate::outbox::Outbox;
 use crate::policy::Watched;
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     /// What others want of it.
     pub(crate) wishes: Arc<Wishes>,
+    /// Who reads the databases of packages.
+    pub(crate) apart: Arc<Apart>,
 }
 
 /// What is wanted of file integrity while it works.
@@ -71,6 +74,11 @@ impl Plan {
         self.folder.join("ledger")
     }
 
+    /// What was in the texts among them.
+    fn texts(&self) -> PathBuf {
+        self.folder.join("texts")
+    }
+
     /// Under which policy the baseline was made.
     fn judged(&self) -> PathBuf {
         self.folder.join("policy.json")
@@ -78,6 +86,27 @@ impl Plan {
 
     fn policy(&self) -> &Policy {
         &self.watched.policy
+    }
+
+    /// This machine.
+    fn root(&self) -> Root {
+        Root::new(Path::new("/")).read_by(&self.apart)
+    }
+
+    /// What the databases of packages say now; what they said before where they cannot be read, so that changes are told
+    /// and nothing explains them.
+    fn ledger_now(&self, root: &mut Root) -> Ledger {
+        let ledger = Ledger::read(root);
+        if !root.incomplete {
+            return ledger;
+        }
+        root.issues.iter().for_each(|issue| say(issue));
+        self.ledger_before()
+    }
+
+    /// What they said when the baseline was made. It stays on the disk until it is needed: a machine's is megabytes long.
+    fn ledger_before(&self) -> Ledger {
+        fs::read(self.ledger()).ok().and_then(|bytes| Ledger::from_bytes(&bytes)).unwrap_or_default()
     }
 }
 
@@ -121,7 +150,7 @@ pub(crate) struct Integrity {
     baseline: Option<Baseline>,
     /// The policy that the baseline was made under, where it was another one: what only one of both looks at is no change.
     before: Option<Policy>,
-    ledger: Ledger,
+    texts: Texts,
     waiting: BTreeMap<PathBuf, Waiting>,
     remembered: HashMap<PathBuf, Remembered>,
     scanning: Option<Receiver<io::Result<Scanned>>>,
@@ -147,7 +176,8 @@ impl Integrity {
         if live.unwatched > 0 {
             say(&format!("{} folders are not watched: raise fs.inotify.max_user_watches", live.unwatched));
         }
-        let (baseline, ledger) = kept(&plan);
+        let baseline = kept(&plan);
+        let texts = Texts::open(&plan.texts())?;
         let before = fs::read(plan.judged()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let before = before.filter(|before| before != plan.policy());
         Ok(Self {
@@ -155,7 +185,7 @@ impl Integrity {
             live,
             baseline,
             before,
-            ledger,
+            texts,
             waiting: BTreeMap::new(),
             remembered: HashMap::new(),
             scanning: None,
@@ -215,7 +245,7 @@ impl Integrity {
         }
         if self.scanning.is_none() && now >= self.scan_due {
             self.scan_due = now + self.plan.watched.scan_every.unwrap_or(NEVER);
-            self.scanning = Some(start_scan(&self.plan, &self.scan_stop)?);
+            self.scanning = Some(start_scan(&self.plan, &self.texts, &self.scan_stop)?);
         }
         self.settled(now);
         self.tell.tick();
@@ -248,8 +278,8 @@ impl Integrity {
             }
         }
         if !changes.is_empty() {
-            let mut root = Root::new(Path::new("/"));
-            let ledger = Ledger::read(&mut root);
+            let mut root = self.plan.root();
+            let ledger = self.plan.ledger_now(&mut root);
             let source = if self.live.fallback.is_some() { "inotify" } else { "fanotify" };
             self.judge(&mut root, &changes, &actors, &ledger, source);
             drop((root, ledger));
@@ -278,7 +308,7 @@ impl Integrity {
     }
 
     fn judge(&mut self, root: &mut Root, changes: &[Change], actors: &[Option<Who>], after: &Ledger, source: &str) {
-        let verdicts = explain(root, &self.ledger, after, &[], changes);
+        let verdicts = explain(root, &self.plan.ledger_before(), after, &[], changes);
         let at = crate::now();
         for (i, (change, verdict)) in changes.iter().zip(&verdicts).enumerate() {
             let (package, mut expected) = explained(verdict);
@@ -287,8 +317,27 @@ impl Integrity {
             }
             let who = actors.get(i).and_then(Option::as_ref);
             let policy = self.plan.watched.set_of(&change.path);
-            self.tell.tell(change, at, Around { who, package, expected, diff: None, policy, source });
+            let diff = self.text(change);
+            self.tell.tell(change, at, Around { who, package, expected, diff: diff.as_deref(), policy, source });
         }
+    }
+
+    /// What changed in a text, line by line.
+    fn text(&self, change: &Change) -> Option<String> {
+        let new = match &change.what {
+            What::Changed { properties, .. } if !properties.contains(&Property::Content) => return None,
+            What::Added(_) => true,
+            What::Changed { .. } | What::Removed(_) => false,
+        };
+        if !self.plan.watched.shows_text(&change.path) {
+            return None;
+        }
+        let told = self.texts.change(&change.path, new).unwrap_or_else(|error| {
+            say(&format!("what changed in {} cannot be kept: {error}", change.path.display()));
+            None
+        })?;
+        let end = if told.cut { "\n(and more)" } else { "" };
+        Some(told.unified + end)
     }
 
     /// Takes over what a scan found.
@@ -322,13 +371,13 @@ impl Integrity {
         let news: Vec<Change> = found.changes.iter().filter(|change| !told(change)).filter(both).cloned().collect();
         if self.baseline.is_some() && !news.is_empty() {
             say(&format!("a scan found {} changes that nobody had told of", news.len() as u64 + found.more));
-            self.judge(&mut Root::new(Path::new("/")), &news, &[], &found.ledger, "scan");
+            self.judge(&mut self.plan.root(), &news, &[], &found.ledger, "scan");
         }
         fs::rename(&found.fresh, self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
         fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
         self.before = None;
-        (self.baseline, self.ledger) = kept(&self.plan);
+        self.baseline = kept(&self.plan);
         // What happened while the scan was under way may be newer than what it saw.
         self.remembered.retain(|_, known| known.at >= found.begun);
         drop((news, found));
@@ -337,36 +386,37 @@ impl Integrity {
     }
 }
 
-/// The baseline that was kept, and the packages of its time. A damaged one is told, and a new one made.
-fn kept(plan: &Plan) -> (Option<Baseline>, Ledger) {
+/// The baseline that was kept. A damaged one is told, and a new one made.
+fn kept(plan: &Plan) -> Option<Baseline> {
     let path = plan.baseline();
     if !path.exists() {
-        return (None, Ledger::default());
+        return None;
     }
-    let ledger = fs::read(plan.ledger()).ok().and_then(|bytes| Ledger::from_bytes(&bytes));
     match Baseline::open(&path) {
-        Ok(baseline) => (Some(baseline), ledger.unwrap_or_default()),
+        Ok(baseline) => Some(baseline),
         Err(error) => {
             say(&format!("the baseline of files cannot be used, and a new one is made: {error}"));
-            (None, Ledger::default())
+            None
         }
     }
 }
 
 /// Reads everything, compares it with the baseline if there is one, and writes a new one beside it.
-fn start_scan(plan: &Plan, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
+fn start_scan(plan: &Plan, texts: &Texts, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
     let (send, receive) = sync_channel(1);
-    let (plan, stop) = (plan.clone(), Arc::clone(stop));
+    let (plan, texts, stop) = (plan.clone(), texts.clone(), Arc::clone(stop));
     std::thread::Builder::new().name("scan".into()).spawn(move || {
         // Nobody listens any more where the agent is stopping.
-        send.send(scan_all(&plan, &stop)).ok();
+        send.send(scan_all(&plan, &texts, &stop)).ok();
     })?;
     Ok(receive)
 }
 
-fn scan_all(plan: &Plan, stop: &AtomicBool) -> io::Result<Scanned> {
+fn scan_all(plan: &Plan, texts: &Texts, stop: &AtomicBool) -> io::Result<Scanned> {
     let begun = Instant::now();
-    let ledger = Ledger::read(&mut Root::new(Path::new("/")));
+    // Nobody waits for it: the processor and the disk belong to others first.
+    guardian_sys::process::idle_thread().ok();
+    let ledger = plan.ledger_now(&mut plan.root());
     let old = plan.baseline().exists().then(|| Baseline::open(&plan.baseline()).ok()).flatten();
     // Of its own, because the scan of a source that was stopped may not be over.
     let fresh = plan.folder.join(format!("baseline.new-{}", SCANS.fetch_add(1, Ordering::Relaxed)));
@@ -403,6 +453,13 @@ fn scan_all(plan: &Plan, stop: &AtomicBool) -> io::Result<Scanned> {
         return Err(error);
     }
     sink.writer.finish()?;
+    let baseline = Baseline::open(&fresh).map_err(io::Error::other)?;
+    // What is new is told with its text, and kept then.
+    let new: HashSet<&Path> = match &old {
+        Some(_) => sink.changes.iter().filter(|c| matches!(c.what, What::Added(_))).map(|c| &*c.path).collect(),
+        None => HashSet::new(),
+    };
+    texts.fill(&baseline, |path| !new.contains(path) && plan.watched.shows_text(path), stop)?;
     Ok(Scanned { begun, fresh, changes: sink.changes, more: sink.more, ledger })
 }
 

@@ -26,6 +26,7 @@ pub(crate) use tell::Telling;
 pub(crate) use told::Told;
 
 use self::lists::{ALL, Source};
+use crate::apart::Apart;
 use crate::files::Root;
 
 /// How often it is looked whether something is due.
@@ -56,6 +57,7 @@ type Look = (i64, i64, u64, u64);
 pub(crate) struct Inventory {
     folder: Folder,
     told: Arc<Told>,
+    apart: Arc<Apart>,
     plans: Vec<Plan>,
     looked: Instant,
     /// A list that takes minutes is being read, by a thread that nobody waits for.
@@ -64,7 +66,7 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     /// Begins with what lies in `folder`.
-    pub(crate) fn start(folder: PathBuf, told: Arc<Told>) -> io::Result<Self> {
+    pub(crate) fn start(folder: PathBuf, told: Arc<Told>, apart: Arc<Apart>) -> io::Result<Self> {
         let folder = Folder::open(folder)?;
         let now = Instant::now();
         let plan = |(at, source): (usize, &'static Source)| {
@@ -76,7 +78,7 @@ impl Inventory {
             Plan { source, due: now + after, looks: looks(source), moved: None }
         };
         let plans = ALL.iter().enumerate().map(plan).collect();
-        Ok(Self { folder, told, plans, looked: now, busy: Arc::default() })
+        Ok(Self { folder, told, apart, plans, looked: now, busy: Arc::default() })
     }
 
     /// Works until it is told to stop.
@@ -108,12 +110,15 @@ impl Inventory {
         (plan.due, plan.moved) = (now + plan.source.every.mul_f64(spread), None);
         let source = plan.source;
         if source.every < LONG {
-            take(&self.folder, &self.told, source);
+            take(&self.folder, &self.told, &self.apart, source);
         } else if !self.busy.swap(true, Ordering::AcqRel) {
             let (folder, told, busy) = (self.folder.clone(), Arc::clone(&self.told), Arc::clone(&self.busy));
+            let apart = Arc::clone(&self.apart);
             let work = move || {
                 guardian_sys::process::nice_thread(NICE).ok();
-                take(&folder, &told, source);
+                // Where the system does not let it stand back it goes on all the same.
+                guardian_sys::process::idle_thread().ok();
+                take(&folder, &told, &apart, source);
                 busy.store(false, Ordering::Release);
             };
             std::thread::Builder::new().name(source.name.into()).spawn(work)?;
@@ -125,8 +130,15 @@ impl Inventory {
 }
 
 /// Reads a list of this machine, and keeps it if it is another one.
-fn take(folder: &Folder, told: &Told, source: &'static Source) {
-    let (list, time) = (read(Path::new("/"), source), crate::now());
+fn take(folder: &Folder, told: &Told, apart: &Apart, source: &'static Source) {
+    let root = Path::new("/");
+    let list = match Apart::reads(source.name).then(|| apart.list(root, source.name)) {
+        None => read(root, source),
+        Some(Ok(list)) => list,
+        // What was read before stands; the next reading tries again.
+        Some(Err(failure)) => return crate::run::say(&format!("the list {}: {failure}", source.name)),
+    };
+    let time = crate::now();
     let hash = list.hash();
     if folder.hash(source.name) != Some(hash)
         && let Err(error) = folder.write(source.name, &list, hash)

@@ -4,6 +4,7 @@
 //! The agent must never link the server's store, catalog or API: it has to stay small. Sources know the outbox alone, the
 //! connection knows the spool alone, so that each can become a process of its own.
 
+pub mod apart;
 mod commands;
 pub mod connect;
 pub mod enrol;
@@ -15,6 +16,7 @@ mod integrity;
 pub mod inventory;
 pub mod outbox;
 pub mod policy;
+pub mod queries;
 pub mod response;
 pub mod run;
 pub mod simulate;
@@ -25,6 +27,7 @@ pub mod status;
 mod talk;
 pub mod tls;
 pub mod upgrade;
+pub mod watchdog;
 mod watching;
 
 /// The time by the clock of the machine, in UTC microseconds.

@@ -1,5 +1,6 @@
 //! `guardian-agent`: the command line.
 
+mod ask;
 mod manage;
 mod operate;
 mod release;
@@ -58,6 +59,11 @@ enum Command {
     ReleaseKey(operate::NewKey),
     /// Sign a program of the agent, so that machines which have the key pinned take it
     SignRelease(release::SignRelease),
+    /// Ask the tables of this machine by SQL, as root
+    Query(ask::Ask),
+    /// Answer one query that comes by the standard input
+    #[command(hide = true)]
+    QueryWorker,
     /// Guard a version that is on trial
     #[command(hide = true)]
     UpgradeGuard {
@@ -65,6 +71,9 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Read what strangers wrote, confined, for the agent that started it
+    #[command(hide = true)]
+    ReadApart,
     /// Play many agents at once, to put load on a server
     Simulate(Simulate),
 }
@@ -126,7 +135,7 @@ impl Run {
     fn local(&self) -> Local {
         let mut document = Document::default();
         if !self.files.is_empty() {
-            let system = PathSet { roots: self.files.clone(), ..PathSet::default() };
+            let system = PathSet { roots: self.files.clone(), texts: Some(true), ..PathSet::default() };
             document.files.sets.insert(SYSTEM_SET.to_owned(), system);
         }
         document.sources.files = self.no_files.then_some(false);
@@ -190,7 +199,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             }
         }
         Command::UpgradeGuard { arguments } => upgrade::guard(&cli.dir, &arguments)?,
+        Command::ReadApart => guardian_agent::apart::work()?,
         Command::Status => return status(&cli.dir),
+        Command::Query(wanted) => return ask::ask(&wanted),
+        Command::QueryWorker => return ask::serve(),
         Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
         Command::Reapply => return operate::reapply(&cli.dir),
         Command::ScriptKey(wanted) => print(&operate::script_key(&wanted)?),

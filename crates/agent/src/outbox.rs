@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use guardian_protocol::Events;
 
+use crate::watchdog::Beats;
+
 /// Groups of rows that may wait for the spool.
 const WAITING_MAX: usize = 256;
 
@@ -21,6 +23,7 @@ const WAITING_MAX: usize = 256;
 pub struct Outbox {
     queue: SyncSender<Outgoing>,
     lost: Arc<Mutex<BTreeMap<String, u64>>>,
+    beats: Arc<Beats>,
 }
 
 /// The spool's end.
@@ -28,6 +31,7 @@ pub struct Outbox {
 pub struct Inbox {
     queue: Receiver<Outgoing>,
     lost: Arc<Mutex<BTreeMap<String, u64>>>,
+    beats: Arc<Beats>,
 }
 
 /// Rows on their way to the spool.
@@ -43,8 +47,9 @@ impl Outbox {
     /// Both ends.
     pub fn new() -> (Self, Inbox) {
         let (send, receive) = sync_channel(WAITING_MAX);
-        let lost = Arc::default();
-        (Self { queue: send, lost: Arc::clone(&lost) }, Inbox { queue: receive, lost })
+        let (lost, beats) = (Arc::default(), Arc::default());
+        let ours = Self { queue: send, lost: Arc::clone(&lost), beats: Arc::clone(&beats) };
+        (ours, Inbox { queue: receive, lost, beats })
     }
 
     /// Hands rows over, made by [`guardian_protocol::Rows::finish`]. False where they did not fit: they are lost and
@@ -58,6 +63,11 @@ impl Outbox {
     pub fn send_durably(&self, rows: Events) -> bool {
         let (synced, wait) = sync_channel(1);
         self.offer(rows, Some(synced)) && wait.recv().is_ok()
+    }
+
+    /// The signs of life of all who hold it.
+    pub(crate) fn beats(&self) -> &Arc<Beats> {
+        &self.beats
     }
 
     /// Counts rows that a source lost before it could hand them over.
@@ -80,10 +90,14 @@ impl Outbox {
 impl Inbox {
     /// The next rows; none within the time, or because all sources are gone.
     pub fn next(&self, wait: Duration) -> Result<Option<Outgoing>, SourcesGone> {
+        self.beats.beat("spool");
         match self.queue.recv_timeout(wait) {
             Ok(rows) => Ok(Some(rows)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(SourcesGone),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.beats.still("spool");
+                Err(SourcesGone)
+            }
         }
     }
 

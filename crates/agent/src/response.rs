@@ -34,6 +34,7 @@ use guardian_protocol::message::{Action, Command, Denied, Outcome, Progress};
 use crate::home::{Home, Identity};
 pub use books::{Block, Isolation, LockedUser, Standing};
 use books::{Books, Known};
+pub(crate) use control_group::root as control_group_root;
 use doing::{Doing, Stop};
 pub use pins::Pins;
 pub use script::{script_public_key, sign};

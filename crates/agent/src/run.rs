@@ -4,21 +4,25 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use crate::apart::Apart;
 use crate::commands::Commands;
 use crate::facts::Facts;
 use crate::home::Home;
 use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
+use crate::queries::questions::Questions;
 use crate::spool::Spool;
 use crate::spooler::{self, Shared};
 use crate::status::Status;
 use crate::talk::Talk;
 use crate::upgrade::Upgrader;
+use crate::watchdog::{self, Beats, Watchdog};
 use crate::watching::Watching;
 
 /// Tells the journal, or whoever started the agent.
@@ -26,6 +30,9 @@ use crate::watching::Watching;
 pub fn say(text: &str) {
     eprintln!("guardian-agent: {text}");
 }
+
+/// How often the conversation says that it is alive.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +53,20 @@ async fn why_it_ends(leave: &Notify) -> io::Result<Ended> {
     })
 }
 
+/// Says that the conversation is alive.
+async fn alive(beats: Arc<Beats>) {
+    let mut every = tokio::time::interval(ALIVE_EVERY);
+    loop {
+        every.tick().await;
+        beats.beat("the conversation with the server");
+    }
+}
+
 /// Runs until a signal ends it, or another version is to be tried.
 pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     let home = Home::open(path)?;
     let _running = home.lock()?;
+    watchdog::end_leftovers();
     let Some(identity) = home.identity()? else {
         anyhow::bail!("this machine is not enrolled: guardian-agent enroll --server URL --token TOKEN");
     };
@@ -65,6 +82,11 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
     let lists = Arc::default();
     let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
+    let apart = Arc::new(Apart::of_this_program());
+    let beats = Arc::clone(outbox.beats());
+    let watchdog =
+        Watchdog::new(&home, Arc::clone(&apart), Arc::clone(&beats), Arc::clone(&shared), Arc::clone(&policies));
+    let watchdog = Arc::new(watchdog);
     let watching = Watching {
         outbox,
         home: home.clone(),
@@ -72,8 +94,11 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         policies: Arc::clone(&policies),
         wishes,
         lists,
+        apart,
+        watchdog: Arc::clone(&watchdog),
     };
     let sources = watching.start(settings, orders)?;
+    let watched = watchdog.start()?;
     let worker = commands.worker();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(false);
@@ -90,14 +115,17 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         status,
         policies,
         commands,
+        questions: Questions::default(),
         heartbeat,
         inventory,
         upgrader,
     };
     runtime.block_on(async {
         let talking = tokio::spawn(talk.run());
+        let alive = tokio::spawn(alive(beats));
         let why = why_it_ends(&leave).await?;
         say("stopping");
+        alive.abort();
         // Sources first, then what they said goes to the disk, and what can be sent is.
         shared.stop.store(true, Ordering::Release);
         let threads = tokio::task::spawn_blocking(move || {
@@ -105,7 +133,8 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
                 worker.stop();
             }
             let sources = sources.join();
-            spooling.join().and(sources)
+            let watched = watched.join();
+            spooling.join().and(sources).and(watched)
         });
         let ended = threads.await?;
         // An error means that the conversation is over already.

@@ -8,3 +8,4 @@ pub mod health;
 pub mod logs;
 pub mod names;
 pub mod processes;
+pub mod queries;

@@ -25,6 +25,7 @@ use crate::facts::Facts;
 use crate::home::{Home, Identity};
 use crate::inventory::Telling;
 use crate::policy::Policies;
+use crate::queries::questions::Questions;
 use crate::spool::{Cursor, SpoolError};
 use crate::spooler::Shared;
 use crate::status::Status;
@@ -172,6 +173,7 @@ pub(crate) struct Talk {
     pub(crate) status: Status,
     pub(crate) policies: Arc<Policies>,
     pub(crate) commands: Commands,
+    pub(crate) questions: Questions,
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) inventory: Telling,
@@ -255,7 +257,7 @@ impl Talk {
             epoch,
             lanes: vec![lane],
             time: crate::now(),
-            abilities: std::iter::once("health".into()).chain(self.commands.abilities()).collect(),
+            abilities: ["health", "query"].map(str::to_owned).into_iter().chain(self.commands.abilities()).collect(),
             policy: Some(self.policies.state()),
         }
     }
@@ -311,7 +313,9 @@ impl Talk {
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 part = self.inventory.next() => link.send(&part).await?,
                 word = self.upgrader.next() => link.send(&word).await?,
+                part = self.questions.next() => link.send(&FromAgent::Answer(part)).await?,
                 () = stopped(&mut stop) => {
+                    self.questions.cancel_all();
                     self.leave(&mut conversation, &mut link).await;
                     return Err(Ended::Stopped);
                 }
@@ -370,7 +374,11 @@ impl Talk {
                     link.send(&FromAgent::Outcome(outcome)).await?;
                 }
             }
-            FromServer::Cancel(cancel) => self.commands.cancel(&cancel.id),
+            FromServer::Cancel(cancel) => {
+                self.commands.cancel(&cancel.id);
+                self.questions.cancel(&cancel.id);
+            }
+            FromServer::Query(query) => self.questions.take(query),
             FromServer::FetchPack(wanted) => {
                 if let Some(part) = self.commands.pack(&wanted) {
                     link.send(&FromAgent::PackPart(part)).await?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::apart::Apart;
 use crate::files::Policy;
 use crate::home::Home;
 use crate::integrity::{Integrity, Plan, Wishes};
@@ -17,15 +18,20 @@ use crate::outbox::Outbox;
 use crate::policy::{Policies, Settings};
 use crate::run::say;
 use crate::sources::connections::Connections;
-use crate::sources::health::Health;
+use crate::sources::health::{Health, Parts};
 use crate::sources::logs::{self, Logs};
 use crate::sources::processes::{self, Processes};
+use crate::sources::queries::Queries;
 use crate::spooler::Shared;
+use crate::watchdog::Watchdog;
 
 /// How often it is looked whether the agent stops.
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for sources to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A source that ended by itself is started anew after this time, and after twice as long each time it ends soon again.
+const ANEW_AFTER: Duration = Duration::from_secs(10);
+const ANEW_AFTER_MAX: Duration = Duration::from_secs(1_800);
 
 /// A source at work: it ends when it is told to stop, or with what went wrong.
 type Run = Box<dyn FnOnce(&AtomicBool) -> io::Result<()> + Send>;
@@ -42,6 +48,7 @@ const ALL: &[(&str, Same, Start)] = &[
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
     ("inventory", |a, b| a.inventory == b.inventory, lists),
+    ("queries", |a, b| a.queries == b.queries, queries),
 ];
 
 /// What of file integrity cannot change while it works.
@@ -58,6 +65,10 @@ pub(crate) struct Watching {
     pub(crate) wishes: Arc<Wishes>,
     /// Which lists of the inventory were read.
     pub(crate) lists: Arc<Told>,
+    /// Who reads what strangers wrote.
+    pub(crate) apart: Arc<Apart>,
+    /// Who counts what had to be started anew, and bounds everything.
+    pub(crate) watchdog: Arc<Watchdog>,
 }
 
 /// A source that was started.
@@ -65,6 +76,10 @@ struct Source {
     name: &'static str,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    begun: Instant,
+    /// How long it rests if it ends by itself.
+    rest: Duration,
+    ended: Option<Instant>,
 }
 
 impl Watching {
@@ -75,6 +90,7 @@ impl Watching {
     }
 
     fn run(self, mut settings: Settings, orders: &Receiver<Settings>) {
+        self.watchdog.bound(settings.bounds);
         let mut sources: Vec<Source> = ALL.iter().filter_map(|one| self.begin(one, &settings)).collect();
         while !self.shared.stop.load(Ordering::Acquire) {
             match orders.recv_timeout(LOOK) {
@@ -86,11 +102,36 @@ impl Watching {
                 // The conversation is over, and the agent stops.
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
             }
+            self.begin_anew(&mut sources, &settings);
         }
         end(sources);
     }
 
+    /// Starts sources anew that ended though nobody told them to.
+    fn begin_anew(&self, sources: &mut Vec<Source>, settings: &Settings) {
+        for source in sources.iter_mut() {
+            if source.ended.is_none() && source.thread.is_finished() {
+                source.ended = Some(Instant::now());
+                self.watchdog.part_ended();
+                // What worked for long had another reason than what ends each time.
+                let soon = source.begun.elapsed() < ANEW_AFTER_MAX;
+                source.rest = if soon { (source.rest * 2).min(ANEW_AFTER_MAX) } else { ANEW_AFTER };
+            }
+        }
+        let rested = |source: &mut Source| source.ended.is_some_and(|at| at.elapsed() >= source.rest);
+        let due: Vec<Source> = sources.extract_if(.., rested).collect();
+        for source in due {
+            let Some(one) = ALL.iter().find(|(name, ..)| *name == source.name) else { continue };
+            say(&format!("{} are watched again", source.name));
+            let begun = self.begin(one, settings);
+            sources.extend(begun.map(|fresh| Source { rest: source.rest, ..fresh }));
+        }
+    }
+
     fn change(&self, sources: &mut Vec<Source>, before: &Settings, after: &Settings) {
+        if before.bounds != after.bounds {
+            self.watchdog.bound(after.bounds);
+        }
         self.shared.with(|spool| spool.bound(after.spool_bytes_max, after.drop));
         if let Some(watched) = after.files.as_ref().filter(|_| before.files != after.files) {
             let tuned = Some(watched.clone()).filter(|_| paths(before) == paths(after));
@@ -110,7 +151,10 @@ impl Watching {
         let stop = Arc::new(AtomicBool::new(false));
         let started = start(self, settings).and_then(|run| run.map(|run| self.thread(name, run, &stop)).transpose());
         let (complaint, source) = match started {
-            Ok(Some(thread)) => (None, Some(Source { name, stop, thread })),
+            Ok(Some(thread)) => {
+                let (begun, rest) = (Instant::now(), ANEW_AFTER / 2);
+                (None, Some(Source { name, stop, thread, begun, rest, ended: None }))
+            }
             Ok(None) => (None, None),
             Err(error) => (Some(format!("{name} are not watched: {error}")), None),
         };
@@ -122,8 +166,9 @@ impl Watching {
     fn thread(&self, name: &'static str, run: Run, stop: &Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
         let (stop, policies) = (Arc::clone(stop), Arc::clone(&self.policies));
         std::thread::Builder::new().name(name.into()).spawn(move || {
-            if let Err(error) = run(&stop) {
-                let text = format!("{name} are no longer watched: {error}");
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&stop)));
+            if let Err(error) = ended.unwrap_or_else(|_| Err(io::Error::other("its thread panicked"))) {
+                let text = format!("{name} are not watched for now: {error}");
                 say(&text);
                 policies.tell(name, Some(text));
             }
@@ -150,6 +195,11 @@ fn end(sources: Vec<Source>) {
 fn health(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     let begin = || -> Run {
         let mut health = Health::start(with.outbox.clone(), settings.health_every);
+        let (apart, watchdog) = (Arc::clone(&with.apart), Arc::clone(&with.watchdog));
+        health.count(move || {
+            let children = apart.children().into_iter().map(|(_, bytes)| bytes).sum();
+            Parts { children_bytes: children, anew: watchdog.anew() }
+        });
         Box::new(move |stop| {
             health.run(stop);
             Ok(())
@@ -175,8 +225,15 @@ fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     if !settings.inventory {
         return Ok(None);
     }
-    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists))?;
+    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists), Arc::clone(&with.apart))?;
     Ok(Some(Box::new(move |stop| inventory.run(stop))))
+}
+
+fn queries(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    // Also without any, so that what others left is taken away.
+    let mut queries = Queries::start(with.outbox.clone(), with.home.queries(), &settings.queries)?;
+    let any = !settings.queries.is_empty();
+    Ok(any.then(|| -> Run { Box::new(move |stop| queries.run(stop)) }))
 }
 
 /// Says what a refusal by the kernel usually means.
@@ -204,8 +261,57 @@ fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> 
 fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     with.wishes.watched.store(false, Ordering::Release);
     let Some(watched) = &settings.files else { return Ok(None) };
-    let plan = Plan { watched: watched.clone(), folder: with.home.files(), wishes: Arc::clone(&with.wishes) };
+    let plan = Plan {
+        watched: watched.clone(),
+        folder: with.home.files(),
+        wishes: Arc::clone(&with.wishes),
+        apart: Arc::clone(&with.apart),
+    };
     let mut integrity = Integrity::start(with.outbox.clone(), plan)?;
     with.wishes.watched.store(true, Ordering::Release);
     Ok(Some(Box::new(move |stop| integrity.run(stop))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Local;
+    use crate::spool::Spool;
+
+    #[test]
+    fn a_source_that_panics_is_started_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let (policies, settings, _orders) = Policies::open(&home, Local::default());
+        let policies = Arc::new(policies);
+        let spool = Spool::open(&home.spool(), 1, settings.spool_bytes_max, settings.drop).unwrap();
+        let (shared, apart) = (Shared::new(spool), Arc::new(Apart::of_this_program()));
+        let (outbox, _inbox) = Outbox::new();
+        let watchdog = Arc::new(Watchdog::new(
+            &home,
+            Arc::clone(&apart),
+            Arc::clone(outbox.beats()),
+            Arc::clone(&shared),
+            Arc::clone(&policies),
+        ));
+        let (wishes, lists) = (Arc::default(), Arc::default());
+        let watching = Watching { outbox, home, shared, policies, wishes, lists, apart, watchdog };
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = watching.thread("health", Box::new(|_| panic!("a flaw")), &stop).unwrap();
+        let (begun, rest) = (Instant::now(), Duration::from_millis(10));
+        let mut sources = vec![Source { name: "health", stop, thread, begun, rest, ended: None }];
+        let complained = || watching.policies.state().complaints.join("; ");
+        let until = Instant::now() + Duration::from_secs(20);
+        while !complained().contains("its thread panicked") {
+            assert!(Instant::now() < until);
+        }
+        while sources.iter().all(|source| source.thread.is_finished()) {
+            watching.begin_anew(&mut sources, &settings);
+            assert!(Instant::now() < until);
+        }
+        assert_eq!((sources.len(), sources[0].name, watching.watchdog.anew()), (1, "health", 1));
+        assert_eq!(sources[0].rest, Duration::from_millis(20), "next time it rests longer");
+        assert_eq!(complained(), "", "it works again");
+        end(sources);
+    }
 }

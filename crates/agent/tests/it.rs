@@ -1,5 +1,7 @@
 //! The agent's engines on real files.
 
+#[path = "it/apart.rs"]
+mod apart;
 #[path = "it/connections.rs"]
 mod connections;
 #[path = "it/files.rs"]
@@ -18,6 +20,8 @@ mod orders;
 mod packages;
 #[path = "it/processes.rs"]
 mod processes;
+#[path = "it/queries.rs"]
+mod queries;
 #[path = "it/response.rs"]
 mod response;
 #[path = "it/rows.rs"]

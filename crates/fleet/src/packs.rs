@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
 use crate::authority::hex;
+use crate::releases::private_folder;
 use crate::state::Fleet;
 
 /// Packs of one host that are looked up at once.
@@ -182,7 +183,7 @@ impl Packs {
         }
         let path = self.fleet.pack_path(pack.tenant, pack.id).with_extension("part");
         if let Some(folder) = path.parent() {
-            make_private(folder).await?;
+            private_folder(folder).await?;
         }
         let mut options = OpenOptions::new();
         options.create(true).append(true);
@@ -268,13 +269,4 @@ fn blake3_of(path: &Path) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path)?)?;
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-async fn make_private(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder).await?;
-    #[cfg(unix)]
-    for part in folder.ancestors().take(2) {
-        fs::set_permissions(part, std::os::unix::fs::PermissionsExt::from_mode(0o700)).await?;
-    }
-    Ok(())
 }

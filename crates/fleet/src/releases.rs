@@ -47,6 +47,15 @@ pub fn read_release(signed: &SignedManifest) -> Result<Manifest, ReleaseError> {
     Ok(manifest)
 }
 
+/// Makes a folder, and those above it that are missing, for the server's account alone.
+pub(crate) async fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(folder).await
+}
+
 /// SHA-256 of bytes, in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&sha2::Sha256::digest(bytes))
@@ -116,11 +125,7 @@ impl Releases {
     pub async fn begin(&self, tenant: TenantId, id: Uuid, wanted: Manifest) -> Result<Incoming, ReleaseError> {
         let place = self.place(tenant, id);
         let folder = place.parent().unwrap_or(&self.root);
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        builder.mode(0o700);
-        builder.create(folder).await?;
+        private_folder(folder).await?;
         let temporary = place.with_extension("part");
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary).await?;
         Ok(Incoming { file: Some(file), temporary, place, hash: sha2::Sha256::default(), size: 0, wanted })

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::der_parser::oid::Oid;
+use x509_parser::objects::{oid_registry, oid2abbrev, oid2sn};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
 use x509_parser::public_key::PublicKey;
 
 use crate::Found;
@@ -43,15 +45,47 @@ impl Certificate {
     }
 }
 
+/// A certificate with what only few ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Parts of the name of whose it is, by their short names.
+    pub subject: Vec<(String, String)>,
+    /// Parts of the name of who signed it.
+    pub issuer: Vec<(String, String)>,
+    /// How it was signed.
+    pub signed_with: String,
+    /// What the key may be used for.
+    pub usage: String,
+    /// Identifier of the key, in hex.
+    pub key_id: String,
+    /// Identifier of the key that signed it, in hex.
+    pub signer_key_id: String,
+    /// The certificate itself.
+    pub der: Vec<u8>,
+}
+
 /// Bytes of one certificate in PEM form.
 const PEM_BYTES_MAX: usize = 256 << 10;
 
 /// The certificates of a file, PEM (one or many, among whatever else) or DER.
 pub fn parse(file: &[u8]) -> Found<Certificate> {
+    each(file, read)
+}
+
+/// The same with all that is in them.
+pub fn details(file: &[u8]) -> Found<Detail> {
+    each(file, detail)
+}
+
+type Read<T> = fn(&X509Certificate<'_>, &[u8]) -> T;
+
+fn each<T>(file: &[u8], read: Read<T>) -> Found<T> {
     let mut found = Found::default();
     // DER is a sequence with a long length; PEM is text.
     if file.starts_with(&[0x30, 0x82]) {
-        add(&mut found, 0, file);
+        add(&mut found, 0, file, read);
         return found;
     }
     let mut open: Option<(usize, String)> = None;
@@ -66,7 +100,7 @@ pub fn parse(file: &[u8]) -> Found<Certificate> {
             _ if line.starts_with("-----END ") => {
                 if let Some((begun, text)) = open.take() {
                     match STANDARD.decode(text) {
-                        Ok(der) => add(&mut found, begun, &der),
+                        Ok(der) => add(&mut found, begun, &der, read),
                         Err(_) => found.issue(begun, "a certificate that is not Base64"),
                     }
                 }
@@ -84,7 +118,7 @@ pub fn parse(file: &[u8]) -> Found<Certificate> {
     found
 }
 
-fn add(found: &mut Found<Certificate>, at: usize, der: &[u8]) {
+fn add<T>(found: &mut Found<T>, at: usize, der: &[u8], read: Read<T>) {
     // What OpenSSL calls trusted has its own data behind the certificate.
     match X509Certificate::from_der(der) {
         Ok((rest, certificate)) => found.push(read(&certificate, &der[..der.len() - rest.len()])),
@@ -113,6 +147,44 @@ fn read(certificate: &X509Certificate<'_>, der: &[u8]) -> Certificate {
         key: clip(&key),
         key_bits,
         sha256: hex(&Sha256::digest(der)),
+    }
+}
+
+/// The short name of an object identifier, or its numbers.
+fn short(oid: &Oid<'_>) -> String {
+    oid2sn(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), str::to_owned)
+}
+
+fn detail(certificate: &X509Certificate<'_>, der: &[u8]) -> Detail {
+    let parts = |name: &X509Name<'_>| {
+        let part = |part: &x509_parser::x509::AttributeTypeAndValue<'_>| {
+            let value = part.as_str().map_or_else(|_| hex(&part.as_slice()[..part.as_slice().len().min(64)]), clip);
+            let name = oid2abbrev(part.attr_type(), oid_registry());
+            (name.map_or_else(|_| short(part.attr_type()), str::to_owned), value)
+        };
+        name.iter_attributes().take(LIST_MAX).map(part).collect()
+    };
+    let (mut usage, mut key_id, mut signer_key_id) = (String::new(), String::new(), String::new());
+    for extension in certificate.extensions().iter().take(LIST_MAX) {
+        match extension.parsed_extension() {
+            ParsedExtension::KeyUsage(allowed) => usage = allowed.to_string(),
+            ParsedExtension::SubjectKeyIdentifier(id) => key_id = hex(&id.0[..id.0.len().min(64)]),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                let id = id.key_identifier.as_ref().map_or(&[][..], |id| id.0);
+                signer_key_id = hex(&id[..id.len().min(64)]);
+            }
+            _ => {}
+        }
+    }
+    Detail {
+        certificate: read(certificate, der),
+        subject: parts(certificate.subject()),
+        issuer: parts(certificate.issuer()),
+        signed_with: short(&certificate.signature_algorithm.algorithm),
+        usage,
+        key_id,
+        signer_key_id,
+        der: der.to_vec(),
     }
 }
 

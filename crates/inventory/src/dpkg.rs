@@ -10,10 +10,29 @@ pub use files::{Conffile, Diversion, Override, conffiles, diversions, list, list
 use crate::text::{clip, list as texts, stanzas};
 use crate::{Found, Manager, Package};
 
+/// What dpkg says of a package that other managers do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The package.
+    pub package: Package,
+    /// What is wanted, whether it went well, and how far it is: `install ok installed`.
+    pub status: String,
+    /// Section of the archive.
+    pub section: String,
+    /// How much the system needs it.
+    pub priority: String,
+}
+
 /// The installed packages of `/var/lib/dpkg/status`, or of a file of `/var/lib/dpkg/status.d`, where images without
 /// dpkg keep them. What is not installed now (only configuration left, half installed) is left out, as in
 /// `dpkg-query -f '${db:Status-Status}'` other than `installed`; packages whose triggers wait are installed.
 pub fn parse(status: &[u8]) -> Found<Package> {
+    let Found { entries, issues, issues_more, entries_more } = details(status);
+    Found { entries: entries.into_iter().map(|detail| detail.package).collect(), issues, issues_more, entries_more }
+}
+
+/// The same with all that dpkg says of them.
+pub fn details(status: &[u8]) -> Found<Detail> {
     let mut found = Found::default();
     for stanza in stanzas(status) {
         for line in &stanza.odd {
@@ -37,7 +56,12 @@ pub fn parse(status: &[u8]) -> Found<Package> {
         let (source, in_brackets) = source.split_once(" (").unwrap_or((source, ""));
         package.source = clip(source);
         package.source_version = clip(in_brackets.trim_end_matches(')'));
-        found.push(package);
+        found.push(Detail {
+            package,
+            status: clip(stanza.get("Status")),
+            section: clip(stanza.get("Section")),
+            priority: clip(stanza.get("Priority")),
+        });
     }
     found
 }

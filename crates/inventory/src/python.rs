@@ -33,6 +33,11 @@ pub fn parse(metadata: &[u8]) -> Result<Package, Malformed> {
     Ok(package)
 }
 
+/// What a metadata file says about its distribution in a line.
+pub fn summary(metadata: &[u8]) -> String {
+    stanzas(metadata).next().map(|head| clip(head.get("Summary"))).unwrap_or_default()
+}
+
 /// The form under which a distribution's name is compared (PEP 503).
 pub fn normalise(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());

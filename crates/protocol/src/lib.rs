@@ -6,6 +6,7 @@
 //! every decoder is bounded by [`limits`] and never panics.
 
 pub mod action;
+pub mod answer;
 mod batch;
 pub mod classes;
 mod columns;

@@ -65,3 +65,15 @@ pub const PROGRAM_PART_BYTES_MAX: usize = 128 << 10;
 pub const MANIFEST_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a version.
 pub const VERSION_BYTES_MAX: usize = 40;
+/// Bytes of the statement of a live query.
+pub const QUERY_BYTES_MAX: usize = 64 << 10;
+/// Longest time that a live query may take, in milliseconds: ten minutes.
+pub const QUERY_MS_MAX: u32 = 600_000;
+/// Rows that one host answers a live query with.
+pub const ANSWER_ROWS_MAX: u32 = 1_000_000;
+/// Bytes that one host answers a live query with, before compression.
+pub const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of one part of an answer before compression.
+pub const ANSWER_PART_BYTES_MAX: usize = 512 << 10;
+/// Columns of an answer.
+pub const ANSWER_COLUMNS_MAX: usize = 512;

@@ -204,12 +204,18 @@ message! {
         3 columns: Vec<String>,
         /// Length of the rows before compression.
         4 raw_bytes: u32,
-        /// The rows: columns with the ids 0, 1, 2 …, compressed as events are.
+        /// The rows: JSON arrays in lines, compressed; see [`crate::answer`].
         5 rows: Blob,
         /// Whether it is the last part.
         6 last: bool,
         /// Why it ended early.
         7 error: Option<String>,
+        /// Rows in this part.
+        8 count: u32,
+        /// Whether there would have been more than was wanted; in the last part.
+        9 more: bool,
+        /// How long it took, in milliseconds; in the last part.
+        10 took_ms: u32,
     }
 
     /// One part of the inventory: a whole list, or what changed since the list with `base`. With nothing in it, and the same
@@ -337,6 +343,8 @@ message! {
         3 timeout_ms: u32,
         /// Rows that are wanted at most.
         4 rows_max: u32,
+        /// Bytes that are wanted at most, before compression; 0 for what the agent deems right.
+        5 bytes_max: u64,
     }
 
     /// The server wants a part of what a command collected, or has all of it.

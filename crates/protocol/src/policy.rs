@@ -20,6 +20,8 @@ pub const NAMED_MAX: usize = 64;
 pub const PATHS_MAX: usize = 512;
 /// Longest path or pattern, in bytes.
 pub const PATH_BYTES_MAX: usize = 1_024;
+/// Longest statement of a scheduled query, in bytes.
+pub const SQL_BYTES_MAX: usize = 16 << 10;
 /// Longest name of a path set, log file or window, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// The set of paths that is there unless a policy switches it off: what the distribution calls for.
@@ -44,12 +46,18 @@ pub struct Document {
     /// Logs.
     #[serde(skip_serializing_if = "is_default")]
     pub logs: Logs,
+    /// Queries over the tables of the machine that are asked again and again, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub queries: BTreeMap<String, ScheduledQuery>,
     /// Times in which changes of files are expected, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub maintenance: BTreeMap<String, Window>,
     /// What the server does when the host falls silent.
     #[serde(skip_serializing_if = "is_default")]
     pub offline: Offline,
+    /// What the agent may use of the machine.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Limits,
 }
 
 /// Which sources are on.
@@ -122,6 +130,10 @@ pub struct PathSet {
     /// Rules; the last that fits a path decides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<PathRule>,
+    /// Whether what changes in texts is told line by line, with secrets masked: of all of them, or of none. Where nothing is said,
+    /// of configuration and of what root runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<bool>,
 }
 
 impl PathSet {
@@ -225,6 +237,33 @@ pub enum LogForm {
     Audit,
 }
 
+/// A query over the tables of the machine that is asked again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduledQuery {
+    /// One `SELECT`.
+    pub sql: String,
+    /// How often, in seconds.
+    pub every_s: u32,
+    /// What of its answer is told.
+    #[serde(default)]
+    pub answer: QueryAnswer,
+    /// Whether it is asked; it is unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// What is told of the answer to a scheduled query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryAnswer {
+    /// Rows that came and rows that went since the answer before.
+    #[default]
+    Differential,
+    /// All rows each time.
+    Snapshot,
+}
+
 /// A time in which changes of files are expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -285,6 +324,21 @@ pub struct Offline {
     /// Seconds beyond the three heartbeats that make a host count as offline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_s: Option<u32>,
+}
+
+/// What the agent may use of the machine, with the processes that read for it; what responses start has limits of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most MiB of memory: with more, what uses it is ended and started anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
+    /// Most hundredths of one processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<u32>,
+    /// Most MiB a second that are read from each disk, and written to it; 0 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_mib_per_s: Option<u32>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

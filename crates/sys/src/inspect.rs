@@ -49,6 +49,41 @@ pub fn open_file(folder: impl AsFd, name: &OsStr) -> io::Result<File> {
     open_quietly(folder.as_fd(), name, 0).map(File::from)
 }
 
+/// As `open_how` of linux/openat2.h.
+#[repr(C)]
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Opens a file by a path on which there is no link at all, for reading: an error says that there is one. Before Linux 5.6
+/// only a link at the end is one.
+pub fn open_without_links(path: &std::path::Path) -> io::Result<File> {
+    const RESOLVE_NO_SYMLINKS: u64 = 4;
+    let name = c_string(path.as_os_str())?;
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    for more in [libc::O_NOATIME, 0] {
+        let how = How { flags: (flags | more) as u64, mode: 0, resolve: RESOLVE_NO_SYMLINKS };
+        // SAFETY: the path ends with a zero byte, and the struct is of the length that is given; both are only read.
+        let fd = unsafe {
+            libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, name.as_ptr(), &raw const how, size_of::<How>())
+        };
+        if let Ok(fd @ 0..) = libc::c_int::try_from(fd) {
+            // SAFETY: the call above has just opened it, and nobody else knows it.
+            return Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            // Only the owner and root may ask for the access time to stay.
+            Some(libc::EPERM) if more != 0 => {}
+            Some(libc::ENOSYS) => return open_file(nix::fcntl::AT_FDCWD, path.as_os_str()),
+            _ => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::PermissionDenied.into())
+}
+
 /// Opens a folder of a folder.
 pub fn open_folder(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     open_quietly(folder.as_fd(), name, libc::O_DIRECTORY)
@@ -144,6 +179,20 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use super::*;
+
+    #[test]
+    fn a_link_on_the_way_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(real.join("folder")).unwrap();
+        std::fs::write(real.join("folder/file"), "content").unwrap();
+        std::os::unix::fs::symlink("folder", real.join("link")).unwrap();
+        let mut text = String::new();
+        io::Read::read_to_string(&mut open_without_links(&real.join("folder/file")).unwrap(), &mut text).unwrap();
+        assert_eq!(text, "content");
+        assert_eq!(open_without_links(&real.join("link/file")).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(open_without_links(&real.join("folder/none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn links_are_not_followed_and_attributes_are_read() {

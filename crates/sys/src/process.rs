@@ -1,6 +1,6 @@
 //! What the process knows and may change about itself: memory, processor time, open files.
 //!
-//! It must never touch another process.
+//! Of other processes it only says how much memory they use; it must never touch them.
 #![expect(unsafe_code, reason = "getrusage, sysconf and the resource limits have no safe form in the standard library")]
 
 use std::fs;
@@ -8,11 +8,22 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 /// Resident memory of this process in bytes, from `/proc/self/statm`.
 pub fn resident_bytes() -> io::Result<u64> {
-    let text = fs::read_to_string("/proc/self/statm")?;
+    resident_in("/proc/self/statm")
+}
+
+/// The same of another process.
+pub fn resident_bytes_of(pid: u32) -> io::Result<u64> {
+    resident_in(&format!("/proc/{pid}/statm"))
+}
+
+fn resident_in(file: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(file)?;
     let pages = text.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
-    Ok(pages.ok_or_else(|| malformed("/proc/self/statm"))? * page_bytes())
+    Ok(pages.ok_or_else(|| malformed(file))? * page_bytes())
 }
 
 /// The highest resident memory this process has had, in bytes, from `/proc/self/status`.
@@ -53,11 +64,47 @@ pub fn raise_open_files(wanted: u64) -> io::Result<u64> {
     Ok(target)
 }
 
+/// Has the kernel refuse memory beyond so many bytes to this process, and to what it starts from now on, unless somebody
+/// allowed it fewer before.
+pub fn limit_data_bytes(bytes: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+    Ok(setrlimit(Resource::RLIMIT_DATA, bytes.min(hard), hard)?)
+}
+
 /// Lets the calling thread run before others (a lower number, down to -20) or after them (a higher one, up to 19). Going
 /// down needs `CAP_SYS_NICE`.
 pub fn nice_thread(nice: i32) -> io::Result<()> {
     // SAFETY: the call takes numbers; on Linux 0 is the calling thread.
     if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Lets the calling thread, and what it starts from now on, have the processor and the disk only when nobody else wants them.
+pub fn idle_thread() -> io::Result<()> {
+    schedule(libc::SCHED_IDLE, IO_IDLE)
+}
+
+/// Lets the calling thread, and what it starts from now on, wait a little longer than others for the processor, and have the
+/// disk after them; it goes on all the same on a machine that is always busy.
+pub fn background_thread() -> io::Result<()> {
+    schedule(libc::SCHED_BATCH, IO_LAST)
+}
+
+/// A class of I/O and a level in it (linux/ioprio.h): when nobody else wants the disk, and the last of those that share it.
+const IO_IDLE: libc::c_long = 3 << 13;
+const IO_LAST: libc::c_long = 2 << 13 | 7;
+
+fn schedule(policy: libc::c_int, io_priority: libc::c_long) -> io::Result<()> {
+    const WHO_PROCESS: libc::c_long = 1;
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the struct is ours and only read; 0 is the calling thread.
+    if unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call takes numbers; 0 is the calling thread.
+    if unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0_i64, io_priority) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
@@ -83,7 +130,7 @@ pub fn give_back_memory() {
 }
 
 /// Bytes of a memory page.
-pub(crate) fn page_bytes() -> u64 {
+pub fn page_bytes() -> u64 {
     // SAFETY: the call takes no pointer and has no precondition.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(bytes).unwrap_or(4096)
@@ -127,6 +174,26 @@ mod tests {
             x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005));
         }
         assert!(cpu_time().unwrap() >= Duration::from_millis(5));
+    }
+
+    #[test]
+    fn threads_stand_back_for_others() {
+        for (stand_back, expected) in [(idle_thread as fn() -> io::Result<()>, "5"), (background_thread, "3")] {
+            let thread = std::thread::spawn(move || {
+                stand_back().unwrap();
+                fs::read_to_string("/proc/thread-self/stat").unwrap()
+            });
+            let stat = thread.join().unwrap();
+            // The policy is the 41st field, the 39th after the name in brackets (proc_pid_stat(5)).
+            let policy = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38);
+            assert_eq!(policy, Some(expected), "{stat}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_others_is_told_and_of_nobody_is_an_error() {
+        assert!(resident_bytes_of(std::process::id()).unwrap() > 1 << 20);
+        assert!(resident_bytes_of(u32::MAX).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 import {
   Bell,
   BookOpen,
+  Boxes,
   Bug,
   Building2,
   Crosshair,
@@ -10,6 +11,7 @@ import {
   LayoutDashboard,
   type LucideIcon,
   MonitorSmartphone,
+  PackageCheck,
   Radar,
   Rocket,
   Router as RouterIcon,
@@ -39,6 +41,8 @@ export interface NavigationItem {
     | "/groups"
     | "/policies"
     | "/commands"
+    | "/software"
+    | "/versions"
     | "/users"
     | "/roles"
     | "/tenants"
@@ -80,6 +84,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
   },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
+  { to: "/software", label: "software", icon: Boxes, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },
   {
     to: "/exporters",
@@ -98,6 +103,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     permission: "policies:read",
     group: "groupManage",
   },
+  { to: "/versions", label: "versions", icon: PackageCheck, permission: "hosts:read", group: "groupManage" },
   { to: "/users", label: "users", icon: Users, permission: "users:read", key: "u", group: "groupManage" },
   { to: "/roles", label: "roles", icon: ShieldCheck, permission: "users:read", group: "groupManage" },
   { to: "/tenants", label: "tenants", icon: Building2, permission: "tenants:manage", group: "groupManage" },

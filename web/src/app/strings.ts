@@ -83,6 +83,8 @@ export const text = catalogue({
   hosts: ["Hosts", "Hosts"],
   enrolment: ["Enrolment", "Aufnahme"],
   groups: ["Host groups", "Host-Gruppen"],
+  software: ["Software", "Software"],
+  versions: ["Agent versions", "Agentenversionen"],
   policies: ["Policies", "Richtlinien"],
   commands: ["Commands", "Befehle"],
   users: ["Users", "Benutzer"],

@@ -81,6 +81,7 @@ test("the page of a host shows its health, its processes below their parents, it
   }).toPass();
   await changed.first().click();
   await expect(page.getByRole("dialog").getByText("All columns")).toBeVisible();
+  await expect(page.getByRole("region", { name: "What changed in the text" }).getByText("+debug = on")).toBeVisible();
   await page.keyboard.press("Escape");
   await page.getByRole("tab", { name: "Agent", exact: true }).click();
   await expect(page.getByText("Nothing was lost since the agent started.")).toBeVisible();

@@ -21,7 +21,7 @@ const DIFF_BYTES_MAX: usize = 64 << 10;
 const LINE_BYTES_MAX: usize = 1_000;
 
 /// A text with its secrets masked, to be kept with a baseline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     lines: Vec<String>,
     /// Whether it was longer than is kept.

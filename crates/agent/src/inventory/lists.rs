@@ -6,11 +6,11 @@
 //! of events are, so that they are masked for those who may not see them.
 
 mod accounts;
-mod certificates;
+pub(crate) mod certificates;
 mod containers;
 mod disks;
 mod firewall;
-mod libraries;
+pub(crate) mod libraries;
 mod network;
 mod packages;
 mod ports;

@@ -1,6 +1,7 @@
 //! From documents to what sources are started with. What the policy does not say is the default; what the command line says
 //! holds whatever the policy says, and is told to the server as such.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use guardian_protocol::policy::{self, Document, DropOrder, LogForm, PathSet, SYS
 
 use crate::files::{Policy, Rule, Watch, Weekly, Window};
 use crate::sources::logs::Form;
+use crate::sources::queries::Scheduled;
 use crate::spool::Drop;
+use crate::watchdog::Bounds;
 
 /// What the agent does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +37,14 @@ pub struct Settings {
     pub files: Option<Watched>,
     /// Log files beside what the machine itself keeps.
     pub follow: Vec<(PathBuf, Form)>,
+    /// Queries that are asked of this machine again and again.
+    pub queries: Vec<Scheduled>,
     /// Most bytes that may wait on the disk.
     pub spool_bytes_max: u64,
     /// What goes when there are more.
     pub drop: Drop,
+    /// What the agent may use of the machine.
+    pub bounds: Bounds,
 }
 
 /// Which files are watched, and how.
@@ -47,6 +54,8 @@ pub struct Watched {
     pub policy: Policy,
     /// Roots with the name of their set.
     pub sets: Vec<(PathBuf, String)>,
+    /// Sets of which it is said whether their texts are shown.
+    pub texts: BTreeMap<String, bool>,
     /// Bytes a second that a scan of all files reads; 0 for no limit.
     pub scan_bytes_per_second: u64,
     /// How often all files are read as proof; none for never.
@@ -60,6 +69,11 @@ impl Watched {
     pub fn set_of(&self, path: &Path) -> &str {
         let above = self.sets.iter().filter(|(root, _)| path.starts_with(root));
         above.max_by_key(|(root, _)| root.as_os_str().len()).map_or(SYSTEM_SET, |(_, name)| name)
+    }
+
+    /// Whether what changes in a text is shown: where nothing is said of its set, if it is configuration.
+    pub fn shows_text(&self, path: &Path) -> bool {
+        self.texts.get(self.set_of(path)).copied().unwrap_or_else(|| Policy::shows_text(path))
     }
 }
 
@@ -98,10 +112,16 @@ impl Local {
             sockets_every: seconds(all.intervals.connections_s),
             files: on(all.sources.files).then(|| watched(&all)).flatten(),
             follow: all.logs.follow.values().filter(|file| file.enabled.unwrap_or(true)).map(log).collect(),
+            queries: all.queries.iter().filter(|(_, query)| query.enabled.unwrap_or(true)).map(scheduled).collect(),
             spool_bytes_max: u64::from(all.spool.mib_max.unwrap_or_default()) << 20,
             drop: match all.spool.drop {
                 Some(DropOrder::Newest) => Drop::Newest,
                 Some(DropOrder::Oldest) | None => Drop::Oldest,
+            },
+            bounds: Bounds {
+                memory_bytes: u64::from(all.limits.memory_mib.unwrap_or_default()) << 20,
+                cpu_percent: all.limits.cpu_percent.unwrap_or_default(),
+                io_bytes_per_s: u64::from(all.limits.io_mib_per_s.unwrap_or_default()) << 20,
             },
         }
     }
@@ -120,10 +140,19 @@ impl Local {
     }
 }
 
+fn scheduled((name, query): (&String, &policy::ScheduledQuery)) -> Scheduled {
+    Scheduled {
+        name: name.clone(),
+        sql: query.sql.clone(),
+        every: Duration::from_secs(u64::from(query.every_s.max(1))),
+        snapshot: query.answer == policy::QueryAnswer::Snapshot,
+    }
+}
+
 fn watched(all: &Document) -> Option<Watched> {
     let hash_bytes_max = u64::from(all.files.hash_mib_max.unwrap_or_default()) << 20;
     let mut policy = Policy { hash_bytes_max, ..Policy::default() };
-    let mut sets = Vec::new();
+    let (mut sets, mut texts) = (Vec::new(), BTreeMap::new());
     let system = PathSet::default();
     let others = all.files.sets.iter().filter(|(name, _)| *name != SYSTEM_SET).map(|(name, set)| (name.as_str(), set));
     let first = (SYSTEM_SET, all.files.sets.get(SYSTEM_SET).unwrap_or(&system));
@@ -137,6 +166,7 @@ fn watched(all: &Document) -> Option<Watched> {
             }
         }
         policy.rules.extend(set.rules.iter().map(rule));
+        texts.extend(set.texts.map(|shown| (name.to_owned(), shown)));
         sets.extend(roots.into_iter().map(|root| (root, name.to_owned())));
     }
     policy.roots = sets.iter().map(|(root, _)| root.clone()).collect();
@@ -145,6 +175,7 @@ fn watched(all: &Document) -> Option<Watched> {
     (!policy.roots.is_empty()).then(|| Watched {
         policy,
         sets,
+        texts,
         scan_bytes_per_second: u64::from(all.files.scan_mib_per_s.unwrap_or_default()) << 20,
         scan_every: (every > 0).then(|| Duration::from_secs(u64::from(every) * 3_600)),
         windows: windows.filter_map(|(name, window)| of_window(name, window)).collect(),

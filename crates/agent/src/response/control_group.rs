@@ -19,7 +19,7 @@ pub(crate) struct ControlGroup {
 }
 
 /// Where control groups of the second version are.
-fn root() -> Option<PathBuf> {
+pub(crate) fn root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     let mut words = mounts.lines().map(|line| line.split(' '));
     words.find_map(|mut words| {

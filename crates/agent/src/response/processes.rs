@@ -15,10 +15,12 @@ use super::doing::{Doing, Done, Stop, denied};
 
 /// Processes of one tree.
 const TREE_MAX: usize = 20_000;
-/// Looks at a tree that grows while it is stopped.
+/// Looks at a tree that grows, and rounds of ending a user's processes.
 const LOOKS_MAX: usize = 64;
 /// Pause before it is looked again whether a tree stands still.
 const STILL_PAUSE: Duration = Duration::from_millis(10);
+/// How long a tree has to stand still. On a busy machine a process may wait long for the moment in which a stop takes hold.
+const STILL: Duration = Duration::from_secs(30);
 /// How long those that were asked to end have for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long those that were killed have to be gone.
@@ -124,9 +126,13 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
         return Ok(held);
     }
     let protected = protected();
-    for _ in 0..LOOKS_MAX {
+    let until = Instant::now() + doing.time(STILL);
+    for look in 0.. {
         doing.go_on()?;
         let still = !freeze || stand_still(&held);
+        if !still && Instant::now() > until {
+            return Err(Stop::Failed(format!("a tree of {} does not stand still", processes(held.len()))));
+        }
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for pid in all()? {
             if let Some(stat) = stat(pid) {
@@ -160,7 +166,8 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
             }
             held.push(child);
         }
-        if held.len() == before && still {
+        // Without stopping them, what goes on growing is never known whole.
+        if (held.len() == before && still) || (!freeze && look >= LOOKS_MAX) {
             break;
         }
     }

@@ -18,6 +18,7 @@ pub const WAIT_MAX: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Batcher {
     outbox: Outbox,
+    class: &'static str,
     rows: Rows,
     since: Option<Instant>,
 }
@@ -25,7 +26,7 @@ pub struct Batcher {
 impl Batcher {
     /// No rows of this class yet.
     pub fn new(outbox: Outbox, class: &'static EventClass) -> Self {
-        Self { outbox, rows: class.rows(), since: None }
+        Self { outbox, class: class.name, rows: class.rows(), since: None }
     }
 
     /// Adds a row.
@@ -39,6 +40,7 @@ impl Batcher {
 
     /// Hands over what has waited long enough. Call it at least every [`WAIT_MAX`].
     pub fn tick(&mut self) {
+        self.outbox.beats().beat(self.class);
         if self.since.is_some_and(|since| since.elapsed() >= WAIT_MAX) {
             self.flush();
         }
@@ -69,6 +71,7 @@ impl Batcher {
 impl Drop for Batcher {
     fn drop(&mut self) {
         self.flush();
+        self.outbox.beats().still(self.class);
     }
 }
 

@@ -33,14 +33,25 @@ pub struct Measured {
     pub unit: &'static str,
 }
 
+/// How the agent's own parts are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Memory of its children.
+    pub children_bytes: u64,
+    /// How often one of them, or all of it, had to be started anew.
+    pub anew: u64,
+}
+
+type Count = Box<dyn Fn() -> Parts + Send>;
+
 /// The source. One thread drives it.
-#[derive(Debug)]
 pub struct Health {
     every: Duration,
     measured: Option<Instant>,
     processor: Option<Processor>,
     rates: HashMap<(&'static str, String), u64>,
     own: Option<Duration>,
+    count: Option<Count>,
     batcher: Batcher,
 }
 
@@ -48,7 +59,12 @@ impl Health {
     /// Measures each time after `every`.
     pub fn start(outbox: Outbox, every: Duration) -> Self {
         let batcher = Batcher::new(outbox, &HEALTH);
-        Self { every, measured: None, processor: None, rates: HashMap::new(), own: None, batcher }
+        Self { every, measured: None, processor: None, rates: HashMap::new(), own: None, count: None, batcher }
+    }
+
+    /// Tells of the agent's own parts too.
+    pub fn count(&mut self, count: impl Fn() -> Parts + Send + 'static) {
+        self.count = Some(Box::new(count));
     }
 
     /// Works until it is told to stop.
@@ -115,8 +131,12 @@ impl Health {
         for (metric, value, unit) in self.rates(rates, passed) {
             add(metric.0, Some(&metric.1), value, unit);
         }
+        let parts = self.count.as_ref().map(|count| count());
         if let Ok(resident) = process::resident_bytes() {
-            add("agent_memory", None, resident, "bytes");
+            add("agent_memory", None, resident + parts.map_or(0, |parts| parts.children_bytes), "bytes");
+        }
+        if let Some(parts) = parts {
+            add("agent_restarts", None, parts.anew, "count");
         }
         if let Ok(used) = process::cpu_time() {
             if let Some((before, passed)) = self.own.zip(passed) {

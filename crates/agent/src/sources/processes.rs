@@ -1,9 +1,11 @@
-//! Processes: the kernel's process connector says what happened, `/proc` who it is, at once, before it is gone. A process
-//! that was gone already still gives a row, with what the kernel said and what is known of its parent.
+//! Processes: the kernel's process connector says what happened, `/proc` who it is, at once, before it is gone. Where the kernel
+//! lets us run a program of ours within it, that says with which arguments, however short the process lives. Without it, a process
+//! that was gone already still gives a row, with what the connector said and what is known of its parent.
 
 mod connector;
 mod hash;
 mod look;
+mod probe;
 mod row;
 mod table;
 
@@ -17,6 +19,7 @@ use guardian_sys::netlink::{self, Family, Netlink};
 
 pub use connector::{Event, Sequences, What, listen_message, parse};
 pub use look::{Known, Stream, look};
+pub use probe::{Layout, Noted, Probe, parse as parse_record};
 pub use table::Table;
 
 use crate::outbox::Outbox;
@@ -58,6 +61,8 @@ pub struct Counters {
     pub lost: AtomicU64,
     /// Processes that executed something and were gone before they could be looked at.
     pub vanished: AtomicU64,
+    /// Processes of which the kernel itself noted the arguments.
+    pub noted: AtomicU64,
     /// Programs that were hashed.
     pub hashed: AtomicU64,
 }
@@ -74,6 +79,7 @@ pub struct Processes {
     options: Options,
     counters: Arc<Counters>,
     batcher: Batcher,
+    probe: Option<Probe>,
 }
 
 impl Processes {
@@ -82,6 +88,8 @@ impl Processes {
         let socket = Netlink::open(Family::Connector, connector::GROUP)?;
         socket.reserve(WAITING_BYTES)?;
         socket.send(&listen_message())?;
+        // Messages without arguments for short processes are better than none.
+        let probe = Probe::start();
         let mut table = Table::default();
         table.scan();
         Ok(Self {
@@ -94,7 +102,13 @@ impl Processes {
             options,
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &PROCESSES),
+            probe: probe.ok(),
         })
+    }
+
+    /// Whether the kernel notes arguments itself; else those of very short processes may be missing.
+    pub fn is_probing(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// What is counted.
@@ -156,17 +170,7 @@ impl Processes {
                     self.row("fork", pid, at, row::Extra::default());
                 }
             }
-            What::Exec { pid } => {
-                // Whoever is on the way out has numbers still, and neither program nor arguments nor parent.
-                let seen = look(pid).filter(|known| known.image.is_some() || known.command.is_some());
-                let complete = seen.is_some();
-                if !complete {
-                    self.counters.vanished.fetch_add(1, Ordering::Relaxed);
-                }
-                let sha256 = seen.as_ref().and_then(|_| self.hashes.of(pid, &self.counters.hashed));
-                self.table.exec(pid, seen, sha256);
-                self.row("exec", pid, at, row::Extra { complete: Some(complete), ..row::Extra::default() });
-            }
+            What::Exec { pid } => self.executed(pid, event.at_ns, at),
             What::User { pid, real, effective } => {
                 if self.table.user(pid, real, effective) {
                     self.row("set_user", pid, at, row::Extra::default());
@@ -184,8 +188,32 @@ impl Processes {
                     self.row("exit", pid, at, row::Extra { status: Some(status), ..row::Extra::default() });
                 }
                 self.table.exit(pid);
+                if let Some(probe) = &mut self.probe {
+                    probe.forget(pid);
+                }
             }
         }
+    }
+
+    fn executed(&mut self, pid: u32, at_ns: u64, at: i64) {
+        // Whoever is on the way out has numbers still, and neither program nor arguments nor parent.
+        let mut seen = look(pid).filter(|known| known.image.is_some() || known.command.is_some());
+        let noted = self.probe.as_mut().and_then(|probe| probe.take(pid, at_ns));
+        if noted.is_some() {
+            self.counters.noted.fetch_add(1, Ordering::Relaxed);
+            // Whoever has executed something else since was seen as that.
+            if self.probe.as_mut().is_some_and(|probe| probe.moved_on(pid)) {
+                seen = None;
+            }
+        }
+        let complete = seen.is_some();
+        if !complete {
+            self.counters.vanished.fetch_add(1, Ordering::Relaxed);
+        }
+        let sha256 = seen.as_ref().and_then(|_| self.hashes.of(pid, &self.counters.hashed));
+        self.table.exec(pid, seen, noted.as_ref(), sha256);
+        let extra = row::Extra { complete: Some(complete), noted: noted.is_some(), ..row::Extra::default() };
+        self.row("exec", pid, at, extra);
     }
 
     /// The time of a message by the clock of the day.

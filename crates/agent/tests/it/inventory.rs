@@ -9,7 +9,7 @@ use guardian_agent::inventory::{lists, read, read_all};
 use guardian_protocol::lists::List;
 use serde_json::Value;
 
-fn write(root: &Path, path: &str, text: &str) {
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
     let place = root.join(path.trim_start_matches('/'));
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::write(place, text).unwrap();
@@ -26,7 +26,7 @@ fn of(root: &Path, name: &str) -> Vec<Value> {
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB4Bs0QMaqPWGXYwDYvzMZKuiS/5Lnbq2jWnM6zJrEDx ann@desk";
 
-fn machine(root: &Path) {
+pub(crate) fn machine(root: &Path) {
     write(root, "/etc/passwd", "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n");
     write(root, "/etc/shadow", "root:$y$j9T$x$y:19700:0:99999:7:::\nann:!:19700:0:99999:7:::\n");
     write(root, "/etc/group", "root:x:0:\nsudo:x:27:ann,bob\n");

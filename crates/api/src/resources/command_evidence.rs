@@ -4,8 +4,8 @@ use std::io::Read;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use guardian_catalog::{EvidencePack, PackState, Subject};
 use guardian_fleet::PackError;
 use guardian_identity::Permission;
@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::incident_evidence::download;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::extract::{Json, Path, Query};
@@ -164,18 +165,8 @@ async fn content(
         "sealed": sealed});
     tx.note("evidence.taken", Subject::CommandRun, &pack.id.to_string(), detail);
     tx.commit().await?;
-    let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
-    let name: String = pack.host_name.chars().map(safe).collect();
-    let disposition = format!("attachment; filename=\"evidence-{name}-{}.{ending}\"", pack.id.simple());
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    let kind = if sealed { "application/octet-stream" } else { "application/zstd" };
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(ApiError::internal)?);
-    if let Some(bytes) = bytes {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-    }
-    Ok(response)
+    let name = format!("evidence-{}-{}.{ending}", pack.host_name, pack.id.simple());
+    download(body, &name, if sealed { "application/octet-stream" } else { "application/zstd" }, bytes)
 }
 
 /// Opens piece by piece, as fast as the other side takes it. A pack that was changed breaks the answer off.

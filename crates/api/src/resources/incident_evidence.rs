@@ -265,15 +265,23 @@ async fn content(
         return Err(ApiError::new(StatusCode::CONFLICT, "tampered", detail));
     }
     let file = state.evidence.open(place.tenant(), evidence.id).await.map_err(store_error)?;
-    // The name comes from a stranger: only letters, digits and a few signs survive; the bytes are never shown as a page.
+    let body = Body::from_stream(ReaderStream::new(file));
+    download(body, &evidence.name, "application/octet-stream", Some(evidence.size))
+}
+
+/// An answer that is kept as a file and never shown as a page. Where its name comes from a stranger, only letters, digits and
+/// a few signs of it survive.
+pub(crate) fn download(body: Body, name: &str, kind: &'static str, bytes: Option<u64>) -> ApiResult<Response> {
     let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
-    let name: String = evidence.name.chars().map(safe).collect();
+    let name: String = name.chars().map(safe).collect();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")).map_err(ApiError::internal)?;
-    let mut response = Body::from_stream(ReaderStream::new(file)).into_response();
+    let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_DISPOSITION, disposition);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(evidence.size));
+    if let Some(bytes) = bytes {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
     Ok(response)
 }
 

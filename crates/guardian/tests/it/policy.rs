@@ -149,8 +149,8 @@ fn files_are_watched_by_sets_and_expected_in_windows() {
     let (mut agent, id, _way) = connected(&app, &[], &[]);
     let place = tempfile::tempdir().unwrap();
     let root = place.path().to_str().unwrap();
-    std::fs::write(place.path().join("old"), "1").unwrap();
-    let set = json!({"roots": [root], "rules": [{"path": format!("{root}/cache"), "watch": []}]});
+    std::fs::write(place.path().join("old"), "port = 1\npassword = hunter2\n").unwrap();
+    let set = json!({"roots": [root], "rules": [{"path": format!("{root}/cache"), "watch": []}], "texts": true});
     let sets = json!({"system": {"enabled": false}, "pages": set});
     create(&app, "pages", &json!({"files": {"sets": sets, "scan_mib_per_s": 0}}));
     ok(&app, &["policy", "assign", "pages"]);
@@ -160,13 +160,16 @@ fn files_are_watched_by_sets_and_expected_in_windows() {
     app.wait("there is a baseline", |_| agent.home().join("files/policy.json").exists().then_some(()));
     std::fs::create_dir(place.path().join("cache")).unwrap();
     std::fs::write(place.path().join("cache/x"), "1").unwrap();
-    std::fs::write(place.path().join("old"), "2").unwrap();
+    std::fs::write(place.path().join("old"), "port = 2\npassword = hunter3\n").unwrap();
     app.wait("the change is told", |app| {
         (app.number(&format!("SELECT count(*) {of} AND path = '{root}/old' AND policy = 'pages' AND expected = false"))
             == 1)
             .then_some(())
     });
     assert_eq!(app.number(&format!("SELECT count(*) {of}")), 1, "neither the cache nor what was there before");
+    let shown = "diff LIKE '%-port = 1%' AND diff LIKE '%+port = 2%' AND diff LIKE '%password = ‹secret%'";
+    assert_eq!(app.number(&format!("SELECT count(*) {of} AND {shown}")), 1, "what changed is shown line by line");
+    assert_eq!(app.number(&format!("SELECT count(*) {of} AND diff LIKE '%hunter%'")), 0, "and no secret");
     // A window is taken up while the watch goes on.
     let now = json!({"from": "2020-01-01T00:00:00Z", "paths": [root]});
     let with_window = file(&json!({"files": {"sets": sets, "scan_mib_per_s": 0}, "maintenance": {"now": now}}));

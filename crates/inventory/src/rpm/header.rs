@@ -7,6 +7,7 @@ use crate::limits::{ENTRIES_MAX, LIST_MAX};
 use crate::text::{clip, list, lossy};
 use crate::{Found, Malformed, Manager, Package};
 
+const SHA1: u32 = 269;
 const NAME: u32 = 1000;
 const VERSION: u32 = 1001;
 const RELEASE: u32 = 1002;
@@ -16,6 +17,7 @@ const SIZE: u32 = 1009;
 const VENDOR: u32 = 1011;
 const LICENSE: u32 = 1014;
 const PACKAGER: u32 = 1015;
+const GROUP: u32 = 1016;
 const URL: u32 = 1020;
 const ARCH: u32 = 1022;
 const FILESIZES: u32 = 1028;
@@ -199,6 +201,26 @@ impl<'a> Header<'a> {
             package.source = clip(name);
         }
         Ok(package)
+    }
+
+    /// Name, version and release, and the epoch where there is one, each by itself.
+    pub fn parts(&self) -> (String, String, String, Option<u64>) {
+        (self.string(NAME), self.string(VERSION), self.string(RELEASE), self.number(EPOCH))
+    }
+
+    /// The file name of the source package.
+    pub fn source_file(&self) -> String {
+        self.string(SOURCERPM)
+    }
+
+    /// SHA-1 of the header, in hex.
+    pub fn sha1(&self) -> String {
+        self.string(SHA1)
+    }
+
+    /// The group that the packager put it in.
+    pub fn group(&self) -> String {
+        self.string(GROUP)
     }
 
     /// The module that the package belongs to, `NAME:STREAM`; empty where it is of none.

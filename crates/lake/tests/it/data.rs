@@ -41,7 +41,14 @@ pub(crate) fn open(dir: &Path) -> Lake {
 }
 
 pub(crate) fn open_with(config: LakeConfig) -> Lake {
-    Lake::open(config, &keys(&[("first", 1)]), clock(), &Metrics::new()).unwrap()
+    // A query's threads may let go of a lake a moment after its answer, and after whoever asked.
+    for _ in 0..100 {
+        match Lake::open(config.clone(), &keys(&[("first", 1)]), clock(), &Metrics::new()) {
+            Err(LakeError::Locked(_)) => std::thread::sleep(std::time::Duration::from_millis(50)),
+            lake => return lake.unwrap(),
+        }
+    }
+    panic!("the lake is still open elsewhere")
 }
 
 /// Lake keys by id, of one byte each.

@@ -18,7 +18,7 @@ class! {
     HostId = 7 "host_id" Label ? null [""] "device.uid" []: "Id of the host in the fleet.";
     Replay = 8 "replay" Label ? null [""] "metadata.tags" []: "Name of the replay this row came from; null for live events.";
     Boot = 9 "boot" Label ? null [""] "device.boot_uid" []: "Id of the boot; with pid and start_ticks it names a process for good.";
-    Source = 10 "source" Label [""] "metadata.log_provider" []: "Where it was read: journal, file or audit.";
+    Source = 10 "source" Label [""] "metadata.log_provider" []: "Where it was read: journal, file, audit or query.";
     Program = 11 "program" Label ? null [""] "" ["SyslogIdentifier", "process.name", "log.syslog.appname"]: "The program that wrote it.";
     Pid = 12 "pid" U32 ? null [""] "" ["ProcessId", "process.pid"]: "Number of the process that wrote it.";
     Uid = 13 "uid" U32 ? null [""] "" ["user.id"]: "User of that process, as a number.";
@@ -27,12 +27,12 @@ class! {
     Facility = 16 "facility" U8 ? null [""] "" ["log.syslog.facility.code"]: "Syslog facility.";
     Message = 17 "message" Text [""] "message" ["Message"] personal: "The message.";
     Path = 18 "path" Label ? null [""] "" ["log.file.path"]: "The file it was read from.";
-    Type = 19 "type" Label ? null [""] "" []: "Type of an audit record: SYSCALL, EXECVE, USER_AUTH and so on.";
+    Type = 19 "type" Label ? null [""] "" []: "Type of an audit record: SYSCALL, EXECVE, USER_AUTH and so on; of a scheduled query: added, removed, snapshot or error.";
     Serial = 20 "serial" U64 ? null [""] "" []: "Number that the records of one audit event share.";
     Syscall = 21 "syscall" Label ? null [""] "" ["SYSCALL"]: "System call of an audit record, by name where the log is enriched.";
     Image = 22 "image" Label ? null [""] "" ["exe", "Image"]: "Program of an audit record.";
     Comm = 23 "comm" Label ? null [""] "" []: "Name of the process of an audit record for itself.";
-    Key = 24 "key" Label ? null [""] "" []: "Key of the audit rule that wrote it.";
+    Key = 24 "key" Label ? null [""] "" []: "Key of the audit rule that wrote it, or name of the scheduled query.";
     A0 = 25 "a0" Text ? null [""] "" [] personal: "First argument of an audit record.";
     A1 = 26 "a1" Text ? null [""] "" [] personal: "Second argument of an audit record.";
     A2 = 27 "a2" Text ? null [""] "" [] personal: "Third argument of an audit record.";

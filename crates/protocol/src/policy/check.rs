@@ -1,7 +1,10 @@
 //! What of a document cannot be meant, beyond what its types say. Both sides ask: the server before it takes a policy, the
 //! agent before it runs one.
 
-use super::{Document, NAME_BYTES_MAX, NAMED_MAX, PATH_BYTES_MAX, PATHS_MAX, PathSet, SYSTEM_SET, Weekly, Window};
+use super::{
+    Document, NAME_BYTES_MAX, NAMED_MAX, PATH_BYTES_MAX, PATHS_MAX, PathSet, SQL_BYTES_MAX, SYSTEM_SET, ScheduledQuery,
+    Weekly, Window,
+};
 
 impl Document {
     /// What is wrong with it, each with the place; empty where nothing is.
@@ -20,6 +23,9 @@ impl Document {
         within("files.hash_mib_max", self.files.hash_mib_max, 0, 1 << 24);
         within("spool.mib_max", self.spool.mib_max, 8, 1 << 20);
         within("offline.delay_s", self.offline.delay_s, 0, 30 * 86_400);
+        within("limits.memory_mib", self.limits.memory_mib, 64, 1 << 16);
+        within("limits.cpu_percent", self.limits.cpu_percent, 5, 6_400);
+        within("limits.io_mib_per_s", self.limits.io_mib_per_s, 0, 1 << 20);
         names("files.sets", self.files.sets.keys(), &mut found);
         names("logs.follow", self.logs.follow.keys(), &mut found);
         names("maintenance", self.maintenance.keys(), &mut found);
@@ -28,6 +34,10 @@ impl Document {
         }
         for (name, file) in &self.logs.follow {
             path(&format!("logs.follow.{name}.path"), &file.path, &mut found);
+        }
+        names("queries", self.queries.keys(), &mut found);
+        for (name, query) in &self.queries {
+            scheduled(name, query, &mut found);
         }
         for (name, window) in &self.maintenance {
             maintenance(name, window, &mut found);
@@ -72,6 +82,15 @@ fn path_set(name: &str, set: &PathSet, found: &mut Vec<String>) {
     }
     for (i, rule) in set.rules.iter().enumerate() {
         path(&format!("files.sets.{name}.rules[{i}].path"), &rule.path, found);
+    }
+}
+
+fn scheduled(name: &str, query: &ScheduledQuery, found: &mut Vec<String>) {
+    if query.sql.trim().is_empty() || query.sql.len() > SQL_BYTES_MAX || query.sql.contains('\0') {
+        found.push(format!("queries.{name}.sql: a statement has 1 to {SQL_BYTES_MAX} bytes"));
+    }
+    if !(10..=7 * 86_400).contains(&query.every_s) {
+        found.push(format!("queries.{name}.every_s: {} is not from 10 to 604800", query.every_s));
     }
 }
 
@@ -203,6 +222,8 @@ mod tests {
         let mut document = Document::default();
         assert!(document.problems().is_empty());
         document.intervals.heartbeat_s = Some(0);
+        document.limits.memory_mib = Some(8);
+        document.limits.cpu_percent = Some(0);
         document.files.sets.insert("web pages".into(), PathSet { roots: vec!["srv".into()], ..PathSet::default() });
         document.files.sets.insert("web".into(), PathSet::default());
         let rules = vec![PathRule { path: "/srv/../etc".into(), watch: vec![PathProperty::Mode] }];
@@ -210,14 +231,20 @@ mod tests {
         document.maintenance.insert("always".into(), Window::default());
         let weekly = Weekly { days: vec![Day::Sat], start: "24:00".into(), minutes: 0, utc_offset_minutes: 0 };
         document.maintenance.insert("patches".into(), Window { weekly: Some(weekly), ..Window::default() });
+        let often = r#"{"sql": " ", "every_s": 1}"#;
+        document.queries.insert("often".into(), serde_json::from_str(often).unwrap());
         let found = document.problems().join("\n");
         for expected in [
             "intervals.heartbeat_s: 0 is not from 1 to 3600",
+            "limits.memory_mib: 8 is not from 64 to 65536",
+            "limits.cpu_percent: 0 is not from 5 to 6400",
             "`web pages` is no name",
             "files.sets.web pages.roots[0]: `srv` is no absolute path",
             "files.sets.web: without roots",
             "files.sets.system.rules[0].path: `/srv/../etc`",
             "maintenance.always: it has neither",
+            "queries.often.sql: a statement has",
+            "queries.often.every_s: 1 is not from 10",
             "maintenance.patches.weekly.start: `24:00` is not HH:MM",
             "maintenance.patches.weekly.minutes: 0",
         ] {

@@ -1,6 +1,8 @@
 //! A document as a list of values with dotted names: what merging, and telling where each value comes from, are made of.
 
-use super::{Document, DropOrder, Files, Intervals, LogFile, Offline, PathSet, Sources, Spool, Window};
+use super::{
+    Document, DropOrder, Files, Intervals, Limits, LogFile, Offline, PathSet, ScheduledQuery, Sources, Spool, Window,
+};
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -16,6 +18,8 @@ pub enum Value<'a> {
     Paths(&'a PathSet),
     /// A log file.
     Log(&'a LogFile),
+    /// A query that is asked again and again.
+    Query(&'a ScheduledQuery),
     /// A time of maintenance.
     Window(&'a Window),
 }
@@ -38,6 +42,9 @@ pub const LEAVES: &[&str] = &[
     "spool.drop",
     "offline.alert",
     "offline.delay_s",
+    "limits.memory_mib",
+    "limits.cpu_percent",
+    "limits.io_mib_per_s",
 ];
 
 impl Document {
@@ -55,6 +62,7 @@ impl Document {
             },
             spool: Spool { mib_max: Some(512), drop: Some(DropOrder::Oldest) },
             offline: Offline { alert: on, delay_s: Some(0) },
+            limits: Limits { memory_mib: Some(512), cpu_percent: Some(100), io_mib_per_s: Some(0) },
             ..Self::default()
         }
     }
@@ -84,11 +92,15 @@ impl Document {
             self.spool.drop.map(Value::Drop),
             self.offline.alert.map(Value::Switch),
             self.offline.delay_s.map(Value::Number),
+            self.limits.memory_mib.map(Value::Number),
+            self.limits.cpu_percent.map(Value::Number),
+            self.limits.io_mib_per_s.map(Value::Number),
         ];
         let leaves = LEAVES.iter().zip(first.chain(second).chain(rest));
         let mut said: Vec<_> = leaves.filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect();
         said.extend(self.files.sets.iter().map(|(name, set)| (format!("files.sets.{name}"), Value::Paths(set))));
         said.extend(self.logs.follow.iter().map(|(name, file)| (format!("logs.follow.{name}"), Value::Log(file))));
+        said.extend(self.queries.iter().map(|(name, query)| (format!("queries.{name}"), Value::Query(query))));
         said.extend(self.maintenance.iter().map(|(name, one)| (format!("maintenance.{name}"), Value::Window(one))));
         said
     }
@@ -114,9 +126,14 @@ impl Document {
         put(&mut self.spool.drop, later.spool.drop);
         put(&mut self.offline.alert, later.offline.alert);
         put(&mut self.offline.delay_s, later.offline.delay_s);
+        let (s, l) = (&mut self.limits, &later.limits);
+        put(&mut s.memory_mib, l.memory_mib);
+        put(&mut s.cpu_percent, l.cpu_percent);
+        put(&mut s.io_mib_per_s, l.io_mib_per_s);
         let named = |(name, value): (&String, &PathSet)| (name.clone(), value.clone());
         self.files.sets.extend(later.files.sets.iter().map(named));
         self.logs.follow.extend(later.logs.follow.iter().map(|(name, file)| (name.clone(), file.clone())));
+        self.queries.extend(later.queries.iter().map(|(name, query)| (name.clone(), query.clone())));
         self.maintenance.extend(later.maintenance.iter().map(|(name, one)| (name.clone(), one.clone())));
     }
 }
@@ -140,8 +157,10 @@ mod tests {
                 "scan_mib_per_s": 4, "scan_every_h": 5, "hash_mib_max": 6},
             "spool": {"mib_max": 8, "drop": "newest"},
             "logs": {"follow": {"nginx": {"path": "/var/log/nginx/error.log", "form": "syslog"}}},
+            "queries": {"root": {"sql": "SELECT 1", "every_s": 60, "answer": "snapshot"}},
             "maintenance": {"night": {"weekly": {"days": ["sat"], "start": "22:30", "minutes": 60, "utc_offset_minutes": 0}}},
-            "offline": {"alert": true, "delay_s": 9}
+            "offline": {"alert": true, "delay_s": 9},
+            "limits": {"memory_mib": 100, "cpu_percent": 10, "io_mib_per_s": 11}
         }"#;
         serde_json::from_str(text).unwrap()
     }
@@ -151,7 +170,7 @@ mod tests {
         let document = full();
         let json = serde_json::to_value(&document).unwrap();
         let said = document.said();
-        assert_eq!(said.len(), LEAVES.len() + 3);
+        assert_eq!(said.len(), LEAVES.len() + 4);
         for (name, value) in said {
             let written = name.split('.').fold(&json, |at, part| &at[part]);
             assert_eq!(*written, serde_json::to_value(value).unwrap(), "{name}");

@@ -79,6 +79,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         rows: Blob(vec![1, 2, 3]),
         last: true,
         error: Some("stopped after 10 s".into()),
+        ..Answer::default()
     };
     vec![
         ("agent-hello", FromAgent::Hello(hello)),
@@ -210,13 +211,14 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
     let policy = Policy { version: 8, hash: Blob(vec![6; 32]), document: Blob(b"{}".to_vec()) };
     let certificate = Certificate { certificate: Blob(vec![0x30; 5]), not_after: 1_769_817_600_000_000 };
     let sql = "SELECT pid, name FROM processes".into();
+    let query = Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000, ..Query::default() };
     let mut all = vec![
         ("server-welcome", FromServer::Welcome(welcome)),
         ("server-ack", FromServer::Ack(Ack { lane: 1, sequence: 42 })),
         ("server-beat", FromServer::Beat(Beat { beat: 3, time: 1_767_225_630_000_400 })),
         ("server-policy", FromServer::Policy(policy)),
         ("server-cancel", FromServer::Cancel(Cancel { id: [1; 16] })),
-        ("server-query", FromServer::Query(Query { id: [1; 16], sql, timeout_ms: 10_000, rows_max: 1_000 })),
+        ("server-query", FromServer::Query(query)),
         ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
         ("server-kept", FromServer::Kept(Kept { list: "packages".into(), hash: Blob(vec![4; 32]) })),
         ("server-fetch-pack", FromServer::FetchPack(fetch_pack())),
@@ -301,6 +303,24 @@ fn every_message_of_an_agent_is_as_it_was() {
         }
         assert_eq!((&then, &read), (&now, &message), "{name}");
     }
+}
+
+/// Fields that were added later: the frames above, which lack them, still are what they were.
+#[test]
+fn fields_that_came_later_are_as_they_were() {
+    let answer =
+        Answer { query: [9; 16], part: 3, last: true, count: 2, more: true, took_ms: 10_003, ..Answer::default() };
+    let query = Query { id: [1; 16], sql: "SELECT 1".into(), timeout_ms: 10_000, rows_max: 1_000, bytes_max: 65_536 };
+    let (mut now, mut frames) = (Vec::new(), Frames::new(limits::FRAME_BYTES_MAX));
+    FromAgent::Answer(answer.clone()).put(&mut now).unwrap();
+    assert_eq!(fixture("agent-answer-later", &now), now);
+    frames.push(&now);
+    assert_eq!(frames.next().unwrap().unwrap().from_agent(), Ok(Some(FromAgent::Answer(answer))));
+    now.clear();
+    FromServer::Query(query.clone()).put(&mut now).unwrap();
+    assert_eq!(fixture("server-query-later", &now), now);
+    frames.push(&now);
+    assert_eq!(frames.next().unwrap().unwrap().from_server(), Ok(Some(FromServer::Query(query))));
 }
 
 #[test]

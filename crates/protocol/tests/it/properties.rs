@@ -114,8 +114,14 @@ fn from_server() -> impl Strategy<Value = FromServer> {
         action,
         ..Command::default()
     });
-    let query = (any::<[u8; 16]>(), ".{0,90}", any::<[u32; 2]>());
-    let query = query.prop_map(|(id, sql, [timeout_ms, rows_max])| Query { id, sql, timeout_ms, rows_max });
+    let query = (any::<[u8; 16]>(), ".{0,90}", any::<[u32; 2]>(), any::<u64>());
+    let query = query.prop_map(|(id, sql, [timeout_ms, rows_max], bytes_max)| Query {
+        id,
+        sql,
+        timeout_ms,
+        rows_max,
+        bytes_max,
+    });
     let refuse = (proptest::sample::select(Refusal::ALL), ".{0,9}", any::<u32>());
     let refuse = refuse.prop_map(|(reason, text, retry_ms)| Refuse { reason, text, retry_ms });
     prop_oneof![

@@ -1,5 +1,6 @@
 import { useText } from "@/app/preferences";
 import { Badge, type Tone } from "@/ui/badge";
+import { StateBar } from "@/ui/state-bar";
 import { actionForm } from "./actions";
 import { type Command, endedHosts, RUN_STATES } from "./data";
 import { text } from "./strings";
@@ -41,41 +42,16 @@ export function useActionName(): (kind: string) => string {
   };
 }
 
-/** How far a command has come: a part of the bar for each state, and the numbers in words. */
+/** How far a command has come. */
 export function Progress({ command, words }: { command: Command; words?: boolean }) {
   const t = useText(text);
-  const parts = RUN_STATES.filter((state) => (command.states[state] ?? 0) > 0);
-  const said = parts.map((state) => `${t(state)} ${command.states[state]}`).join(", ");
+  const parts = RUN_STATES.map((state) => ({
+    key: state,
+    label: t(state),
+    count: command.states[state] ?? 0,
+    fill: FILLS[state] ?? "",
+  }));
   return (
-    <div className="flex min-w-0 flex-col gap-1.5">
-      <div
-        role="progressbar"
-        aria-label={t("progress")}
-        aria-valuemin={0}
-        aria-valuemax={command.hosts}
-        aria-valuenow={endedHosts(command)}
-        aria-valuetext={said}
-        title={said}
-        className="flex h-1.5 overflow-hidden rounded-full bg-sunken"
-      >
-        {parts.map((state) => (
-          <span
-            key={state}
-            className={FILLS[state]}
-            style={{ width: `${((command.states[state] ?? 0) / Math.max(1, command.hosts)) * 100}%` }}
-          />
-        ))}
-      </div>
-      {words && (
-        <div className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-text-2">
-          {parts.map((state) => (
-            <span key={state} className="flex items-center gap-1.5">
-              <span aria-hidden className={`size-2 rounded-[2px] ${FILLS[state]}`} />
-              {t(state)} <span className="num font-medium">{command.states[state]}</span>
-            </span>
-          ))}
-        </div>
-      )}
-    </div>
+    <StateBar label={t("progress")} parts={parts} total={command.hosts} ended={endedHosts(command)} words={words} />
   );
 }

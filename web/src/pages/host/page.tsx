@@ -14,6 +14,7 @@ import { Tabs } from "@/ui/tabs";
 import { Actions } from "./actions";
 import { AgentTab } from "./agent";
 import type { Stretch } from "./data";
+import { Inventory } from "./inventory/tab";
 import { Files, Logins, Logs } from "./lists";
 import { Network } from "./network";
 import { HostPolicy } from "./policy";
@@ -47,6 +48,7 @@ const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   files: Files,
   logins: Logins,
   logs: Logs,
+  inventory: Inventory,
   policy: HostPolicy,
   agent: AgentTab,
 };
@@ -128,6 +130,8 @@ function Known({ host }: { host: Host }) {
               q: undefined,
               only: undefined,
               view: undefined,
+              list: undefined,
+              show: undefined,
               event: undefined,
             })
           }

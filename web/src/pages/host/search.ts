@@ -10,6 +10,7 @@ export const TABS = [
   "files",
   "logins",
   "logs",
+  "inventory",
   "policy",
   "agent",
 ] as const;
@@ -27,6 +28,10 @@ export const hostSearch = search({
   only: ["notable"],
   /** Processes as a list of what happened rather than as a tree. */
   view: ["list"],
+  /** The list of the inventory that is shown. */
+  list: "text",
+  /** How the inventory came to be so, rather than how it is. */
+  show: ["changes"],
   /** The event that is shown, by batch and row. */
   event: "text",
 });

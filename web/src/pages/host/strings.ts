@@ -12,6 +12,7 @@ export const text = catalogue({
   files: ["Files", "Dateien"],
   logins: ["Sign-ins", "Anmeldungen"],
   logs: ["Logs", "Protokolle"],
+  inventory: ["Inventory", "Inventar"],
   agent: ["Agent", "Agent"],
   itsCommands: ["What it was told to do", "Was er tun sollte"],
   killIt: ["Kill this process…", "Diesen Prozess beenden …"],

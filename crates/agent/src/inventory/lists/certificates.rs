@@ -1,21 +1,18 @@
 //! Certificates of services and people, where programs keep them. Authorities that everybody trusts come with packages and
 //! are left out, unless somebody added one.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use guardian_inventory::certificate;
 use guardian_protocol::lists::List;
 use serde_json::json;
 
 use super::entry;
-use crate::files::Root;
+use crate::files::{Root, Sort};
 
 /// What moves when a certificate is added.
 pub(super) const WATCHED: &[&str] =
     &["/etc/ssl", "/etc/ssl/certs", "/etc/letsencrypt/live", "/usr/local/share/ca-certificates", "/etc/pki/tls/certs"];
 /// Where programs keep them.
-const ROOTS: [&str; 17] = [
+pub(crate) const ROOTS: [&str; 17] = [
     "/etc/ssl",
     "/etc/pki",
     "/etc/letsencrypt/live",
@@ -44,11 +41,13 @@ const DEPTH_MAX: usize = 6;
 pub(super) fn certificates(root: &mut Root, list: &mut List) {
     let mut files = Vec::new();
     for place in ROOTS {
-        walk(root, Path::new(place), 0, &mut files);
+        walk(root, place, 0, &mut files);
     }
-    for path in files {
-        let Some(shown) = path.to_str().map(str::to_owned) else { continue };
+    for shown in files {
         let bundled = BUNDLES.iter().any(|bundle| shown.starts_with(bundle));
+        if !root.open(&shown).is_ok_and(|(_, length)| length <= FILE_BYTES_MAX) {
+            continue;
+        }
         let Some(file) = root.read(&shown) else { continue };
         for found in certificate::parse(&file).entries {
             if bundled && found.authority {
@@ -73,23 +72,22 @@ pub(super) fn certificates(root: &mut Root, list: &mut List) {
     }
 }
 
-fn walk(root: &Root, folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(root.outside(folder)) else { return };
-    for found in entries.flatten() {
+fn walk(root: &Root, folder: &str, depth: usize, files: &mut Vec<String>) {
+    for (name, sort) in root.entries(folder) {
         if files.len() >= FILES_MAX || depth > DEPTH_MAX {
             return;
         }
-        let path = folder.join(found.file_name());
-        let Ok(kind) = found.file_type() else { continue };
+        let path = format!("{folder}/{name}");
         // Links to the authorities that packages bring are as many as those.
-        if kind.is_dir() {
+        if sort == Sort::Folder {
             walk(root, &path, depth + 1, files);
-            continue;
-        }
-        let ends = path.extension().and_then(|e| e.to_str()).is_some_and(|e| ENDINGS.contains(&e));
-        let small = || fs::metadata(root.outside(&path)).is_ok_and(|m| m.is_file() && m.len() <= FILE_BYTES_MAX);
-        if ends && (kind.is_file() || depth < 3 && kind.is_symlink()) && small() {
+        } else if is_one(&name) && (sort == Sort::File || depth < 3 && sort == Sort::Link) {
             files.push(path);
         }
     }
+}
+
+/// Whether a file is called as certificates are.
+pub(crate) fn is_one(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| ENDINGS.contains(&end))
 }

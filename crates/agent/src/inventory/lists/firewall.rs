@@ -1,14 +1,11 @@
 //! Packet filters as they are in force, rule by rule, with what is risky about them; and which front end keeps them.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::process::{Command, Stdio};
-
 use guardian_inventory::firewall::{self, Chain, Rule, Ruleset};
 use guardian_protocol::lists::List;
 use serde_json::json;
 
 use super::{entry, line, text};
-use crate::files::Root;
+use crate::files::{Root, Tool};
 
 /// What moves when somebody changes how filters begin.
 pub(super) const WATCHED: &[&str] = &[
@@ -19,20 +16,14 @@ pub(super) const WATCHED: &[&str] = &[
     "/etc/firewalld",
     "/etc/firewalld/zones",
 ];
-/// Longest ruleset that is read.
-const RULES_BYTES_MAX: usize = 16 << 20;
-
 pub(super) fn firewall(root: &mut Root, list: &mut List) {
-    let nft = run(&["/usr/sbin/nft", "/sbin/nft"], &["-j", "list", "ruleset"]).map(|out| firewall::parse_nft(&out));
+    let nft = root.output(Tool::Nft).map(|out| firewall::parse_nft(&out));
     let mut rules = nft.and_then(Result::ok).unwrap_or_default();
-    let legacy = [
-        ("ip", ["/usr/sbin/iptables-legacy-save", "/sbin/iptables-legacy-save"]),
-        ("ip6", ["/usr/sbin/ip6tables-legacy-save", "/sbin/ip6tables-legacy-save"]),
-    ];
+    let kept = root.names("/proc/net");
     // Tables of the old kind stand beside those of nft, and are not in its list.
-    for (family, programs) in legacy {
-        if root.outside(format!("/proc/net/{family}_tables_names").as_ref()).exists() || family == "ip" {
-            let saved = run(&programs, &[]).unwrap_or_default();
+    for (family, tool) in [("ip", Tool::Iptables), ("ip6", Tool::Ip6tables)] {
+        if family == "ip" || kept.contains(&format!("{family}_tables_names")) {
+            let saved = root.output(tool).unwrap_or_default();
             rules.add(firewall::parse_iptables(&saved, family));
         }
     }
@@ -111,13 +102,4 @@ fn front_ends(root: &mut Root, list: &mut List) {
         });
         list.put(&format!("firewalld/{zone}"), &entry(value));
     }
-}
-
-/// What a program of the system says; none where there is none, or somebody else than root could have written it.
-fn run(programs: &[&str], arguments: &[&str]) -> Option<Vec<u8>> {
-    let theirs = |path: &&&str| std::fs::metadata(path).is_ok_and(|m| m.uid() == 0 && m.mode() & 0o022 == 0);
-    let program = programs.iter().find(theirs)?;
-    let output =
-        Command::new(program).args(arguments).env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    (output.status.success() && output.stdout.len() <= RULES_BYTES_MAX).then_some(output.stdout)
 }

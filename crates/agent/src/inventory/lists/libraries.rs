@@ -1,7 +1,6 @@
 //! Packages of languages, as they lie on the disk: Python, npm, Ruby, Rust, Go and Java, found by walking where software is.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,10 +9,10 @@ use guardian_inventory::{Package, cargo, gem, go, jar, npm, python};
 use guardian_protocol::lists::List;
 
 use super::packages::put;
-use crate::files::Root;
+use crate::files::{Root, Sort};
 
 /// Where software is.
-const ROOTS: [&str; 7] = ["/usr/lib", "/usr/local", "/usr/share", "/opt", "/srv", "/home", "/root"];
+pub(crate) const ROOTS: [&str; 7] = ["/usr/lib", "/usr/local", "/usr/share", "/opt", "/srv", "/home", "/root"];
 /// Folders that are entered.
 const FOLDERS_MAX: usize = 200_000;
 /// How deep.
@@ -24,6 +23,8 @@ const FILE_BYTES_MAX: u64 = 128 << 20;
 const READ_BYTES_MAX: u64 = 4 << 30;
 /// Bytes a second of programs and archives that are read: nobody is in a hurry.
 const BYTES_PER_SECOND: u64 = 32 << 20;
+/// How a program begins.
+pub(crate) const ELF: [u8; 4] = *b"\x7fELF";
 /// Folders without anything of this sort.
 const NOT: [&str; 9] = ["modules", "firmware", ".git", "doc", "locale", "man", "icons", "fonts", ".cache"];
 
@@ -48,19 +49,16 @@ impl Walk<'_> {
             return;
         }
         self.folders += 1;
-        let Ok(entries) = fs::read_dir(self.root.outside(folder)) else { return };
-        for found in entries.flatten() {
-            let Ok(name) = found.file_name().into_string() else { continue };
+        for (name, sort) in folder.to_str().map(|path| self.root.entries(path)).unwrap_or_default() {
             let path = folder.join(&name);
             // Links lead to what is found elsewhere, or nowhere good.
-            let Ok(kind) = found.file_type() else { continue };
-            if kind.is_dir() {
-                if !NOT.contains(&name.as_str()) {
+            match sort {
+                Sort::Folder if !NOT.contains(&name.as_str()) => {
                     self.special(&path, &name);
                     self.folder(&path, depth + 1);
                 }
-            } else if kind.is_file() {
-                self.file(&path, &name, folder);
+                Sort::File => self.file(&path, &name, folder),
+                _ => {}
             }
         }
     }
@@ -112,13 +110,13 @@ impl Walk<'_> {
 
     fn is_program(&self, path: &Path) -> bool {
         let mut start = [0; 4];
-        let open = fs::File::open(self.root.outside(path));
-        open.and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"\x7fELF"
+        let open = path.to_str().and_then(|path| self.root.open(path).ok());
+        open.is_some_and(|(mut file, _)| file.read_exact(&mut start).is_ok()) && start == ELF
     }
 
     /// A file that may be long, within what one walk may read.
     fn whole(&mut self, path: &Path) -> Option<Vec<u8>> {
-        let length = fs::metadata(self.root.outside(path)).ok()?.len();
+        let (_, length) = self.root.open(path.to_str()?).ok()?;
         if length > FILE_BYTES_MAX || self.bytes + length > READ_BYTES_MAX {
             return None;
         }

@@ -7,6 +7,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use guardian_inventory::process;
+use guardian_sys::netlink::ticks_per_second;
+
+use super::probe::Noted;
 
 /// Bytes of arguments that are kept.
 const COMMAND_BYTES_MAX: usize = 8 << 10;
@@ -14,6 +17,8 @@ const COMMAND_BYTES_MAX: usize = 8 << 10;
 const BYTES_MAX: u64 = 16 << 10;
 /// Bytes of the environment that are read.
 const ENVIRONMENT_BYTES_MAX: u64 = 64 << 10;
+/// Letters of the name that the kernel gives a process.
+const NAME_MAX: usize = 15;
 /// What stands for nobody.
 const UNSET: u32 = u32::MAX;
 
@@ -103,6 +108,32 @@ impl Known {
     pub fn unit(&self) -> Option<&str> {
         let parts = self.cgroup.as_deref()?.rsplit('/');
         parts.into_iter().find(|part| part.ends_with(".service") || part.ends_with(".scope"))
+    }
+}
+
+impl Known {
+    /// The arguments that the kernel noted.
+    pub fn command_of(noted: &Noted) -> Option<String> {
+        join(&process::parse_cmdline(&noted.arguments))
+    }
+
+    /// What the kernel noted of a process that is gone, over what is known of it from before.
+    pub fn with(self, noted: &Noted) -> Self {
+        let set = |number: u32| Some(number).filter(|n| *n != UNSET);
+        let image = Some(noted.image.clone()).filter(|path| path.starts_with('/'));
+        Self {
+            start_ticks: Some(noted.start_ns / (1_000_000_000 / ticks_per_second())),
+            parent: noted.parent,
+            name: noted.image.rsplit('/').next().unwrap_or_default().chars().take(NAME_MAX).collect(),
+            image,
+            command: Self::command_of(noted),
+            uid: Some(noted.uid),
+            euid: Some(noted.euid),
+            login_uid: set(noted.login_uid),
+            session: set(noted.session),
+            capabilities: Some(noted.capabilities),
+            ..self
+        }
     }
 }
 

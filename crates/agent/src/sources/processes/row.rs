@@ -12,6 +12,8 @@ use crate::sources::names::Names;
 pub(crate) struct Extra {
     /// Whether the process still lived.
     pub(crate) complete: Option<bool>,
+    /// Whether the kernel itself noted the arguments.
+    pub(crate) noted: bool,
     /// Who is traced, and its program.
     pub(crate) target: Option<(u32, Option<String>)>,
     /// How it ended, as wait(2) says it.
@@ -76,7 +78,7 @@ pub(crate) fn push(batcher: &mut Batcher, names: &mut Names, table: &Table, row:
     set(C::TargetPid, number(row.extra.target.as_ref().map(|t| t.0)));
     set(C::TargetImage, some_text(row.extra.target.as_ref().and_then(|t| t.1.as_deref())));
     set(C::Complete, truth(row.extra.complete));
-    set(C::Source, Cell::Text("connector"));
+    set(C::Source, Cell::Text(if row.extra.noted { "bpf" } else { "connector" }));
     set(C::Capabilities, number(known.capabilities));
     batcher.push(&cells);
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::look::{Known, look};
+use super::probe::Noted;
 
 /// Processes that are remembered; Linux has at most four million numbers, and a machine with this many has other worries.
 const PROCESSES_MAX: usize = 65_536;
@@ -77,14 +78,16 @@ impl Table {
         self.entries.insert(pid, Entry { parent, known, start_ticks: None, executed: false });
     }
 
-    /// A process became another program; `seen` is what a look at it gave.
-    pub fn exec(&mut self, pid: u32, seen: Option<Known>, sha256: Option<String>) {
+    /// A process became another program; `seen` is what a look at it gave, `noted` what the kernel noted in that moment.
+    pub fn exec(&mut self, pid: u32, seen: Option<Known>, noted: Option<&Noted>, sha256: Option<String>) {
         if let Some(known) = seen {
             let parent = match known.parent {
                 0 => self.get(pid).map_or(0, |before| before.parent),
                 parent => parent,
             };
-            return self.put(pid, Known { sha256, parent, ..known }, true);
+            // A process may write another text over its arguments; the kernel noted those that it was given.
+            let command = noted.and_then(Known::command_of).or(known.command);
+            return self.put(pid, Known { sha256, parent, command, ..known }, true);
         }
         // What a program has from before it is executed stays what it was.
         let before = self.entries.get(&pid).map(|e| (e.parent, Arc::clone(&e.known)));
@@ -99,6 +102,10 @@ impl Table {
             cgroup: before.cgroup.clone(),
             container: before.container.clone(),
             ..Known::default()
+        };
+        let known = match noted {
+            Some(noted) => known.with(noted),
+            None => known,
         };
         self.put(pid, known, true);
     }
@@ -147,9 +154,9 @@ mod tests {
         let mut table = Table::default();
         let shell =
             Known { name: "sh".into(), image: Some("/bin/sh".into()), uid: Some(33), parent: 1, ..Known::default() };
-        table.exec(10, Some(shell), None);
+        table.exec(10, Some(shell), None, None);
         table.fork(10, 11);
-        table.exec(11, None, None);
+        table.exec(11, None, None, None);
         let entry = table.get(11).unwrap();
         assert_eq!((entry.parent, entry.known.uid, entry.known.image.as_deref()), (10, Some(33), None));
         assert_eq!(table.ancestors(11), "/bin/sh");
@@ -157,5 +164,28 @@ mod tests {
         assert_eq!(table.get(10).unwrap().known.uid, Some(33), "the parent is who it was");
         table.exit(11);
         assert!(table.get(11).is_none());
+    }
+
+    #[test]
+    fn what_the_kernel_noted_fills_the_gap_and_wins_over_what_a_process_says_of_itself() {
+        let noted = Noted {
+            pid: 20,
+            parent: 10,
+            uid: 33,
+            login_uid: 1_000,
+            session: u32::MAX,
+            image: "/usr/bin/id".into(),
+            arguments: b"id\0-u n\0".to_vec(),
+            ..Noted::default()
+        };
+        let mut table = Table::default();
+        table.exec(20, None, Some(&noted), None);
+        let known = &table.get(20).unwrap().known;
+        assert_eq!((known.image.as_deref(), known.command.as_deref()), (Some("/usr/bin/id"), Some("id '-u n'")));
+        assert_eq!((known.uid, known.login_uid, known.session, known.parent), (Some(33), Some(1_000), None, 10));
+        let seen = Known { command: Some("[kworker/0:1]".into()), image: Some("/tmp/x".into()), ..Known::default() };
+        table.exec(20, Some(seen), Some(&noted), None);
+        let known = &table.get(20).unwrap().known;
+        assert_eq!((known.image.as_deref(), known.command.as_deref()), (Some("/tmp/x"), Some("id '-u n'")));
     }
 }

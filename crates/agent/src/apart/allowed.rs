@@ -1,0 +1,226 @@
+//! Which files each task is about: a child gets these and no others, whatever it asks for.
+
+use crate::inventory::lists::{certificates, libraries};
+
+/// How a path is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is handed over.
+    Yes,
+    /// It is handed over if it is a program.
+    IfProgram,
+    /// It is not.
+    No,
+}
+
+/// What a task may ask for.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// The list, or `owned`.
+    name: &'static str,
+    /// Whether a path is read; both as it is asked for and where it leads to.
+    pub(super) file: fn(&str) -> Answer,
+    /// Whether a folder is listed.
+    pub(super) folder: fn(&str) -> bool,
+    /// Whether programs are run for it.
+    pub(super) programs: bool,
+}
+
+/// Every task. A list that is not here is read by this process: it says what the kernel or root wrote.
+const ALL: &[Allowed] = &[
+    Allowed {
+        name: "owned",
+        file: |path| yes(below(path, DATABASES)),
+        folder: |path| below(path, DATABASES),
+        programs: false,
+    },
+    Allowed { name: "packages", file: package_file, folder: package_folder, programs: false },
+    Allowed { name: "libraries", file: library, folder: |path| below(path, &libraries::ROOTS), programs: false },
+    Allowed {
+        name: "certificates",
+        file: |path| yes(certificates::is_one(last(path))),
+        folder: |path| below(path, &certificates::ROOTS),
+        programs: false,
+    },
+    Allowed {
+        name: "firewall",
+        file: firewall,
+        folder: |path| below(path, FIREWALL) || path.ends_with("/net"),
+        programs: true,
+    },
+    Allowed { name: "containers", file: container, folder: |path| below(path, CONTAINERS), programs: false },
+    Allowed { name: "services", file: unit, folder: |path| below(path, UNITS) || is_level(path), programs: false },
+    Allowed {
+        name: "cron",
+        file: |path| yes(below(path, SCHEDULES)),
+        folder: |path| below(path, SCHEDULES),
+        programs: false,
+    },
+];
+
+const DATABASES: &[&str] = &[
+    "/var/lib/dpkg",
+    "/var/lib/rpm",
+    "/usr/lib/sysimage/rpm",
+    "/lib/apk/db",
+    "/usr/lib/apk/db",
+    "/var/lib/pacman/local",
+];
+const OTHER_PACKAGES: &[&str] = &["/var/db/pkg", "/nix/var/nix/db"];
+const APPS: &[&str] = &["/snap", "/var/lib/snapd/snap", "/var/lib/flatpak"];
+const LICENCES: &[&str] = &["/usr/share/doc", "/usr/share/common-licenses", "/usr/share/licenses"];
+const FIREWALL: &[&str] = &["/etc/ufw", "/etc/firewalld/zones"];
+const CONTAINERS: &[&str] = &["/var/lib/docker/containers", "/var/lib/containers/storage/overlay-containers"];
+const UNITS: &[&str] = &[
+    "/etc/systemd",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/etc/init.d",
+];
+const UNIT_ENDS: &[&str] = &[".service", ".timer", ".socket", ".path", ".mount", ".conf"];
+const SCHEDULES: &[&str] = &[
+    "/etc/crontab",
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+    "/var/spool/cron",
+    "/var/spool/at",
+];
+const LIBRARY_NAMES: &[&str] = &["METADATA", "PKG-INFO", "package.json", ".crates2.json"];
+const LIBRARY_ENDS: &[&str] = &[".egg-info", ".gemspec", ".jar", ".war", ".ear"];
+
+impl Allowed {
+    /// Of a task.
+    pub(super) fn of(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|allowed| allowed.name == name)
+    }
+
+    /// How a file is treated that is asked for by one path and lies at another. Who may put a link somewhere must not
+    /// choose what is read: what it leads to is one of the task's files as well, or at least is called the same.
+    pub(super) fn answer(&self, asked: &str, place: &str) -> Answer {
+        match ((self.file)(asked), (self.file)(place)) {
+            (Answer::No, _) => Answer::No,
+            (answer, Answer::No) if last(asked) == last(place) => answer,
+            (_, Answer::No) => Answer::No,
+            (Answer::IfProgram, _) | (_, Answer::IfProgram) => Answer::IfProgram,
+            (Answer::Yes, Answer::Yes) => Answer::Yes,
+        }
+    }
+}
+
+const fn yes(is: bool) -> Answer {
+    if is { Answer::Yes } else { Answer::No }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// Whether a path is one of these, or below one; no path is that goes up again.
+fn below(path: &str, folders: &[&str]) -> bool {
+    let inside =
+        |folder: &&str| path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    folders.iter().any(inside) && !path.split('/').any(|part| part == "..")
+}
+
+fn package_folder(path: &str) -> bool {
+    [DATABASES, OTHER_PACKAGES, APPS].iter().any(|folders| below(path, folders))
+}
+
+fn package_file(path: &str) -> Answer {
+    let app = || below(path, APPS) && (matches!(last(path), "snap.yaml" | "metadata") || path.ends_with(".xml"));
+    let licence = || below(path, LICENCES) && (last(path) == "copyright" || below(path, &LICENCES[1..]));
+    yes(below(path, DATABASES) || below(path, OTHER_PACKAGES) || app() || licence())
+}
+
+fn library(path: &str) -> Answer {
+    let name = last(path);
+    if !below(path, &libraries::ROOTS) && !below(path, &["/usr"]) {
+        Answer::No
+    } else if LIBRARY_NAMES.contains(&name) || LIBRARY_ENDS.iter().any(|end| name.ends_with(end)) {
+        Answer::Yes
+    } else {
+        // Where programs are, and not beside them.
+        let programs = path.starts_with("/opt/") || path.split('/').any(|part| part == "bin" || part == "sbin");
+        if programs { Answer::IfProgram } else { Answer::No }
+    }
+}
+
+fn firewall(path: &str) -> Answer {
+    yes(below(path, FIREWALL) || path == "/proc/sys/net/ipv4/ip_forward")
+}
+
+fn container(path: &str) -> Answer {
+    yes(below(path, CONTAINERS) && matches!(last(path), "config.v2.json" | "hostconfig.json" | "containers.json"))
+}
+
+fn unit(path: &str) -> Answer {
+    yes(UNIT_ENDS.iter().any(|end| path.ends_with(end)) && !path.starts_with("/root/") && !path.starts_with("/home/"))
+}
+
+/// The folder of a run level, `/etc/rc3.d`.
+fn is_level(path: &str) -> bool {
+    path.strip_prefix("/etc/rc").is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9', b'.', b'd']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::lists;
+
+    fn of(task: &str, asked: &str, place: &str) -> Answer {
+        Allowed::of(task).unwrap().answer(asked, place)
+    }
+
+    #[test]
+    fn every_task_is_known_and_has_a_list() {
+        for allowed in ALL.iter().filter(|allowed| allowed.name != "owned") {
+            assert!(lists::find(allowed.name).is_some(), "{}", allowed.name);
+        }
+        for secret in ["users", "keys", "sudoers", "tunnels"] {
+            assert!(Allowed::of(secret).is_none(), "{secret} names files with secrets");
+        }
+    }
+
+    #[test]
+    fn a_task_gets_its_own_files_alone() {
+        for (task, path, expected) in [
+            ("owned", "/var/lib/dpkg/info/bash.list", Answer::Yes),
+            ("owned", "/var/lib/dpkg/../../../etc/shadow", Answer::No),
+            ("owned", "/var/lib/dpkgs", Answer::No),
+            ("owned", "/etc/shadow", Answer::No),
+            ("packages", "/usr/share/doc/bash/copyright", Answer::Yes),
+            ("packages", "/usr/share/doc/bash/changelog", Answer::No),
+            ("packages", "/snap/x/current/meta/snap.yaml", Answer::Yes),
+            ("packages", "/snap/x/current/etc/secret", Answer::No),
+            ("libraries", "/home/ann/x/node_modules/y/package.json", Answer::Yes),
+            ("libraries", "/home/ann/.ssh/id_ed25519", Answer::No),
+            ("libraries", "/usr/local/bin/tool", Answer::IfProgram),
+            ("libraries", "/opt/app/secret.conf", Answer::IfProgram),
+            ("certificates", "/etc/ssl/web.pem", Answer::Yes),
+            ("certificates", "/etc/ssl/private/web.key", Answer::No),
+            ("containers", "/var/lib/docker/containers/a/config.v2.json", Answer::Yes),
+            ("containers", "/var/lib/docker/containers/a/a-json.log", Answer::No),
+            ("services", "/etc/systemd/system/web.service", Answer::Yes),
+            ("cron", "/var/spool/cron/crontabs/ann", Answer::Yes),
+            ("cron", "/etc/passwd", Answer::No),
+        ] {
+            assert_eq!(of(task, path, path), expected, "{task} {path}");
+        }
+    }
+
+    #[test]
+    fn a_link_does_not_choose_what_is_read() {
+        let asked = "/home/ann/node_modules/x/package.json";
+        assert_eq!(of("libraries", asked, "/etc/shadow"), Answer::No);
+        assert_eq!(of("libraries", asked, "/srv/x/package.json"), Answer::Yes);
+        assert_eq!(of("libraries", asked, "/data/home/ann/node_modules/x/package.json"), Answer::Yes);
+        assert_eq!(of("cron", "/var/spool/cron/crontabs/ann", "/etc/shadow"), Answer::No);
+        let docker = "/data/docker/containers/a/config.v2.json";
+        assert_eq!(of("containers", "/var/lib/docker/containers/a/config.v2.json", docker), Answer::Yes);
+    }
+}

@@ -1,0 +1,134 @@
+//! Opens for a child what its task is about, and nothing else.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use guardian_sys::channel::Channel;
+use nix::errno::Errno;
+
+use super::allowed::{Allowed, Answer};
+use super::message::{Order, PART_BYTES, PATH_BYTES_MAX, Word};
+use crate::files::{Root, Sort, Tool};
+use crate::inventory::lists::libraries;
+
+/// Names of one folder that are handed over.
+const NAMES_MAX: usize = 1_000_000;
+
+/// The privileged side of one task.
+pub(super) struct Broker {
+    root: Root,
+    allowed: &'static Allowed,
+    /// What was asked for beyond the task.
+    pub(super) refused: u64,
+}
+
+impl Broker {
+    /// For a task on a root.
+    pub(super) fn new(root: &Path, allowed: &'static Allowed) -> Self {
+        Self { root: Root::bare(root), allowed, refused: 0 }
+    }
+
+    /// Answers what a child asks for; what is no question is given back.
+    pub(super) fn answer(&mut self, channel: &Channel, word: Word, until: Option<Instant>) -> io::Result<Option<Word>> {
+        let send =
+            |order: &Order, file: Option<&File>| channel.send(&order.to_bytes(), file.map(|file| file.as_fd()), until);
+        match word {
+            Word::Open(path) => match self.open(&path) {
+                Ok((file, length)) => send(&Order::File { length }, Some(&file))?,
+                Err(error) => send(&Order::No(error.raw_os_error().unwrap_or(Errno::EINVAL as i32)), None)?,
+            },
+            Word::Entries(path) => {
+                let mut entries = self.entries(&path);
+                entries.truncate(NAMES_MAX);
+                let mut entries = entries.into_iter().peekable();
+                loop {
+                    let (mut part, mut bytes) = (Vec::new(), 0);
+                    while bytes < PART_BYTES
+                        && let Some(entry) = entries.next()
+                    {
+                        bytes += entry.0.len() + 4;
+                        part.push(entry);
+                    }
+                    let last = entries.peek().is_none();
+                    send(&Order::Entries { entries: part, last }, None)?;
+                    if last {
+                        break;
+                    }
+                }
+            }
+            Word::Resolve(path) => {
+                let place = self.resolve(&path);
+                send(&Order::Place(place), None)?;
+            }
+            Word::Output(tool) => match self.output(tool) {
+                Some(output) => {
+                    let mut parts = output.chunks(PART_BYTES).peekable();
+                    loop {
+                        let part = parts.next().unwrap_or_default().to_vec();
+                        let last = parts.peek().is_none();
+                        send(&Order::Output { part, last }, None)?;
+                        if last {
+                            break;
+                        }
+                    }
+                }
+                None => send(&Order::NoOutput, None)?,
+            },
+            other => return Ok(Some(other)),
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, path: &str) -> io::Result<(File, u64)> {
+        if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || (self.allowed.file)(path) == Answer::No {
+            self.refused += 1;
+            return Err(Errno::EACCES.into());
+        }
+        let place = self.root.resolve(Path::new(path));
+        let Some(shown) = place.to_str() else { return Err(Errno::ENOENT.into()) };
+        let answer = self.allowed.answer(path, shown);
+        if answer == Answer::No {
+            // Somebody put a link there that leads out of the task.
+            return Err(Errno::EACCES.into());
+        }
+        let (file, length) = self.root.open_place(&place)?;
+        let mut start = [0; libraries::ELF.len()];
+        if answer == Answer::IfProgram && (file.read_exact_at(&mut start, 0).is_err() || start != libraries::ELF) {
+            return Err(Errno::ENOEXEC.into());
+        }
+        Ok((file, length))
+    }
+
+    fn entries(&mut self, path: &str) -> Vec<(String, Sort)> {
+        if path.len() > PATH_BYTES_MAX || !(self.allowed.folder)(path) {
+            self.refused += 1;
+            return Vec::new();
+        }
+        self.root.entries(path)
+    }
+
+    /// Where links lead is told of paths alone that the task may ask for.
+    fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
+        let path = &path[..path.len().min(PATH_BYTES_MAX)];
+        let known = std::str::from_utf8(path)
+            .is_ok_and(|path| (self.allowed.file)(path) != Answer::No || (self.allowed.folder)(path));
+        if !known {
+            self.refused += 1;
+            return path.to_vec();
+        }
+        self.root.resolve(Path::new(std::ffi::OsStr::from_bytes(path))).into_os_string().into_vec()
+    }
+
+    fn output(&mut self, tool: Tool) -> Option<Vec<u8>> {
+        if !self.allowed.programs {
+            self.refused += 1;
+            return None;
+        }
+        tool.output()
+    }
+}

@@ -1,0 +1,178 @@
+//! Which system calls are left to a confined process. What is not on its list is refused (`EPERM`); who tries to run a
+//! program, to reach a network or into another process has been taken over, and is killed.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, apply_filter,
+};
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// Reads from descriptors that it is given, and answers. It opens nothing, and has one thread.
+    Parse,
+    /// Opens files too, to read them, and may have threads. Which files, is a matter of paths.
+    Read,
+}
+
+/// What every process needs: reading, answering, memory, time, and its end.
+const ALWAYS: &[libc::c_long] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_pread64,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_sendmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_ppoll,
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_futex,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_sched_yield,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_getrusage,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
+/// What whoever opens files needs beside that.
+const READING: &[libc::c_long] = &[
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_fstatfs,
+    libc::SYS_getdents64,
+    libc::SYS_readlinkat,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fcntl,
+    libc::SYS_dup,
+    libc::SYS_getcwd,
+    libc::SYS_uname,
+    libc::SYS_sysinfo,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_setpriority,
+    // It can only restrict itself further.
+    libc::SYS_seccomp,
+];
+
+#[cfg(target_arch = "x86_64")]
+const ALWAYS_OLD: &[libc::c_long] = &[libc::SYS_poll];
+#[cfg(target_arch = "x86_64")]
+const READING_OLD: &[libc::c_long] =
+    &[libc::SYS_stat, libc::SYS_lstat, libc::SYS_access, libc::SYS_readlink, libc::SYS_getdents];
+#[cfg(not(target_arch = "x86_64"))]
+const ALWAYS_OLD: &[libc::c_long] = &[];
+#[cfg(not(target_arch = "x86_64"))]
+const READING_OLD: &[libc::c_long] = &[];
+
+/// What nobody who parses ever does.
+const FATAL: &[libc::c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_mount,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_io_uring_setup,
+    libc::SYS_userfaultfd,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_kexec_load,
+    libc::SYS_add_key,
+    libc::SYS_keyctl,
+];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// A rule that holds where the bits of an argument under a mask are as given.
+fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let (mask, value) = (u64::from(mask as u32), u64::from(value as u32));
+    let op = SeccompCmpOp::MaskedEq(mask);
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value)?;
+    Ok(vec![SeccompRule::new(vec![condition])?])
+}
+
+fn allowed(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
+    let mut rules: Rules = ALWAYS.iter().chain(ALWAYS_OLD).map(|call| (*call, Vec::new())).collect();
+    // Memory that can be run is what a program brings that was let in by a flaw.
+    rules.insert(libc::SYS_mmap, masked(2, libc::PROT_EXEC, 0)?);
+    rules.insert(libc::SYS_mprotect, masked(2, libc::PROT_EXEC, 0)?);
+    // A process that gives up sends itself the signal.
+    let own = u64::from(std::process::id());
+    let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
+    if calls == Calls::Read {
+        rules.extend(READING.iter().chain(READING_OLD).map(|call| (*call, Vec::new())));
+        let changes = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
+        rules.insert(libc::SYS_openat, masked(2, changes, libc::O_RDONLY)?);
+        #[cfg(target_arch = "x86_64")]
+        rules.insert(libc::SYS_open, masked(1, changes, libc::O_RDONLY)?);
+        let named = |what: libc::c_int| masked(0, -1, what);
+        rules.insert(libc::SYS_prctl, [named(libc::PR_SET_NAME)?, named(libc::PR_SET_NO_NEW_PRIVS)?].concat());
+        rules.insert(libc::SYS_clone, masked(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?);
+    }
+    Ok(rules)
+}
+
+fn compile(rules: Rules, others: SeccompAction, these: SeccompAction) -> io::Result<Option<BpfProgram>> {
+    // An architecture that the compiler does not know.
+    let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
+    let filter = SeccompFilter::new(rules, others, these, architecture).map_err(io::Error::other)?;
+    BpfProgram::try_from(filter).map(Some).map_err(io::Error::other)
+}
+
+/// Lets through what the work needs, from now on; whether the kernel does that.
+pub(super) fn filter(calls: Calls) -> io::Result<bool> {
+    let every = |calls: &[libc::c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
+    let fatal = compile(every(FATAL), SeccompAction::Allow, SeccompAction::KillProcess)?;
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    let main = compile(allowed(calls).map_err(io::Error::other)?, refused, SeccompAction::Allow)?;
+    // Its arguments lie in memory, where a filter cannot look: the C library then takes the older call.
+    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+    let threads = compile(every(&[libc::SYS_clone3]), SeccompAction::Allow, absent)?;
+    let (Some(fatal), Some(main), Some(threads)) = (fatal, main, threads) else { return Ok(false) };
+    let mut filters = vec![fatal, main];
+    if calls == Calls::Read {
+        filters.push(threads);
+    }
+    for (at, filter) in filters.iter().enumerate() {
+        match apply_filter(filter) {
+            Ok(()) => {}
+            // A kernel without filters refuses the first.
+            Err(_) if at == 0 => return Ok(false),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    Ok(true)
+}
