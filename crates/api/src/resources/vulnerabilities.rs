@@ -98,7 +98,9 @@ impl VulnerabilityQuery {
         }
         let host = self.host.as_deref().map(|host| host.parse::<Uuid>().map_err(|_| ApiError::not_found("host")));
         let filter = Filter {
-            states: words(self.state.as_deref(), |word| word.parse().map_err(|error| format!("`state`: {error}")))?,
+            states: words(self.state.as_deref(), |word| {
+                word.parse::<Standing>().map_err(|error| format!("`state`: {error}"))
+            })?,
             ratings: words(self.rating.as_deref(), rating)?,
             risk_min: self.risk_min,
             host: host.transpose()?,
