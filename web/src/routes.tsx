@@ -31,6 +31,7 @@ import { policySearch } from "@/pages/policy/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
 import { softwareSearch } from "@/pages/software/search";
 import { usersSearch } from "@/pages/users/search";
+import { vulnerabilitiesSearch } from "@/pages/vulnerabilities/search";
 import { Loading } from "@/ui/state";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
@@ -183,6 +184,17 @@ const hostCompare = createRoute({
   path: "/hosts/compare",
   validateSearch: compareSearch,
   component: lazyRouteComponent(() => import("@/pages/host-compare/page")),
+});
+const vulnerabilities = createRoute({
+  getParentRoute: () => inside,
+  path: "/vulnerabilities",
+  validateSearch: vulnerabilitiesSearch,
+  component: lazyRouteComponent(() => import("@/pages/vulnerabilities/page")),
+});
+const vulnerability = createRoute({
+  getParentRoute: () => inside,
+  path: "/vulnerabilities/$name",
+  component: lazyRouteComponent(() => import("@/pages/vulnerability/page")),
 });
 const enrolment = createRoute({
   getParentRoute: () => inside,
@@ -350,6 +362,8 @@ const tree = root.addChildren([
     hosts,
     host,
     hostCompare,
+    vulnerabilities,
+    vulnerability,
     enrolment,
     groups,
     policies,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guardian_catalog::Catalog;
+use guardian_findings::Findings;
 use guardian_fleet::Fleet;
 use guardian_identity::{Identity, ShownCertificate};
 use guardian_kit::clock::Clock;
@@ -31,6 +32,8 @@ pub struct ApiState {
     pub lake: Lake,
     /// The agents.
     pub fleet: Fleet,
+    /// What is wrong with what hosts have.
+    pub findings: Findings,
     /// The bytes of incidents' evidence.
     pub evidence: EvidenceStore,
     /// Figures of the dashboard that are kept for a while.

@@ -52,6 +52,8 @@ text_enum! {
         Host = "host",
         /// A group of hosts.
         HostGroup = "host_group",
+        /// A vulnerability that is put up with for a while.
+        FindingException = "finding_exception",
         /// What agents do.
         Policy = "policy",
         /// Which policy holds for which group.

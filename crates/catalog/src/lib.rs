@@ -25,6 +25,7 @@ mod entity;
 mod error;
 mod exceptions;
 mod exporters;
+mod findings;
 mod fleet;
 mod incidents;
 mod links;
@@ -67,6 +68,10 @@ pub use credentials::{
 pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
+pub use findings::{
+    FINDING_EXCEPTIONS_MAX, FindingException, FindingExceptionDraft, FindingExceptionState, FindingReach, HostFindings,
+    HostLabels, ListMark, TermKind,
+};
 pub use fleet::{
     ASSIGNMENTS_MAX, AgentAuthority, AgentRelease, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command,
     CommandFilter, CommandRun, EnrolledHost, EnrolmentToken, EvidenceKey, EvidencePack, FleetSoftware,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use guardian_catalog::CatalogConfig;
 use guardian_detect::DetectConfig;
+use guardian_findings::FindingsConfig;
 use guardian_fleet::FleetConfig;
 use guardian_identity::IdentityConfig;
 use guardian_intel::IntelConfig;
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) collect: CollectConfig,
     /// Agents on hosts.
     pub(crate) fleet: FleetConfig,
+    /// What is wrong with what hosts have.
+    pub(crate) vulnerabilities: FindingsConfig,
     /// What is added to flows.
     pub(crate) enrich: IntelConfig,
     /// Where telemetry is stored.
@@ -56,6 +59,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             collect: CollectConfig::default(),
             fleet: FleetConfig::default(),
+            vulnerabilities: FindingsConfig::default(),
             enrich: IntelConfig::default(),
             lake: LakeConfig::default(),
             catalog: CatalogConfig::default(),

@@ -111,6 +111,9 @@ permissions! {
     HostsManage = "hosts:manage", "Change, shut out and remove hosts.", [Admin, Operator];
     HostsCommand = "hosts:command", "Have hosts do something: isolate, kill, collect, scan.", [Admin, Operator];
     HostsUpgrade = "hosts:upgrade", "Bring releases of the agent, and roll them out to hosts.", [Admin];
+    VulnerabilitiesRead = "vulnerabilities:read", "See vulnerabilities of hosts, exceptions and deadlines.", [Admin, Operator, Viewer];
+    VulnerabilitiesExcept = "vulnerabilities:except", "Ask for exceptions, and end them.", [Admin, Operator];
+    VulnerabilitiesApprove = "vulnerabilities:approve", "Approve exceptions; set deadlines and what hosts are worth.", [Admin];
     PoliciesRead = "policies:read", "See what agents are to do, and why.", [Admin, Operator, Viewer];
     PoliciesWrite = "policies:write", "Change what agents do, groups of hosts, and which policy holds for which.", [Admin];
     HostsEnroll = "hosts:enroll", "Make and revoke enrolment tokens.", [Admin];
@@ -230,6 +233,9 @@ mod tests {
             "hosts:manage        admin operator",
             "hosts:command       admin operator",
             "hosts:upgrade       admin",
+            "vulnerabilities:read admin operator viewer",
+            "vulnerabilities:except admin operator",
+            "vulnerabilities:approve admin",
             "policies:read       admin operator viewer",
             "policies:write      admin",
             "hosts:enroll        admin",

@@ -2,6 +2,7 @@ import {
   Bell,
   BookOpen,
   Boxes,
+  Bug,
   Building2,
   Crosshair,
   Group,
@@ -35,6 +36,7 @@ export interface NavigationItem {
     | "/rules"
     | "/exporters"
     | "/hosts"
+    | "/vulnerabilities"
     | "/enrolment"
     | "/groups"
     | "/policies"
@@ -72,6 +74,14 @@ export const NAVIGATION: readonly NavigationItem[] = [
     group: "groupWatch",
   },
   { to: "/hosts", label: "hosts", icon: MonitorSmartphone, permission: "hosts:read", key: "o", group: "groupWatch" },
+  {
+    to: "/vulnerabilities",
+    label: "vulnerabilities",
+    icon: Bug,
+    permission: "vulnerabilities:read",
+    key: "v",
+    group: "groupWatch",
+  },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/software", label: "software", icon: Boxes, permission: "hosts:read", group: "groupInvestigate" },

@@ -79,6 +79,7 @@ export const text = catalogue({
   hunt: ["Hunt", "Jagd"],
   rules: ["Rules", "Regeln"],
   exporters: ["Exporters", "Exporter"],
+  vulnerabilities: ["Vulnerabilities", "Schwachstellen"],
   hosts: ["Hosts", "Hosts"],
   enrolment: ["Enrolment", "Aufnahme"],
   groups: ["Host groups", "Host-Gruppen"],

@@ -278,7 +278,7 @@ fn table(entries: &[Value]) -> Result<Vec<u8>, csv::Error> {
 }
 
 /// What a spreadsheet would run is text to it.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 

@@ -68,6 +68,10 @@ mod system;
 mod tenants;
 mod tokens;
 mod users;
+mod vulnerabilities;
+mod vulnerability_advisories;
+mod vulnerability_exceptions;
+mod vulnerability_figures;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -131,6 +135,10 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     commands::routes,
     inventory::routes,
     software::routes,
+    vulnerabilities::routes,
+    vulnerability_figures::routes,
+    vulnerability_advisories::routes,
+    vulnerability_exceptions::routes,
     enrollment_tokens::routes,
     agents::routes,
     agent_install::routes,

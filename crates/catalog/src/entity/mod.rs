@@ -23,7 +23,10 @@ pub(crate) mod evidence_key;
 pub(crate) mod evidence_pack;
 pub(crate) mod exporter;
 pub(crate) mod external_identity;
+pub(crate) mod finding_exception;
+pub(crate) mod finding_term;
 pub(crate) mod host;
+pub(crate) mod host_finding;
 pub(crate) mod host_group;
 pub(crate) mod host_list;
 pub(crate) mod host_software;
@@ -95,7 +98,10 @@ tenant_owned!(
     delivery,
     enrolment_token,
     exporter,
+    finding_exception,
+    finding_term,
     host,
+    host_finding,
     host_group,
     host_list,
     host_software,

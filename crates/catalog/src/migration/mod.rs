@@ -15,6 +15,7 @@ mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
 mod m20261123_evidence_packs;
+mod m20261123_findings;
 mod m20261123_inventory;
 mod m20261123_policies;
 mod m20261123_rollouts;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_inventory::Migration),
             Box::new(m20261123_evidence_packs::Migration),
             Box::new(m20261123_rollouts::Migration),
+            Box::new(m20261123_findings::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod accounts;
 mod alerts;
 mod dump;
+mod findings;
 mod fleet;
 mod incidents;
 mod inventory;
@@ -114,6 +115,8 @@ on_both![
     fleet::the_agents_authority_is_kept_sealed,
     rollouts::releases_are_there_once_until_they_are_withdrawn,
     rollouts::rollouts_offer_in_turn_and_send_back,
+    findings::findings_are_kept_by_number,
+    findings::exceptions_need_a_second_person,
     inventory::lists_change_from_what_they_were,
     inventory::software_is_counted_over_hosts,
     dump::everything_comes_back,

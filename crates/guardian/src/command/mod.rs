@@ -32,6 +32,7 @@ mod trust;
 mod user;
 mod version;
 mod vulndb;
+mod vulnerabilities;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +112,7 @@ enum Command {
     Policy(policy::Policy),
     Commands(commands::Commands),
     Software(software::Software),
+    Vulnerabilities(vulnerabilities::Vulnerabilities),
     EnrollToken(enroll_token::EnrollToken),
     Agent(agent::Agent),
     Rules(rules::Rules),
@@ -153,6 +155,7 @@ impl Cli {
             Command::Policy(c) => c.run(global),
             Command::Commands(c) => c.run(global),
             Command::Software(c) => c.run(global),
+            Command::Vulnerabilities(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Agent(c) => c.run(global),
             Command::Rules(c) => c.run(global),

@@ -2,6 +2,7 @@
 
 mod checks;
 mod figures;
+mod findings;
 mod intake;
 pub(crate) mod offline;
 mod owners;
@@ -310,6 +311,7 @@ impl Ground {
         drop(Responder::new(self.catalog.clone(), Arc::clone(&clock), &metrics, shutdown).start());
         let notifier = self.notifier(config, url, &identity)?;
         notifier.start(health.clone());
+        let findings = findings::start(self, config, spine)?;
         let app = guardian_api::router(ApiState {
             catalog: self.catalog.clone(),
             evidence: EvidenceStore::new(config.data.join("evidence")),
@@ -318,6 +320,7 @@ impl Ground {
             identity,
             lake: self.lake.clone(),
             fleet: fleet.clone(),
+            findings,
             rule_stats: Arc::new(activity),
             replays: Arc::clone(&replays) as Arc<dyn guardian_api::Replays>,
             kpis,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::app::{App, text};
 use crate::fleet::{address, join, program, token};
 
-fn run(line: &str) -> Result<(), String> {
+pub(crate) fn run(line: &str) -> Result<(), String> {
     let output = Command::new("sh").args(["-ec", line]).output().map_err(|e| e.to_string())?;
     if output.status.success() { Ok(()) } else { Err(format!("{line}: {}", text(&output.stderr))) }
 }
@@ -198,13 +198,13 @@ fn flows_have_the_process_that_made_them() {
 }
 
 /// A machine whose package database and schedules are copies of its own.
-struct Changeable {
+pub(crate) struct Changeable {
     agent: Running,
     pid: u32,
 }
 
 impl Changeable {
-    fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         let line = "mkdir /tmp/gd.$$ && cp -a /var/lib/dpkg/. /tmp/gd.$$ && mount -t tmpfs none /var/lib/dpkg && \
                     cp -a /tmp/gd.$$/. /var/lib/dpkg && rm -r /tmp/gd.$$ && mount -t tmpfs none /etc/cron.d && exec \"$@\"";
         let agent = Command::new("unshare")
@@ -229,7 +229,7 @@ impl Changeable {
 }
 
 /// A package that has nothing but a version, installed by the real program.
-fn install(machine: &Changeable, dir: &Path, version: &str) {
+pub(crate) fn install(machine: &Changeable, dir: &Path, version: &str) {
     let tree = dir.join(format!("tree-{version}/DEBIAN"));
     std::fs::create_dir_all(&tree).unwrap();
     let control = format!(

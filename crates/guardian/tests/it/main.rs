@@ -34,5 +34,6 @@ mod rule_tuning;
 mod rules;
 mod triage;
 mod upgrade;
+mod vulnerabilities;
 mod walk;
 mod wire;

@@ -28,15 +28,16 @@ const TABLE: &[(&str, &[&str])] = &[
     ("notify", &["model", "kit", "catalog", "identity"]),
     ("fleet", &["model", "kit", "expr", "catalog", "identity", "protocol", "evidence"]),
     ("pipeline", &["model", "kit", "sys", "flow", "intel", "rules", "detect"]),
+    ("vuln", &["sys", "inventory"]),
+    ("findings", &["model", "kit", "catalog", "protocol", "inventory", "vuln"]),
     (
         "api",
         &[
             "model", "kit", "flow", "expr", "rules", "intel", "lake", "catalog", "identity", "detect", "respond",
-            "notify", "fleet",
+            "notify", "fleet", "vuln", "findings",
         ],
     ),
     ("agent", &["sys", "inventory", "protocol", "evidence"]),
-    ("vuln", &["sys", "inventory"]),
     ("testkit", &[]),
     ("guardian", &["*"]),
     ("xtask", &["testkit"]),

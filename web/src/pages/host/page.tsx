@@ -24,6 +24,7 @@ import { type HostSearch, TABS, type Tab } from "./search";
 import { text } from "./strings";
 import { Timeline } from "./timeline";
 import { Troubles } from "./troubles";
+import { HostVulnerabilities } from "./vulnerabilities";
 
 /** What agents send is told by no message of the live stream; it is looked up so often. */
 const LOOK_MS = 10_000;
@@ -40,6 +41,7 @@ export interface TabProps {
 
 const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   posture: Posture,
+  vulnerabilities: HostVulnerabilities,
   timeline: Timeline,
   processes: Processes,
   network: Network,

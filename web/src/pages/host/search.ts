@@ -3,6 +3,7 @@ import { search } from "@/app/search";
 
 export const TABS = [
   "posture",
+  "vulnerabilities",
   "timeline",
   "processes",
   "network",

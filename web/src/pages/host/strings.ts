@@ -5,6 +5,7 @@ export const text = catalogue({
   back: ["All hosts", "Alle Hosts"],
   parts: ["Parts of the host", "Teile des Hosts"],
   posture: ["Posture", "Zustand"],
+  vulnerabilities: ["Vulnerabilities", "Schwachstellen"],
   timeline: ["Timeline", "Zeitleiste"],
   processes: ["Processes", "Prozesse"],
   network: ["Network", "Netz"],

@@ -1,0 +1,28 @@
+//! Vulnerabilities of the fleet: which hosts have what, since when, what became of it, and what to fix first.
+//!
+//! What a host has is read from its inventory as it lies in the catalog, and judged by the advisory store of the crate
+//! `vuln`, every version of a package once for all hosts that have it. Hosts refer to packages and vulnerabilities by
+//! number, in packed rows, so that ten thousand of them fit into memory and one question is one pass over them.
+//!
+//! This crate must never ask a host anything, reach out to the network, or decide who may see what: the first is the
+//! business of `fleet`, the last that of `api`.
+
+mod board;
+mod figures;
+mod fixes;
+mod host;
+mod packed;
+mod report;
+mod room;
+mod settings;
+mod view;
+
+pub use board::{Board, Detail, HostBoard, Outcome, Subject};
+pub use figures::{Figures, GroupFigures, RatingFigures, TrendDay};
+pub use fixes::Fix;
+pub use host::{Facts, LISTS};
+pub use packed::{Cause, Entry};
+pub use report::HostReport;
+pub use room::{Findings, FindingsConfig, FindingsDeps, Follower, News, RoomError, Teller};
+pub use settings::{FindingSettings, SETTINGS_KEY};
+pub use view::{Filter, HostFinding, Order, Package, Row, RowHost, State, View};
