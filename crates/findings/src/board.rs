@@ -109,7 +109,8 @@ impl Detail {
             Criticality::Medium => 1,
             Criticality::High => 2,
         };
-        f64::from(self.risks[row][at])
+        // To the hundredth: more is no knowledge, and single precision has more digits than that.
+        (f64::from(self.risks[row][at]) * 100.0).round() / 100.0
     }
 
     /// Whether it is known to be exploited.

@@ -190,7 +190,7 @@ fn what_is_wrong_with_a_host_is_known_fixed_and_comes_back() {
     let agent = Agent::new();
     agent.enroll(&way.url, &token(&app, &[]), &["--name", "db-1"]).unwrap();
     let id = agent.id();
-    assert!(app.cli(&["hosts", "tag", "internet", &id]).status.success());
+    assert!(app.cli(&["hosts", "tag", "internet", "--host", &id]).status.success());
     let machine = Changeable::start(agent.home());
     install(&machine, dir.path(), "1.0-1");
     app.wait("the package is known", |app| {
