@@ -44,6 +44,7 @@ shipped![
     "host/immutable-flag-removed",
     "host/kernel-module-audit",
     "host/kernel-module-command",
+    "host/known-exploited",
     "host/ld-preload-file",
     "host/ld-preload-process",
     "host/log-deleted",
