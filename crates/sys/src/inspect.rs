@@ -184,8 +184,8 @@ mod tests {
     fn a_link_on_the_way_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
-        std::fs::create_dir(real.join("folder")).unwrap();
-        std::fs::write(real.join("folder/file"), "content").unwrap();
+        fs::create_dir(real.join("folder")).unwrap();
+        fs::write(real.join("folder/file"), "content").unwrap();
         std::os::unix::fs::symlink("folder", real.join("link")).unwrap();
         let mut text = String::new();
         io::Read::read_to_string(&mut open_without_links(&real.join("folder/file")).unwrap(), &mut text).unwrap();
