@@ -227,14 +227,14 @@ mod tests {
     #[test]
     fn conditions_reach_the_table_and_joins_hand_them_on() {
         assert_eq!(ask("SELECT sum(square), max(asked) FROM squares").unwrap(), [(385, "0 6".into())]);
-        assert_eq!(ask("SELECT square, asked FROM squares WHERE number = 40").unwrap(), [(1600, "1 6".into())]);
+        assert_eq!(ask("SELECT square, asked FROM squares WHERE number = 40").unwrap(), [(1600, "1 7".into())]);
         let many = ask("SELECT square, asked FROM squares WHERE number IN (2, 30)").unwrap();
-        assert_eq!(many, [(4, "1 6".into()), (900, "1 6".into())]);
+        assert_eq!(many, [(4, "1 7".into()), (900, "1 7".into())]);
         let either =
             ask("SELECT square, asked FROM squares WHERE number = 2 OR number = 30 OR number IN (2, 3)").unwrap();
         assert_eq!(either.iter().map(|(square, _)| *square).collect::<Vec<_>>(), [4, 900, 9]);
         let joined = "SELECT b.square, b.asked FROM squares a JOIN squares b ON b.number = a.square WHERE a.number = 3";
-        assert_eq!(ask(joined).unwrap(), [(81, "1 6".into())]);
+        assert_eq!(ask(joined).unwrap(), [(81, "1 7".into())]);
     }
 
     #[test]
