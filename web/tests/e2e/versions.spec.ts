@@ -62,7 +62,7 @@ test("what a host has is listed, searched and opened, and the fleet's software l
   await list.click();
   await page.getByRole("option", { name: /^Accounts/ }).click();
   await expect(page.getByRole("row").filter({ hasText: "/root" }).first()).toBeVisible();
-  await page.getByRole("tab", { name: "Changes", exact: true }).click();
+  await page.getByRole("button", { name: "Changes", exact: true }).click();
   await expect(page.getByText("Nothing changed in 90 days")).toBeVisible();
 
   await page.goto(`${url()}/software?sort=hosts`);
@@ -90,7 +90,7 @@ test("a signed release is brought, rolled out in stages and seen to arrive, and 
   await form.getByLabel("The program").setInputFiles(program);
   await form.getByLabel("What was signed").setInputFiles(join(desk, "signed.json"));
   await form.getByRole("button", { name: "Add", exact: true }).click();
-  await expect(page.getByRole("alert").first()).toBeVisible();
+  await expect(page.getByText(/program is not what was signed/)).toBeVisible();
   await form.getByLabel("The program").setInputFiles(path);
   await form.getByRole("button", { name: "Add", exact: true }).click();
   await expect(page.getByRole("row").filter({ hasText: "9.9.9" })).toContainText("Faster");
