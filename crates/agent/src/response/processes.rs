@@ -21,6 +21,9 @@ const LOOKS_MAX: usize = 64;
 const STILL_PAUSE: Duration = Duration::from_millis(10);
 /// How long a tree has to stand still. On a busy machine a process may wait long for the moment in which a stop takes hold.
 const STILL: Duration = Duration::from_secs(30);
+/// After so long, one that waits in the kernel counts as standing still: whoever waits for a child of `vfork` that was stopped does
+/// nothing before that child does.
+const STILL_IN_KERNEL: Duration = Duration::from_secs(2);
 /// How long those that were asked to end have for it.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long those that were killed have to be gone.
@@ -115,8 +118,9 @@ fn root(pid: u32, start_ticks: u64, boot: &str) -> Result<Held, Stop> {
     Ok(held)
 }
 
-/// The root and all that came from it and is still known to. With `freeze` each is stopped as soon as it is found, and it
-/// is looked until there are no more.
+/// The root and all that came from it and is still known to: children, and who is in a process group or session that one of them
+/// leads, also where its parent has ended. With `freeze` each is stopped as soon as it is found, and it is looked until there are
+/// no more.
 fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<Held>, Stop> {
     if freeze {
         root.signal(Signal::Stop)?;
@@ -126,35 +130,21 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
         return Ok(held);
     }
     let protected = protected();
-    let until = Instant::now() + doing.time(STILL);
+    let (begun, time) = (Instant::now(), doing.time(STILL));
     for look in 0.. {
         doing.go_on()?;
-        let still = !freeze || stand_still(&held);
-        if !still && Instant::now() > until {
+        let still = !freeze || stand_still(&held, begun.elapsed() > STILL_IN_KERNEL);
+        if !still && begun.elapsed() > time {
             return Err(Stop::Failed(format!("a tree of {} does not stand still", processes(held.len()))));
         }
-        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for pid in all()? {
-            if let Some(stat) = stat(pid) {
-                children.entry(stat.parent).or_default().push(pid);
-            }
-        }
-        let known: BTreeSet<u32> = held.iter().map(|held| held.pid).collect();
-        let mut found = Vec::new();
-        let mut ask: Vec<u32> = held.iter().map(|held| held.pid).collect();
-        while let Some(parent) = ask.pop() {
-            for child in children.remove(&parent).unwrap_or_default() {
-                ask.push(child);
-                if !known.contains(&child) {
-                    found.push((parent, child));
-                }
-            }
-        }
         let before = held.len();
-        for (parent, child) in found {
+        for (parent, child) in below(&held)? {
             // Its number may have gone to another between the two looks.
-            let Some(child) = Held::open(child)?.filter(|child| child.stat.parent == parent) else { continue };
+            let Some(child) = Held::open(child)?.filter(|child| belongs(&child.stat, parent)) else { continue };
             if protected.contains(&child.pid) {
+                if child.stat.parent != parent {
+                    continue;
+                }
                 let text = format!("process {} in the tree is the agent, or one that it needs", child.pid);
                 return denied(Denied::Protected, text);
             }
@@ -174,10 +164,40 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
     Ok(held)
 }
 
+/// Whether a process is a child of another, or in a group or session that it leads.
+fn belongs(stat: &Stat, to: u32) -> bool {
+    [stat.parent, stat.group, stat.session].contains(&to)
+}
+
+/// Who belongs to those that are held and is not held yet, each with whom it belongs to.
+fn below(held: &[Held]) -> io::Result<Vec<(u32, u32)>> {
+    let mut of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for pid in all()? {
+        if let Some(stat) = stat(pid) {
+            for above in [stat.parent, stat.group, stat.session] {
+                of.entry(above).or_default().insert(pid);
+            }
+        }
+    }
+    let mut ask: Vec<u32> = held.iter().map(|held| held.pid).collect();
+    let mut known: BTreeSet<u32> = ask.iter().copied().collect();
+    let mut found = Vec::new();
+    while let Some(above) = ask.pop() {
+        for pid in of.remove(&above).unwrap_or_default() {
+            if known.insert(pid) {
+                ask.push(pid);
+                found.push((above, pid));
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Whether all stand still. A stop takes hold when a process is next scheduled: one that was told to stop in the middle of a
 /// fork still has its child, so that what was looked for before all stood still was looked for too early.
-fn stand_still(held: &[Held]) -> bool {
-    let still = |held: &Held| stat(held.pid).is_none_or(|stat| matches!(stat.state, 'T' | 't' | 'Z' | 'X'));
+fn stand_still(held: &[Held], in_kernel: bool) -> bool {
+    let stands = |state| matches!(state, 'T' | 't' | 'Z' | 'X') || (in_kernel && state == 'D');
+    let still = |held: &Held| stat(held.pid).is_none_or(|stat| stands(stat.state));
     let all = held.iter().all(still);
     if !all {
         std::thread::sleep(STILL_PAUSE);
