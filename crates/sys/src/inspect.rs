@@ -186,7 +186,7 @@ mod tests {
         let real = dir.path().canonicalize().unwrap();
         fs::create_dir(real.join("folder")).unwrap();
         fs::write(real.join("folder/file"), "content").unwrap();
-        std::os::unix::fs::symlink("folder", real.join("link")).unwrap();
+        symlink("folder", real.join("link")).unwrap();
         let mut text = String::new();
         io::Read::read_to_string(&mut open_without_links(&real.join("folder/file")).unwrap(), &mut text).unwrap();
         assert_eq!(text, "content");
