@@ -153,7 +153,8 @@ impl Probe {
         std::fs::File::open(TYPES)?.take(TYPES_BYTES_MAX).read_to_end(&mut bytes)?;
         let places = Layout::read(&bytes, STRUCTURES).and_then(|layout| Places::of(&layout));
         drop(bytes);
-        let strange = || io::Error::new(io::ErrorKind::Unsupported, "the kernel is laid out in a way that is not known");
+        let strange =
+            || io::Error::new(io::ErrorKind::Unsupported, "the kernel is laid out in a way that is not known");
         let places = places.ok_or_else(strange)?;
         let (ring, lost) = (Ring::new(RING_BYTES)?, Counter::new()?);
         let code = program::program(&places, ring.fd(), lost.fd());
