@@ -62,6 +62,10 @@ text_enum! {
         Command = "command",
         /// A command on one host; its payload names the command, the host and the state.
         CommandRun = "command_run",
+        /// A question to the tables of hosts.
+        LiveQuery = "live_query",
+        /// A live query on one host; its payload names the query, the host, the state and the rows so far.
+        LiveQueryHost = "live_query_host",
         /// A release of the agent's program.
         Release = "release",
         /// A release on its way to hosts.

@@ -78,11 +78,13 @@ pub use fleet::{
     GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HOST_PAGE_MAX, HOSTS_AT_ONCE_MAX, HOSTS_MAX, Host,
     HostChange, HostCursor, HostFacts, HostFigures, HostFilter, HostGroup, HostHealth, HostList, HostListDocument,
     HostLoss, HostOrder, HostPage, HostSeen, HostSelection, HostSort, HostStanding, HostStatus, HostTrouble,
-    LABELS_MAX, LabelChange, NewCommand, NewEnrolmentToken, NewHost, NewHostList, NewRelease, POLICIES_PER_TENANT_MAX,
-    POLICY_BYTES_MAX, PackState, PendingRun, PendingUpgrade, Policy, PolicyDraft, PolicyOrder, PolicyVersion,
-    RELEASES_PER_TENANT_MAX, ROLLOUT_PAGE_MAX, ROLLOUT_STAGES_MAX, RUN_OUTPUT_MAX, Rollout, RolloutChange, RolloutHost,
-    RolloutHostState, RolloutPlan, RolloutStage, RolloutState, RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter,
-    SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX, TokenRefusal, TokenStatus, UpgradeHeard,
+    LABELS_MAX, LIVE_QUERY_BYTES_MAX, LIVE_QUERY_HOSTS_MAX, LabelChange, LiveAnswer, LiveQuery, LiveQueryHost,
+    LiveQueryPart, NewCommand, NewEnrolmentToken, NewHost, NewHostList, NewLiveQuery, NewRelease,
+    POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, PackState, PendingLiveQuery, PendingRun, PendingUpgrade, Policy,
+    PolicyDraft, PolicyOrder, PolicyVersion, RELEASES_PER_TENANT_MAX, ROLLOUT_PAGE_MAX, ROLLOUT_STAGES_MAX,
+    RUN_OUTPUT_MAX, Rollout, RolloutChange, RolloutHost, RolloutHostState, RolloutPlan, RolloutStage, RolloutState,
+    RunNews, RunState, SOFTWARE_PAGE_MAX, SoftwareFilter, SoftwareItem, SoftwareVersion, TOKENS_PER_TENANT_MAX,
+    TokenRefusal, TokenStatus, UpgradeHeard,
 };
 pub use incidents::{
     Custody, CustodyAction, EntityPatch, EntryKind, EntryPatch, EntryWhat, Evidence, EvidenceDetail,

@@ -148,6 +148,10 @@ impl Fleet {
         for id in commands.filter_map(|entry| entry.id.parse().ok()) {
             self.tell_of_command(id).await?;
         }
+        let queries = entries.iter().filter(|e| e.subject == Subject::LiveQuery && e.action != Action::Deleted);
+        for id in queries.filter_map(|entry| entry.id.parse().ok()) {
+            self.tell_of_live_query(id).await?;
+        }
         if entries.iter().any(|entry| of_book(entry.subject)) {
             return self.settle_all(tenant).await;
         }

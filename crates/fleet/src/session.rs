@@ -10,8 +10,8 @@ use futures::{FutureExt as _, StreamExt as _};
 use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
 use guardian_model::{Ip, Micros, Origin};
 use guardian_protocol::message::{
-    Ack, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew, UpgradeNews,
-    UpgradeState, Welcome,
+    Ack, Answer, Batch, Beat, Certificate, Heartbeat, Hello, Loss, Platform, Progress, Refusal, Refuse, Renew,
+    UpgradeNews, UpgradeState, Welcome,
 };
 use guardian_protocol::{
     Blob, FromAgent, FromServer, Mark, Offer, VERSION_MAX, VERSION_MIN, WireError, limits, negotiate,
@@ -27,6 +27,7 @@ use crate::authority::{hex, shown};
 use crate::commands::Told;
 use crate::intake::{Gate, IntakeError, LaneMark};
 use crate::inventory::Lists;
+use crate::live::{Asked, HearError, Heard};
 use crate::packs::Packs;
 use crate::rows::{RowsError, append, batch};
 use crate::state::{Ending, Fleet, Orders, Place};
@@ -190,6 +191,7 @@ impl Fleet {
             heartbeat,
             policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
             told: Told::default(),
+            asked: Asked::default(),
             offered: Offered::default(),
             program: hello.program.clone(),
         };
@@ -254,6 +256,8 @@ struct Session {
     policy: (u64, String),
     /// What it was told to do.
     told: Told,
+    /// What it was asked.
+    asked: Asked,
     /// The release that it was offered.
     offered: Offered,
     /// The version that greeted.
@@ -301,6 +305,9 @@ impl Session {
                         return end;
                     }
                     if let Err(end) = self.tell_upgrade(writer).await {
+                        return end;
+                    }
+                    if let Err(end) = self.ask(writer).await {
                         return end;
                     }
                 }
@@ -387,6 +394,7 @@ impl Session {
                 Some(told) => Ok(writer.send(&told).await?),
                 None => Ok(()),
             },
+            FromAgent::Answer(part) => self.answer(part, writer).await,
             FromAgent::PackPart(part) => say(self.packs.take(part).await, writer).await,
             FromAgent::UpgradeNews(news) => self.upgrade_news(&news, writer).await,
             FromAgent::Fetch(fetch) => {
@@ -485,6 +493,43 @@ impl Session {
             }
         };
         say(words, writer).await
+    }
+
+    /// Asks what the host was not asked yet, and calls off what was called off.
+    async fn ask<S: AsyncRead + AsyncWrite + Unpin>(&mut self, writer: &mut Writer<WriteHalf<S>>) -> Result<(), End> {
+        match self.fleet.words_about_queries(self.whose(), &mut self.asked).await {
+            Ok(words) => say(words, writer).await,
+            Err(error) => {
+                tracing::warn!(%error, host = %self.host.id, "the live queries of a host could not be looked up");
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a part of an answer, or has the host stop.
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        part: Answer,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(), End> {
+        let last = part.last;
+        match self.fleet.hear_answer(self.whose(), part).await {
+            Ok(Heard::Stop(word)) => Ok(writer.send(&word).await?),
+            // One that is done makes room for the next.
+            Ok(Heard::Kept) => {
+                if last {
+                    self.ask(writer).await
+                } else {
+                    Ok(())
+                }
+            }
+            Err(HearError::Wire(error)) => Err(error.into()),
+            Err(HearError::Catalog(error)) => {
+                // The part is lost: the next one shows it, or the query's time is over.
+                tracing::warn!(%error, host = %self.host.id, "an answer to a live query could not be kept");
+                Ok(())
+            }
+        }
     }
 
     /// Hands a batch to the store, unless it was before.

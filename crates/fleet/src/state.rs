@@ -192,6 +192,7 @@ impl Fleet {
         fleet.follow_presence(shutdown);
         fleet.follow_policies(shutdown);
         fleet.follow_deadlines(shutdown);
+        fleet.follow_live_queries(shutdown);
         fleet.follow_silence(shutdown);
         fleet.follow_rollouts(shutdown);
         Ok(fleet)

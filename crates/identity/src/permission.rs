@@ -110,6 +110,7 @@ permissions! {
     HostsRead = "hosts:read", "See hosts and how their agents are.", [Admin, Operator, Viewer];
     HostsManage = "hosts:manage", "Change, shut out and remove hosts.", [Admin, Operator];
     HostsCommand = "hosts:command", "Have hosts do something: isolate, kill, collect, scan.", [Admin, Operator];
+    HostsQuery = "hosts:query", "Ask hosts by SQL what they are and have right now.", [Admin, Operator];
     HostsUpgrade = "hosts:upgrade", "Bring releases of the agent, and roll them out to hosts.", [Admin];
     VulnerabilitiesRead = "vulnerabilities:read", "See vulnerabilities of hosts, exceptions and deadlines.", [Admin, Operator, Viewer];
     VulnerabilitiesExcept = "vulnerabilities:except", "Ask for exceptions, and end them.", [Admin, Operator];

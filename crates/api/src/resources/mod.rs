@@ -39,6 +39,7 @@ mod incidents;
 mod inventory;
 mod invitations;
 mod kept;
+mod live_queries;
 mod notification_channels;
 mod notifications;
 mod oidc;
@@ -133,6 +134,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     policies::routes,
     command_evidence::routes,
     commands::routes,
+    live_queries::routes,
     inventory::routes,
     software::routes,
     vulnerabilities::routes,

@@ -118,9 +118,10 @@ impl Topics {
 /// `news`: whether it is new or its count reached another power of ten), `incident` (with `id`, `action` and the
 /// `incident`, null when it is gone), `incident_item` (with `incident`, the `item`: alert, entry, task, entity or
 /// evidence, its `id`, `action` and `data`, null when it is gone), `notification` (what one is told oneself, and how many
-/// are `unread`), `notifications_read`, `change` (of a `command_run` with its `command`, `host` and `state`, of a `rollout_host` with its `rollout`, `host`,
-/// `state` and `fetched`), `kpis`, `audit` (with the `entry`), `resync` (the asked position is too
-/// old: load lists afresh and continue from its `seq`). Keep the highest `seq` and pass it as `since` when connecting
+/// are `unread`), `notifications_read`, `change` (of a `command_run` with its `command`, `host` and `state`, of a
+/// `live_query_host` with its `query`, `host`, `state` and `rows`, of a `rollout_host` with its `rollout`, `host`, `state`
+/// and `fetched`), `kpis`, `audit` (with the `entry`), `resync` (the asked position is too old: load lists afresh and
+/// continue from its `seq`). Keep the highest `seq` and pass it as `since` when connecting
 /// again: nothing is missed or told twice. The audit trail has numbers of its own: `hello` says `audit_seq`, each entry
 /// its `seq`; pass the highest as `audit_since`.
 #[utoipa::path(get, path = "/stream", tag = "live", extensions(("x-permission" = json!("alerts:read"))), params(StreamQuery),
@@ -304,6 +305,11 @@ impl Session {
             if entry.subject == Subject::CommandRun {
                 // Whoever shows progress need not ask for each host.
                 for name in ["command", "host", "state"] {
+                    change[name] = entry.payload[name].clone();
+                }
+            }
+            if entry.subject == Subject::LiveQueryHost {
+                for name in ["query", "host", "state", "rows"] {
                     change[name] = entry.payload[name].clone();
                 }
             }

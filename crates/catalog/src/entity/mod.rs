@@ -38,6 +38,9 @@ pub(crate) mod incident_evidence;
 pub(crate) mod incident_merge;
 pub(crate) mod incident_task;
 pub(crate) mod incident_template;
+pub(crate) mod live_query;
+pub(crate) mod live_query_host;
+pub(crate) mod live_query_part;
 pub(crate) mod membership;
 pub(crate) mod notification;
 pub(crate) mod notification_channel;
@@ -113,6 +116,9 @@ tenant_owned!(
     incident_merge,
     incident_task,
     incident_template,
+    live_query,
+    live_query_host,
+    live_query_part,
     membership,
     notification,
     notification_channel,

@@ -8,6 +8,8 @@ mod groups;
 mod hosts;
 mod list;
 mod lists;
+mod live_answers;
+mod live_queries;
 mod packs;
 mod policies;
 mod releases;
@@ -33,6 +35,10 @@ pub use self::list::{
     HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
 };
 pub use self::lists::{HostList, HostListDocument, NewHostList};
+pub use self::live_answers::{LiveAnswer, PendingLiveQuery};
+pub use self::live_queries::{
+    LIVE_QUERY_BYTES_MAX, LIVE_QUERY_HOSTS_MAX, LiveQuery, LiveQueryHost, LiveQueryPart, NewLiveQuery,
+};
 pub use self::packs::{EvidenceKey, EvidencePack, PackState};
 pub use self::policies::{
     ASSIGNMENTS_MAX, Assignment, POLICIES_PER_TENANT_MAX, POLICY_BYTES_MAX, Policy, PolicyDraft, PolicyOrder,

@@ -17,6 +17,7 @@ mod m20261122_triage;
 mod m20261123_evidence_packs;
 mod m20261123_findings;
 mod m20261123_inventory;
+mod m20261123_live_queries;
 mod m20261123_policies;
 mod m20261123_rollouts;
 
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_evidence_packs::Migration),
             Box::new(m20261123_rollouts::Migration),
             Box::new(m20261123_findings::Migration),
+            Box::new(m20261123_live_queries::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@ mod findings;
 mod fleet;
 mod incidents;
 mod inventory;
+mod live_queries;
 mod logs;
 mod notify;
 mod rollouts;
@@ -72,6 +73,8 @@ on_both![
     incidents::incidents_are_found_and_ordered,
     incidents::incidents_change_in_bulk_and_back,
     incidents::followers_and_auditors_hear_of_it,
+    live_queries::answers_come_in_order_and_within_bounds,
+    live_queries::live_queries_end_and_are_forgotten,
     saved::what_is_kept_is_ones_own_until_it_is_shared,
     tuning::exceptions_are_versioned_and_counted,
     tuning::what_was_taken_out_of_an_alert_stays_out,

@@ -17,6 +17,7 @@ mod hosts;
 mod incidents;
 mod inventory;
 mod keys;
+mod live_query;
 mod notifications;
 mod policy;
 mod query;
@@ -46,7 +47,7 @@ use crate::remote::RemoteError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 success; 1 failure; 2 wrong usage or configuration; 3 checked and found wanting (rules check, rules test, \
-config check, notifications test, groups try, commands, scan --fail-on); 4 the server cannot be reached; 5 not \
+config check, notifications test, groups try, commands, live-query, scan --fail-on); 4 the server cannot be reached; 5 not \
 allowed.
 
 First steps:
@@ -111,6 +112,7 @@ enum Command {
     Groups(groups::Groups),
     Policy(policy::Policy),
     Commands(commands::Commands),
+    LiveQuery(live_query::LiveQueryCommand),
     Software(software::Software),
     Vulnerabilities(vulnerabilities::Vulnerabilities),
     EnrollToken(enroll_token::EnrollToken),
@@ -154,6 +156,7 @@ impl Cli {
             Command::Groups(c) => c.run(global),
             Command::Policy(c) => c.run(global),
             Command::Commands(c) => c.run(global),
+            Command::LiveQuery(c) => c.run(global),
             Command::Software(c) => c.run(global),
             Command::Vulnerabilities(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),

@@ -23,6 +23,7 @@ mod hosts;
 mod http;
 mod incidents;
 mod live;
+mod live_query;
 mod notify;
 mod oidc;
 mod overview;
