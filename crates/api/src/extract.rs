@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ApiResult};
 use crate::strict::Named;
 
 /// JSON in and out.
@@ -67,4 +67,14 @@ impl From<QueryRejection> for ApiError {
 /// Reads a member that may be null, apart from one that is absent: absent leaves things as they are, null takes away.
 pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A number that the caller may leave out, and that is from 1 to `most`.
+pub(crate) fn within(value: Option<u32>, usual: u32, most: u32, what: &str) -> ApiResult<u32> {
+    let value = value.unwrap_or(usual);
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ApiError::invalid(format!("`{what}` is from 1 to {most}")))
+    }
 }

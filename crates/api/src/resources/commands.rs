@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::host_bulk::HostSelectionBody;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Path, Query, within};
 use crate::state::ApiState;
 
 /// How long a command waits for its hosts if nobody says.
@@ -238,11 +238,6 @@ async fn create(
     if !action.is_routine() {
         caller.sensitive(Permission::HostsCommand).await?;
     }
-    let within = |value: Option<u32>, usual: u32, most: u32, what: &str| {
-        let value = value.unwrap_or(usual);
-        let ok = (1..=most).contains(&value);
-        if ok { Ok(value) } else { Err(ApiError::invalid(format!("`{what}` is from 1 to {most}"))) }
-    };
     let wait_s = within(body.wait_s, WAIT_S, WAIT_S_MAX, "wait_s")?;
     let timeout_s = within(body.timeout_s, action.usual_timeout_ms() / 1_000, TIMEOUT_S_MAX, "timeout_s")?;
     let hosts = body.hosts.hosts(&state, &caller, tenant, COMMAND_HOSTS_MAX).await?;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::host_bulk::HostSelectionBody;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Path, Query, within};
 use crate::state::ApiState;
 
 /// How long a query waits for its hosts if nobody says: whoever asks is there now.
@@ -221,11 +221,6 @@ async fn create(
     Json(body): Json<NewLiveQueryBody>,
 ) -> ApiResult<(StatusCode, Json<LiveQueryView>)> {
     let tenant = caller.sensitive(Permission::HostsQuery).await?;
-    let within = |value: Option<u32>, usual: u32, most: u32, what: &str| {
-        let value = value.unwrap_or(usual);
-        let ok = (1..=most).contains(&value);
-        if ok { Ok(value) } else { Err(ApiError::invalid(format!("`{what}` is from 1 to {most}"))) }
-    };
     let wait_s = within(body.wait_s, WAIT_S, WAIT_S_MAX, "wait_s")?;
     let timeout_s = within(body.timeout_s, TIMEOUT_S, TIMEOUT_S_MAX, "timeout_s")?;
     let rows_max = within(body.rows_max, ROWS, ROWS_MAX, "rows_max")?;
