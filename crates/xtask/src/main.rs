@@ -2,6 +2,7 @@
 //! the product's logic, and depends on none of its crates but the test kit, which depends on none, so that it is compiled
 //! in seconds on a fresh machine.
 
+mod atomics;
 mod attacks;
 mod bench;
 mod cargo;
@@ -45,6 +46,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Let testers' and attackers' tools loose on the running program
     Probe(probe::Options),
+    /// Run the Linux tests of Atomic Red Team in a throwaway machine, and tell which are detected
+    Atomics(atomics::Options),
     /// Check the house rules
     Tidy(tidy::Options),
     /// Send flows to a loopback address (part of `bench spine`)
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Lint(options) => lint::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Probe(options) => probe::run(&options),
+        Command::Atomics(options) => atomics::run(&options),
         Command::Tidy(options) => tidy::command(&options),
         Command::GenerateLoad(options) => bench::generator::run(&options),
         Command::Web => web::build(),
