@@ -49,7 +49,8 @@ impl Policy {
     /// own folder, without what changes by itself. It holds for the Debian, Red Hat, SUSE, Alpine and Arch families: what
     /// one of them lacks is not there to be read.
     pub fn linux() -> Self {
-        let roots = ["/boot", "/etc", "/root", "/usr", "/opt", "/bin", "/sbin", "/lib", "/lib64", "/var/spool/cron"];
+        let roots =
+            ["/boot", "/etc", "/root", "/home", "/usr", "/opt", "/bin", "/sbin", "/lib", "/lib64", "/var/spool/cron"];
         let ignored = [
             "/etc/mtab",
             "/etc/ld.so.cache",
@@ -70,8 +71,12 @@ impl Policy {
             "/opt/**/log",
             "/opt/**/logs",
         ];
-        let ignored = ignored.map(|path| Rule { path: path.to_owned(), watch: Watch::Nothing });
-        Self { roots: roots.map(PathBuf::from).to_vec(), rules: ignored.to_vec(), hash_bytes_max: 0 }
+        let mut rules = ignored.map(|path| Rule { path: path.to_owned(), watch: Watch::Nothing }).to_vec();
+        // The last one that fits decides: of what people have, only what is run when they come in.
+        rules.push(Rule { path: "/home/*/*".to_owned(), watch: Watch::Nothing });
+        let looked_at = || Watch::Properties(PROPERTIES_DEFAULT.to_vec());
+        rules.extend(BEGINNINGS.map(|name| Rule { path: format!("/home/*/{name}"), watch: looked_at() }));
+        Self { roots: roots.map(PathBuf::from).to_vec(), rules, hash_bytes_max: 0 }
     }
 
     /// Which properties count for a path; none where it is not looked at.
@@ -84,6 +89,31 @@ impl Policy {
         }
     }
 }
+
+/// What is run, or lets somebody in, where people have their homes.
+const BEGINNINGS: [&str; 21] = [
+    ".bashrc",
+    ".bash_profile",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_aliases",
+    ".profile",
+    ".shrc",
+    ".zshrc",
+    ".zshenv",
+    ".zprofile",
+    ".zlogin",
+    ".zlogout",
+    ".kshrc",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
+    ".logout",
+    ".pam_environment",
+    ".xprofile",
+    ".xsessionrc",
+    ".ssh",
+];
 
 /// Whether a pattern fits a path or a folder above it.
 pub(crate) fn fits(pattern: &[u8], path: &[u8]) -> bool {
@@ -167,5 +197,22 @@ mod tests {
         let watch = Watch::Properties(vec![Property::Mode]);
         policy.rules.push(Rule { path: "/etc/lvm/archive/x".into(), watch });
         assert_eq!(policy.properties(Path::new("/etc/lvm/archive/x")), Some(&[Property::Mode][..]));
+    }
+
+    #[test]
+    fn of_what_people_have_only_how_they_come_in() {
+        let policy = Policy::linux();
+        for (path, expected) in [
+            ("/home", true),
+            ("/home/ada", true),
+            ("/home/ada/.bashrc", true),
+            ("/home/ada/.ssh", true),
+            ("/home/ada/.ssh/authorized_keys", true),
+            ("/home/ada/.bash_history", false),
+            ("/home/ada/.config/browser/cache", false),
+            ("/home/ada/work/.bashrc", false),
+        ] {
+            assert_eq!(policy.properties(Path::new(path)).is_some(), expected, "{path}");
+        }
     }
 }

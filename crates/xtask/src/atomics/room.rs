@@ -19,7 +19,7 @@ use crate::{install, say};
 const PACKAGES: &str = "ca-certificates,cron,at,sudo,openssh-client,openssh-server,python3-minimal,perl,curl,wget,\
     netcat-openbsd,socat,iproute2,iptables,nftables,procps,psmisc,rsyslog,auditd,kmod,file,zip,unzip,xxd,tcpdump,net-tools,\
     nmap,openssl,gcc,libc6-dev,make,vim-tiny,libcap2-bin,attr,acl,ncat,git,strace,lsof,util-linux,bsdutils,dnsutils,whois,\
-    rsync,cpio,e2fsprogs,ruby,php-cli,sshpass,tmux,screen,p7zip-full,gpg";
+    rsync,cpio,e2fsprogs,ed,iputils-ping,libpam0g-dev,ruby,php-cli,sshpass,tmux,screen,p7zip-full,gpg";
 /// Where tests are kept from using up the machine.
 const CONTROL_GROUP: &str = "/sys/fs/cgroup/guardian-atomics";
 /// What is kept of what a test prints.

@@ -41,7 +41,9 @@ struct Argument {
 #[derive(Deserialize)]
 struct Dependency {
     #[serde(default)]
-    prereq_command: String,
+    prereq_command: Option<String>,
+    #[serde(default)]
+    get_prereq_command: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,8 +71,8 @@ pub(crate) struct Test {
     pub(crate) shell: &'static str,
     /// Whether it is to be run as root.
     pub(crate) root: bool,
-    /// What must succeed before.
-    pub(crate) needs: Vec<String>,
+    /// What must succeed before, and what may make it so.
+    pub(crate) needs: Vec<(String, String)>,
     /// What it does.
     pub(crate) command: String,
     /// What takes it back.
@@ -120,6 +122,7 @@ fn filled(technique: &str, raw: Raw) -> Test {
         }
         text.replace("PathToAtomicsFolder/..", "/tmp").replace("PathToAtomicsFolder", FOLDER)
     };
+    let said = |text: &Option<String>| fill(text.as_deref().unwrap_or_default());
     let shell = match raw.executor.name.as_str() {
         "sh" => "sh",
         "bash" => "bash",
@@ -131,9 +134,13 @@ fn filled(technique: &str, raw: Raw) -> Test {
         guid: raw.auto_generated_guid,
         shell,
         root: raw.executor.elevation_required,
-        needs: raw.dependencies.iter().map(|dependency| fill(&dependency.prereq_command)).collect(),
-        command: fill(raw.executor.command.as_deref().unwrap_or_default()),
-        cleanup: fill(raw.executor.cleanup_command.as_deref().unwrap_or_default()),
+        needs: raw
+            .dependencies
+            .iter()
+            .map(|need| (said(&need.prereq_command), said(&need.get_prereq_command)))
+            .collect(),
+        command: said(&raw.executor.command),
+        cleanup: said(&raw.executor.cleanup_command),
     }
 }
 
@@ -147,14 +154,15 @@ mod tests {
             - name: one\n  auto_generated_guid: a-b\n  supported_platforms: [macos, linux]\n  \
             input_arguments:\n    file:\n      type: path\n      default: PathToAtomicsFolder/T1000.001/src/x\n    \
             times:\n      type: integer\n      default: 3\n  \
-            dependencies:\n  - description: d\n    prereq_command: test -e #{file}\n  \
+            dependencies:\n  - description: d\n    prereq_command: test -e #{file}\n    get_prereq_command: touch #{file}\n  \
             executor:\n    name: bash\n    elevation_required: true\n    command: run #{file} #{times}\n    cleanup_command: rm #{file}\n\
             - name: two\n  supported_platforms: [windows]\n  executor:\n    name: powershell\n    command: x\n";
         let tests = parse(text).unwrap();
         let [test] = tests.as_slice() else { panic!("{tests:?}") };
         assert_eq!((test.technique.as_str(), test.name.as_str(), test.guid.as_str()), ("T1000.001", "one", "a-b"));
         assert_eq!((test.shell, test.root), ("bash", true));
-        assert_eq!(test.needs, ["test -e /atomics/T1000.001/src/x"]);
+        let need = ("test -e /atomics/T1000.001/src/x".to_owned(), "touch /atomics/T1000.001/src/x".to_owned());
+        assert_eq!(test.needs, [need]);
         assert_eq!(test.command, "run /atomics/T1000.001/src/x 3");
         assert_eq!(test.cleanup, "rm /atomics/T1000.001/src/x");
     }
