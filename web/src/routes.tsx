@@ -26,6 +26,7 @@ import { compareSearch } from "@/pages/host-compare/search";
 import { hostsSearch } from "@/pages/hosts/search";
 import { huntSearch } from "@/pages/hunt/search";
 import { incidentSearch } from "@/pages/incidents/search";
+import { liveQuerySearch } from "@/pages/live-query/search";
 import { policiesSearch } from "@/pages/policies/search";
 import { policySearch } from "@/pages/policy/search";
 import { ruleSearch, rulesSearch } from "@/pages/rules/search";
@@ -232,6 +233,12 @@ const command = createRoute({
   validateSearch: search({ state: "text", host: "text" }),
   component: lazyRouteComponent(() => import("@/pages/command/page")),
 });
+const liveQuery = createRoute({
+  getParentRoute: () => inside,
+  path: "/live-query",
+  validateSearch: liveQuerySearch,
+  component: lazyRouteComponent(() => import("@/pages/live-query/page")),
+});
 const software = createRoute({
   getParentRoute: () => inside,
   path: "/software",
@@ -370,6 +377,7 @@ const tree = root.addChildren([
     policy,
     commands,
     command,
+    liveQuery,
     software,
     versions,
     rollout,

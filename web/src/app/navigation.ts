@@ -5,6 +5,7 @@ import {
   Bug,
   Building2,
   Crosshair,
+  DatabaseZap,
   Group,
   KeyRound,
   KeySquare,
@@ -41,6 +42,7 @@ export interface NavigationItem {
     | "/groups"
     | "/policies"
     | "/commands"
+    | "/live-query"
     | "/software"
     | "/versions"
     | "/users"
@@ -83,6 +85,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     group: "groupWatch",
   },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
+  { to: "/live-query", label: "liveQuery", icon: DatabaseZap, permission: "hosts:query", group: "groupInvestigate" },
   { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/software", label: "software", icon: Boxes, permission: "hosts:read", group: "groupInvestigate" },
   { to: "/rules", label: "rules", icon: Radar, permission: "rules:read", key: "r", group: "groupInvestigate" },

@@ -87,6 +87,7 @@ export const text = catalogue({
   versions: ["Agent versions", "Agentenversionen"],
   policies: ["Policies", "Richtlinien"],
   commands: ["Commands", "Befehle"],
+  liveQuery: ["Live query", "Live-Abfrage"],
   users: ["Users", "Benutzer"],
   roles: ["Roles", "Rollen"],
   tenants: ["Tenants", "Mandanten"],

@@ -31,6 +31,8 @@ const STALE: Record<string, readonly string[]> = {
   policy_order: ["policies"],
   command: ["commands"],
   command_run: ["commands"],
+  live_query: ["live-queries"],
+  live_query_host: ["live-queries"],
   release: ["releases", "install-kit"],
   rollout: ["rollouts"],
   rollout_host: ["rollouts", "hosts"],

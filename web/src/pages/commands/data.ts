@@ -59,7 +59,7 @@ export function packsQuery(id: string) {
 }
 
 /** How many hosts have nothing more to say. */
-export function endedHosts(command: Command): number {
+export function endedHosts(command: Pick<Command, "states">): number {
   return Object.entries(command.states).reduce((sum, [state, n]) => (OPEN.includes(state) ? sum : sum + n), 0);
 }
 

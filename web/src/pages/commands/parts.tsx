@@ -42,8 +42,8 @@ export function useActionName(): (kind: string) => string {
   };
 }
 
-/** How far a command has come. */
-export function Progress({ command, words }: { command: Command; words?: boolean }) {
+/** How far a command, or a question, has come. */
+export function Progress({ command, words }: { command: Pick<Command, "states" | "hosts">; words?: boolean }) {
   const t = useText(text);
   const parts = RUN_STATES.map((state) => ({
     key: state,

@@ -11,6 +11,7 @@ const ORDER = [
   "console",
   "exporters",
   "agent",
+  "live-query",
   "detections",
   "rules",
   "filters",

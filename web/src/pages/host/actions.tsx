@@ -4,6 +4,7 @@ import {
   ChevronDown,
   Crosshair,
   Database,
+  DatabaseZap,
   GitCompareArrows,
   Pencil,
   Play,
@@ -22,6 +23,7 @@ import { Give } from "@/pages/commands/give";
 import { text as commands } from "@/pages/commands/strings";
 import type { Host } from "@/pages/hosts/data";
 import { text as hosts } from "@/pages/hosts/strings";
+import { text as liveQuery } from "@/pages/live-query/strings";
 import { Button } from "@/ui/button";
 import { Menu, MenuItem, MenuLine } from "@/ui/menu";
 import { Confirm } from "@/ui/overlay";
@@ -34,6 +36,7 @@ export function Actions({ host }: { host: Host }) {
   const t = useText(text);
   const h = useText(hosts);
   const c = useText(commands);
+  const l = useText(liveQuery);
   const navigate = useNavigate();
   const refresh = useFreshen("hosts");
   const { act } = useAction();
@@ -42,6 +45,7 @@ export function Actions({ host }: { host: Host }) {
   const seesAlerts = useCan("alerts:read");
   const hunts = useCan("flows:read");
   const asks = useCan("flows:sql");
+  const queries = useCan("hosts:query");
   const [editing, setEditing] = useState(false);
   const [giving, setGiving] = useState(false);
   const [asking, setAsking] = useState<"revoke" | "delete" | null>(null);
@@ -63,6 +67,14 @@ export function Actions({ host }: { host: Host }) {
         {may && host.status !== "revoked" && (
           <MenuItem icon={Play} onSelect={() => setGiving(true)}>
             {c("give")}
+          </MenuItem>
+        )}
+        {queries && host.status !== "revoked" && (
+          <MenuItem
+            icon={DatabaseZap}
+            onSelect={() => void navigate({ to: "/live-query", search: { hosts: host.id } })}
+          >
+            {l("askHosts")}
           </MenuItem>
         )}
         <MenuItem icon={SquareTerminal} onSelect={() => void navigate({ to: "/commands", search: { host: host.id } })}>

@@ -1,5 +1,5 @@
 import { useNavigate } from "@tanstack/react-router";
-import { GitCompareArrows, Play, ShieldOff, Tags, Trash2 } from "lucide-react";
+import { DatabaseZap, GitCompareArrows, Play, ShieldOff, Tags, Trash2 } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { api, must } from "@/api/client";
 import { allPages, useFreshen } from "@/api/list";
@@ -9,6 +9,8 @@ import { useCan } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { Give } from "@/pages/commands/give";
 import { text as commands } from "@/pages/commands/strings";
+import { ASKED_STATUSES, type LiveQuerySearch } from "@/pages/live-query/search";
+import { text as liveQuery } from "@/pages/live-query/strings";
 import { BulkBar } from "@/ui/bulk-bar";
 import { Button } from "@/ui/button";
 import { Field, Input } from "@/ui/form";
@@ -98,19 +100,34 @@ interface Props {
   onSelect: (selection: Selection) => void;
 }
 
+/** Hosts that an address can name one by one. */
+const NAMED_MAX = 100;
+
+/** The address of the page that asks the selected hosts; null where an address cannot say who they are. */
+export function searchOf(selection: Selection, state: HostsSearch): LiveQuerySearch | null {
+  if (!selection.all) return selection.ids.size <= NAMED_MAX ? { hosts: [...selection.ids].join(",") } : null;
+  const { sort: _, trouble, status, ...rest } = state;
+  const known = ASKED_STATUSES.find((one) => one === status);
+  if (trouble !== undefined || status !== known) return null;
+  return { ...rest, ...(known ? { status: known } : {}) };
+}
+
 /** What can be done with many hosts at once, over all pages. */
 export function HostBulk({ selection, rows, total, state, figures, onSelect }: Props) {
   const t = useText(text);
   const navigate = useNavigate();
   const c = useText(commands);
+  const l = useText(liveQuery);
   const may = useCan("hosts:command");
   const manage = useCan("hosts:manage");
+  const queries = useCan("hosts:query");
   const [giving, setGiving] = useState(false);
   const bulk = useSteps();
   const [labelling, setLabelling] = useState<Labelling | null>(null);
   const [asking, setAsking] = useState<"revoke" | "delete" | null>(null);
   const count = selection.all ? total : selection.ids.size;
 
+  const asked = searchOf(selection, state);
   const which = async (): Promise<readonly string[]> => {
     if (!selection.all) return [...selection.ids];
     const ids: string[] = [];
@@ -148,6 +165,15 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
         {may && (
           <Button icon={Play} disabled={busy} onClick={() => setGiving(true)}>
             {c("give")}
+          </Button>
+        )}
+        {queries && asked && (
+          <Button
+            icon={DatabaseZap}
+            disabled={busy}
+            onClick={() => void navigate({ to: "/live-query", search: asked })}
+          >
+            {l("askHosts")}
           </Button>
         )}
         {manage && (

@@ -2,6 +2,7 @@ import { render, screen } from "@testing-library/react";
 import { expect, it } from "vitest";
 import { factsOf } from "@/pages/host-compare/rows";
 import { commands, expiryOf } from "../enrolment/data";
+import { searchOf } from "./bulk";
 import { type Host, hostsFilter, troublesOf } from "./data";
 import { labelsOf } from "./labels";
 import { HostStatus, LastSeen, Skew } from "./parts";
@@ -49,6 +50,14 @@ it("asks the API for what the address says", () => {
     agent_version: "1",
     trouble: "any",
   });
+});
+
+it("asks the selected hosts by SQL where an address can say who they are", () => {
+  expect(searchOf({ all: false, ids: new Set(["a", "b"]) }, { q: "web" })).toEqual({ hosts: "a,b" });
+  expect(searchOf({ all: false, ids: new Set(Array.from({ length: 101 }, (_, n) => String(n))) }, {})).toBeNull();
+  expect(searchOf({ all: true }, { q: "web", status: "online", sort: "name" })).toEqual({ q: "web", status: "online" });
+  expect(searchOf({ all: true }, { status: "never" })).toBeNull();
+  expect(searchOf({ all: true }, { trouble: "any" })).toBeNull();
 });
 
 it("reads labels with commas between them, each once", () => {

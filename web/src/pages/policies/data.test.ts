@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { diffLines, moved, readDocument, saidBy } from "./data";
+import { diffLines, moved, readDocument, saidBy, scheduledHunt, scheduledIn } from "./data";
 
 it("reads a document, or says why it is none", () => {
   expect(readDocument('{"a": 1}')).toEqual({ document: { a: 1 } });
@@ -26,4 +26,14 @@ it("moves an assignment, not beyond the ends", () => {
   expect(moved(["a", "b", "c"], 2, -1)).toEqual(["a", "c", "b"]);
   expect(moved(["a", "b"], 0, -1)).toEqual(["a", "b"]);
   expect(moved(["a", "b"], 1, 5)).toEqual(["a", "b"]);
+});
+
+it("finds the scheduled queries of a document, and leads to what came of them", () => {
+  const load = { sql: "SELECT 1", every_s: 60, answer: "snapshot", enabled: false };
+  expect(scheduledIn({ queries: { load, half: { sql: "SELECT 2" }, none: null } })).toEqual([
+    { name: "load", sql: "SELECT 1", every_s: 60, snapshot: true, enabled: false },
+  ]);
+  expect(scheduledIn({ queries: [] })).toEqual([]);
+  expect(scheduledIn(null)).toEqual([]);
+  expect(scheduledHunt("o'clock")).toContain("key = 'o''clock'");
 });

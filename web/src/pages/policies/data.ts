@@ -60,6 +60,32 @@ export function saidBy(document: unknown, prefix = ""): string[] {
   return Object.entries(document).flatMap(([name, value]) => saidBy(value, prefix ? `${prefix}.${name}` : name));
 }
 
+/** A question that hosts ask themselves again and again. */
+export interface ScheduledQuery {
+  name: string;
+  sql: string;
+  every_s: number;
+  snapshot: boolean;
+  enabled: boolean;
+}
+
+/** The scheduled queries of a document, whatever else stands there. */
+export function scheduledIn(document: unknown): ScheduledQuery[] {
+  const queries = (document as { queries?: unknown } | null | undefined)?.queries;
+  if (typeof queries !== "object" || queries === null || Array.isArray(queries)) return [];
+  return Object.entries(queries as Record<string, Record<string, unknown> | null>).flatMap(([name, query]) => {
+    const { sql, every_s, answer, enabled } = query ?? {};
+    if (typeof sql !== "string" || typeof every_s !== "number") return [];
+    return [{ name, sql, every_s, snapshot: answer === "snapshot", enabled: enabled !== false }];
+  });
+}
+
+/** What came of a scheduled query, as a hunt. */
+export function scheduledHunt(name: string): string {
+  const key = name.replaceAll("'", "''");
+  return `SELECT time, host, type, fields\nFROM logs\nWHERE source = 'query' AND key = '${key}'\nORDER BY time DESC LIMIT 1000`;
+}
+
 /** One line of the difference of two texts. */
 export interface DiffLine {
   kind: "added" | "removed" | "same";

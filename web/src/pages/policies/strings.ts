@@ -43,6 +43,17 @@ export const text = catalogue({
     "Jemand hat die Reihenfolge inzwischen geändert. Bitte neu ansehen.",
   ],
   // One policy.
+  scheduled: ["Scheduled queries", "Geplante Abfragen"],
+  scheduledNone: [
+    "None yet: write a statement on the page of live queries and schedule it.",
+    "Noch keine: auf der Seite der Live-Abfragen eine Anweisung schreiben und planen.",
+  ],
+  scheduledEvery: ["every {span}", "alle {span}"],
+  scheduledOff: ["off", "aus"],
+  scheduledWrite: ["To the live queries", "Zu den Live-Abfragen"],
+  scheduledTry: ["Ask now", "Jetzt fragen"],
+  scheduledRows: ["What came of it", "Was herauskam"],
+  scheduledSnapshot: ["every row", "jede Zeile"],
   back: ["All policies", "Alle Richtlinien"],
   newPolicy: ["New policy", "Neue Richtlinie"],
   parts: ["Parts of the policy", "Teile der Richtlinie"],

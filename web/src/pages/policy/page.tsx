@@ -27,6 +27,7 @@ import { Facts, Panel } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Tabs } from "@/ui/tabs";
 import { At } from "@/ui/time";
+import { Scheduled } from "./scheduled";
 import { Versions } from "./versions";
 
 /** One policy: its text, its versions, whom it holds for. */
@@ -179,6 +180,7 @@ function Known({ policy }: { policy: Policy | null }) {
           <div className="flex min-w-0 flex-col gap-4">
             <Check why={"why" in read ? read.why : null} issues={issues} />
             {policy && <Holds policy={policy} />}
+            <Scheduled document={"document" in read ? read.document : policy?.document} />
             <Defaults onUse={write ? (document) => rewrite(textOfDocument(document)) : null} />
           </div>
         </div>
