@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::app::{App, text};
+use crate::app::{App, PATIENCE, text};
 use crate::fleet::{address, join, program, token};
 
 pub(crate) fn run(line: &str) -> Result<(), String> {
@@ -218,7 +218,12 @@ impl Changeable {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let pid = agent.id();
+        let (pid, begun) = (agent.id(), Instant::now());
+        // Before that it is not on that machine yet, and whoever follows it there installs packages on ours.
+        while std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() != "guardian-agent") {
+            assert!(begun.elapsed() < PATIENCE, "the machine is not there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Self { agent: Running(agent), pid }
     }
 
