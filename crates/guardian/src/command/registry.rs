@@ -98,8 +98,7 @@ impl Http {
             if let Some(value) = &self.authorization {
                 request = request.header(AUTHORIZATION, value);
             }
-            let response =
-                self.runtime.block_on(request.send()).map_err(|e| io::Error::other(remote::innermost(&e)))?;
+            let response = self.send(request)?;
             match response.status() {
                 StatusCode::UNAUTHORIZED if first => self.authorization = Some(self.authorize(response.headers())?),
                 status if status.is_success() => break response,
@@ -108,6 +107,12 @@ impl Http {
             first = false;
         };
         Ok(Body { runtime: &self.runtime, response, rest: Bytes::new() })
+    }
+
+    fn send(&self, request: reqwest::RequestBuilder) -> io::Result<Response> {
+        // A request begins its timers where it is sent, which must be within the runtime.
+        let sent = self.runtime.block_on(async { request.send().await });
+        sent.map_err(|error| io::Error::other(remote::innermost(&error)))
     }
 
     /// What the registry's challenge asks for.
@@ -142,7 +147,7 @@ impl Http {
     }
 
     fn token(&self, request: reqwest::RequestBuilder) -> io::Result<String> {
-        let response = self.runtime.block_on(request.send()).map_err(|e| io::Error::other(remote::innermost(&e)))?;
+        let response = self.send(request)?;
         if !response.status().is_success() {
             let status = response.status();
             return Err(io::Error::other(format!("the registry gives no token for {}: {status}", self.repository)));
