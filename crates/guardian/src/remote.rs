@@ -225,7 +225,8 @@ async fn read_capped(mut response: Response) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+/// What went wrong at the bottom of it.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut at = error;
     while let Some(source) = at.source() {
         at = source;
@@ -234,7 +235,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The system's own trust store, for servers with a certificate of a public authority.
-fn system_roots() -> Option<PathBuf> {
+pub(crate) fn system_roots() -> Option<PathBuf> {
     let env = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"].map(PathBuf::from);
     env.into_iter().chain(usual).find(|p| p.exists())

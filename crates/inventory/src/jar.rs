@@ -1,7 +1,7 @@
 //! Java archives: what Maven writes into them (`META-INF/maven/…/pom.properties`), else the manifest (JAR specification),
 //! else the name of the file; and the archives inside archives that application servers and fat programs carry.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek};
 
 use zip::ZipArchive;
 
@@ -15,34 +15,48 @@ use crate::{Found, Malformed, Manager, Package};
 /// The libraries in an archive whose file name is `name` (without the folder). A library that Maven built into another has
 /// its own properties and is found by them.
 pub fn parse(name: &str, archive: &[u8]) -> Result<Found<Package>, Malformed> {
+    parse_file(name, Cursor::new(archive))
+}
+
+/// The same of an archive that is not in memory: only its list of entries is read, and those that say something.
+pub fn parse_file(name: &str, archive: impl Read + Seek) -> Result<Found<Package>, Malformed> {
     let mut found = Found::default();
     let mut left = ARCHIVE_NESTED_TOTAL_BYTES_MAX;
     read(name, archive, ARCHIVE_DEPTH_MAX, &mut left, &mut found)?;
     Ok(found)
 }
 
-fn read(name: &str, archive: &[u8], depth: usize, left: &mut u64, found: &mut Found<Package>) -> Result<(), Malformed> {
+fn read(
+    name: &str,
+    archive: impl Read + Seek,
+    depth: usize,
+    left: &mut u64,
+    found: &mut Found<Package>,
+) -> Result<(), Malformed> {
     let malformed = Malformed { format: "a Java archive", what: "it is not a readable zip file" };
-    let mut zip = ZipArchive::new(Cursor::new(archive)).map_err(|_| malformed)?;
+    let mut zip = ZipArchive::new(archive).map_err(|_| malformed)?;
     let before = found.entries.len();
     let mut manifest = Vec::new();
     for i in 0..zip.len().min(ARCHIVE_ENTRIES_MAX) {
+        let path = match zip.name_for_index(i) {
+            Some(Ok(path)) if says_something(&path) => path.into_owned(),
+            Some(Ok(_)) => continue,
+            _ => {
+                found.issue(i + 1, format!("{name}: an entry whose name cannot be read"));
+                continue;
+            }
+        };
         let Ok(mut file) = zip.by_index(i) else {
             found.issue(i + 1, format!("{name}: an entry that cannot be read"));
             continue;
         };
-        let Ok(path) = file.name().map(|name| name.into_owned()) else {
-            found.issue(i + 1, format!("{name}: an entry whose name cannot be read"));
-            continue;
-        };
-        let inside = [".jar", ".war", ".ear"].iter().any(|end| path.ends_with(end));
         if path == "META-INF/MANIFEST.MF" {
             manifest = unfold(capped(&mut file, ARCHIVE_TEXT_BYTES_MAX).unwrap_or_default());
-        } else if path.starts_with("META-INF/maven/") && path.ends_with("/pom.properties") {
+        } else if is_properties(&path) {
             if let Some(package) = capped(&mut file, ARCHIVE_TEXT_BYTES_MAX).and_then(|text| maven(&text)) {
                 found.push(package);
             }
-        } else if inside && depth > 1 {
+        } else if depth > 1 {
             let limit = ARCHIVE_NESTED_BYTES_MAX.min(*left);
             let Some(bytes) = capped(&mut file, limit) else {
                 found.issue(i + 1, format!("{}: too large, or not readable", clip(&path)));
@@ -50,7 +64,7 @@ fn read(name: &str, archive: &[u8], depth: usize, left: &mut u64, found: &mut Fo
             };
             *left = left.saturating_sub(bytes.len() as u64);
             let base = path.rsplit('/').next().unwrap_or_default();
-            if let Err(malformed) = read(base, &bytes, depth - 1, left, found) {
+            if let Err(malformed) = read(base, Cursor::new(bytes), depth - 1, left, found) {
                 found.issue(i + 1, format!("{}: {malformed}", clip(&path)));
             }
         }
@@ -63,6 +77,16 @@ fn read(name: &str, archive: &[u8], depth: usize, left: &mut u64, found: &mut Fo
         licences(&manifest, name, &mut found.entries[before..]);
     }
     Ok(())
+}
+
+fn is_properties(path: &str) -> bool {
+    path.starts_with("META-INF/maven/") && path.ends_with("/pom.properties")
+}
+
+/// Whether an entry is one that is read; most are classes, and are not.
+fn says_something(path: &str) -> bool {
+    let archive = [".jar", ".war", ".ear"].iter().any(|end| path.ends_with(end));
+    archive || path == "META-INF/MANIFEST.MF" || is_properties(path)
 }
 
 fn capped(file: &mut impl Read, limit: u64) -> Option<Vec<u8>> {

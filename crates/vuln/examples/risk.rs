@@ -61,26 +61,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// How many of the first `count` were entered later. Where the last of them have the same figure as some that are left out,
+/// it is what one would expect of taking any of these: in which order a file names them says nothing.
+fn right(ordered: &[Judged], figure: impl Fn(&Judged) -> f64, count: usize) -> f64 {
+    let Some(last) = count.checked_sub(1).and_then(|at| ordered.get(at)).map(&figure) else { return 0.0 };
+    let later = |judged: &[Judged]| judged.iter().filter(|(.., later)| *later).count() as f64;
+    let before = ordered.partition_point(|one| figure(one) > last);
+    let same = &ordered[before..ordered.partition_point(|one| figure(one) >= last)];
+    later(&ordered[..before]) + later(same) * (count - before) as f64 / same.len() as f64
+}
+
 fn tell(mut judged: Vec<Judged>) {
     let all = judged.len();
     let later = judged.iter().filter(|(.., later)| *later).count();
     println!("{all} vulnerabilities, {later} of them entered later");
-    let line = |name: &str, chosen: &[Judged]| {
-        let right = chosen.iter().filter(|(.., later)| *later).count();
-        println!(
-            "{name}: effort {:.1} %, coverage {:.1} % ({right}), efficiency {:.3} %",
-            100.0 * chosen.len() as f64 / all as f64,
-            100.0 * right as f64 / later.max(1) as f64,
-            100.0 * right as f64 / chosen.len().max(1) as f64
-        );
-    };
-    let severe: Vec<Judged> = judged.iter().filter(|(_, score, _)| *score >= 7.0).copied().collect();
-    line("CVSS of 7 and more", &severe);
-    for (name, by_risk) in [("risk", true), ("CVSS", false)] {
-        judged.sort_by(|a, b| if by_risk { b.0.total_cmp(&a.0) } else { b.1.total_cmp(&a.1) });
-        line(&format!("{name}, as many"), &judged[..severe.len()]);
+    let severe = judged.iter().filter(|(_, score, _)| *score >= 7.0).count();
+    type Figure = fn(&Judged) -> f64;
+    let ways: [(&str, Figure); 2] = [("CVSS", |one| one.1), ("risk", |one| one.0)];
+    for (name, figure) in ways {
+        judged.sort_by(|a, b| figure(b).total_cmp(&figure(a)));
+        let line = |what: &str, count: usize| {
+            let right = right(&judged, figure, count);
+            println!(
+                "{name}, {what}: effort {:.1} %, coverage {:.1} % ({right:.1}), efficiency {:.3} %",
+                100.0 * count as f64 / all as f64,
+                100.0 * right / later.max(1) as f64,
+                100.0 * right / count.max(1) as f64
+            );
+        };
+        line("as many as have CVSS of 7 and more", severe);
         for percent in [1, 5, 10, 20, 50] {
-            line(&format!("{name}, first {percent} %"), &judged[..all * percent / 100]);
+            line(&format!("first {percent} %"), all * percent / 100);
         }
+        // The effort for as much as CVSS of 7 and more covers.
+        let wanted = judged.iter().filter(|(_, score, later)| *later && *score >= 7.0).count() as f64;
+        let enough = (1..=all).find(|count| right(&judged, figure, *count) >= wanted - 1e-9);
+        line("as much as CVSS of 7 and more covers", enough.unwrap_or(all));
     }
 }

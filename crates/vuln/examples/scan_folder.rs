@@ -1,5 +1,5 @@
-//! Scans a folder with the store of another and says how long each step took: `scan STORE FOLDER`. For measuring by hand;
-//! `guardian scan` is for use.
+//! Scans a folder with the store of another and says how long each step took: `scan_folder STORE FOLDER [COUNT]`, with the
+//! first findings, or so many. For measuring by hand; `guardian scan` is for use.
 #![expect(clippy::print_stdout, reason = "it is a program for the terminal")]
 
 use std::path::Path;
@@ -9,8 +9,10 @@ use guardian_vuln::{report, scan, store::folder};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, store, root] = arguments.as_slice() else {
-        return Err("name the folder of the store and what to scan".into());
+    let (store, root, count) = match arguments.as_slice() {
+        [_, store, root] => (store, root, 15),
+        [_, store, root, count] => (store, root, count.parse()?),
+        _ => return Err("name the folder of the store and what to scan".into()),
     };
     let start = Instant::now();
     let store = folder::open(Path::new(store), None)?;
@@ -29,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{} judged, {} owned, {} unknown, without advisories: {:?}",
         report.packages, report.owned, report.unknown, report.without_advisories
     );
-    for entry in report.findings.iter().take(15) {
+    for entry in report.findings.iter().take(count) {
         println!(
             "  {} {} {} {} {} -> {}",
             entry.finding.vulnerability,

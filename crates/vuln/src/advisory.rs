@@ -210,6 +210,8 @@ pub enum Signal {
     },
     /// How bad: a vector.
     Vector(String),
+    /// Where an exploit that anybody can take is published.
+    Exploit(String),
 }
 
 /// The text, cut off at a character where it is too long.

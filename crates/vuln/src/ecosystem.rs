@@ -1,5 +1,6 @@
 //! Whose packages: a family with its release, such as `debian:12` or `npm`, in one spelling whoever names it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use guardian_inventory::version::Scheme;
@@ -9,7 +10,7 @@ use guardian_inventory::version::Scheme;
 /// Written `family` or `family:release`. The release has the form in which the machine itself names it (`os-release`'s
 /// `VERSION_ID`, without what its keeper's support does not tell apart).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ecosystem(String);
+pub struct Ecosystem(Cow<'static, str>);
 
 impl fmt::Display for Ecosystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +58,7 @@ const FAMILIES: &[Family] = &[
     distribution("photon", "Photon OS", Scheme::Rpm, 1),
     distribution("arch", "Arch", Scheme::Pacman, 0),
     distribution("gentoo", "Gentoo", Scheme::Portage, 0),
-    distribution("nix", "Nix", Scheme::Nix, 0),
+    distribution("nix", "Nixpkgs", Scheme::Nix, 0),
     language("npm", "npm", Scheme::Npm),
     language("pypi", "PyPI", Scheme::Pep440),
     language("cargo", "crates.io", Scheme::Semver),
@@ -86,14 +87,14 @@ impl Ecosystem {
         Some(Self::of(known, release))
     }
 
-    fn of(family: &Family, release: &str) -> Self {
+    fn of(family: &'static Family, release: &str) -> Self {
         let release = release.trim();
         if family.release_parts == 0 || release.is_empty() {
-            return Self(family.name.to_owned());
+            return Self(Cow::Borrowed(family.name));
         }
         // A point release of Debian or Red Hat has the same packages; one of Ubuntu, Alpine or SUSE does not.
         let parts: Vec<&str> = release.split('.').take(family.release_parts).collect();
-        Self(format!("{}:{}", family.name, parts.join(".").to_ascii_lowercase()))
+        Self(Cow::Owned(format!("{}:{}", family.name, parts.join(".").to_ascii_lowercase())))
     }
 
     /// By OSV's name, such as `Ubuntu:22.04:LTS` or `crates.io` (OSV schema, "affected[].package field").
@@ -116,7 +117,7 @@ impl Ecosystem {
 
     /// The same release with support that is paid for.
     pub fn paid(&self) -> Self {
-        Self(format!("{}:pro", self.0))
+        Self(Cow::Owned(format!("{}:pro", self.0)))
     }
 
     /// By what a machine says it is (`os-release(5)`: `ID`, `ID_LIKE` and `VERSION_ID`).
@@ -223,7 +224,8 @@ pub(crate) fn of_redhat_cpe_parts(product: &str, version: &str) -> Option<Ecosys
         // Support of one minor release beyond its time has packages of its own.
         "rhel_eus" | "rhel_aus" | "rhel_tus" | "rhel_e4s" | "rhel_els" | "rhel_eus_long_life" => {
             let support = product.trim_start_matches("rhel_");
-            Some(Ecosystem(format!("{plain}.{}:{support}", version.split('.').nth(1).unwrap_or("0"))))
+            let minor = version.split('.').nth(1).unwrap_or("0");
+            Some(Ecosystem(Cow::Owned(format!("{plain}.{minor}:{support}"))))
         }
         _ => None,
     }

@@ -46,6 +46,12 @@ impl Loader {
         self.full.take().map_or(Ok(()), Err)
     }
 
+    /// Reads a document or an archive that is not a file.
+    pub fn stream(&mut self, name: &str, reader: impl Read) -> Result<(), Error> {
+        self.reader(name, Box::new(reader), 0);
+        self.full.take().map_or(Ok(()), Err)
+    }
+
     /// What was read.
     pub fn finish(self) -> Builder {
         self.builder

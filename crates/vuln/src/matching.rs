@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::advisory::{End, Exploitation, Of, Statement, Status};
 use crate::cvss::{Rating, Vector};
 use crate::ecosystem::Ecosystem;
-use crate::store::{AdvisoryRef, EndRef, StatementRef, Store};
+use crate::store::{AdvisoryRef, CveRef, EndRef, StatementRef, Store};
 
 /// A package as it is installed, or as a lock file names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -382,6 +382,7 @@ fn finding(
     };
     let mut references: Vec<String> =
         said.iter().flat_map(|(advisory, _)| advisory.references()).map(ToOwned::to_owned).collect();
+    references.extend(known.iter().flat_map(CveRef::exploits).map(ToOwned::to_owned));
     references.sort();
     references.dedup();
     Some(Finding {

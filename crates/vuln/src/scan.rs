@@ -19,6 +19,7 @@ use guardian_inventory::{Manager, Package};
 use hashbrown::HashMap;
 use serde::Serialize;
 
+pub use image::{Reference, Registry, pull};
 pub use target::target;
 
 use crate::ecosystem::Ecosystem;
@@ -212,14 +213,17 @@ impl Files for Root {
     }
 }
 
-/// The content of a regular file that is not too large.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// A regular file that is not too large, and its length.
+fn regular(path: &Path) -> Option<(File, u64)> {
     let file = File::open(path).ok()?;
     let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    (metadata.is_file() && metadata.len() <= FILE_BYTES_MAX).then_some((file, metadata.len()))
+}
+
+/// The content of a regular file that is not too large.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let (file, length) = regular(path)?;
+    let mut bytes = Vec::with_capacity(length as usize);
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

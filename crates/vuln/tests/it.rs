@@ -32,5 +32,6 @@ proptest! {
     fn every_source_takes_anything(input in prop::collection::vec(any::<u8>(), 0..300)) {
         every_source::all(&input);
         every_source::documents(&input);
+        every_source::bundles(&input);
     }
 }

@@ -27,6 +27,7 @@ const TARGETS: &[&str] = &[
     "versions",
     "advisories",
     "documents",
+    "bundles",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -76,6 +77,18 @@ const DOCUMENTS: &[&str] = &[
     r#"{"statements": [{"vulnerability": {"name": "CVE-1"}, "products": [{"@id": "pkg:npm/a"}], "status": "not_affected"}]}"#,
     r#"{"document": {"csaf_version": "2.0"}, "product_tree": {"branches": []}, "vulnerabilities": [{"cve": "CVE-1", "product_status": {"fixed": ["a"]}}]}"#,
 ];
+/// Names of images, manifests and indices of a registry.
+const BUNDLES: &[&str] = &[
+    "registry.example/team/app:1.2",
+    "localhost:5000/a@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "docker.io/library/alpine",
+    r#"{"schemaVersion": 2, "config": {"digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "layers": []}"#,
+    r#"{"manifests": [{"digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000", "platform": {"os": "linux", "architecture": "amd64"}}]}"#,
+    r#"{"version": 2, "packages": {"a": {"name": "a-1", "pname": "a", "meta": {"knownVulnerabilities": ["CVE-2026-0001"]}}}}"#,
+];
+/// Files of an archive of advisories.
+const BUNDLE_NAMES: &[&str] = &["osv/a.json", "../a.json", "kev.json"];
+const BUNDLE: &str = r#"{"vulnerabilities": [{"cveID": "CVE-2026-0001", "dateAdded": "2026-01-02"}]}"#;
 /// Files of an image, and what one of them may say.
 const IMAGE_NAMES: &[&str] = &["manifest.json", "index.json", "blobs/sha256/0"];
 const IMAGE: &str = r#"[{"Config": "c", "Layers": ["l"]}]"#;
@@ -83,6 +96,18 @@ const IMAGE: &str = r#"[{"Config": "c", "Layers": ["l"]}]"#;
 const PACK_NAMES: &[&str] = &["a", "proc/1/maps", "../a", "/etc/passwd", "a/./b", "manifest.json"];
 /// Ends a pack of evidence.
 const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00", "sha256": "00", "path": "/a"}]}"#;
+/// Seeds that are texts: target, name, and the texts.
+const TEXTS: &[(&str, &str, &[&str])] = &[
+    ("action", "action", ACTIONS),
+    ("documents", "document", DOCUMENTS),
+    ("bundles", "bundle", BUNDLES),
+    ("release", "release", RELEASES),
+    ("advisories", "advisory", ADVISORIES),
+    ("versions", "versions", VERSIONS),
+];
+/// Seeds that are archives of one file: target, names of it, and its content.
+const ARCHIVES: &[(&str, &[&str], &str)] =
+    &[("documents", IMAGE_NAMES, IMAGE), ("evidence", PACK_NAMES, MANIFEST), ("bundles", BUNDLE_NAMES, BUNDLE)];
 /// Longest input that is tried; the decoders' limits are set so that it reaches them.
 const INPUT_BYTES_MAX: u32 = 4_000;
 /// Packets of one capture that make one seed.
@@ -190,18 +215,12 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             }
         }
     }
-    for (target, name, texts) in [
-        ("action", "action", ACTIONS),
-        ("documents", "document", DOCUMENTS),
-        ("release", "release", RELEASES),
-        ("advisories", "advisory", ADVISORIES),
-        ("versions", "versions", VERSIONS),
-    ] {
+    for (target, name, texts) in TEXTS {
         for (at, text) in texts.iter().enumerate() {
             write(target, &format!("{name}-{at}"), text.as_bytes())?;
         }
     }
-    for (target, names, text) in [("documents", IMAGE_NAMES, IMAGE), ("evidence", PACK_NAMES, MANIFEST)] {
+    for (target, names, text) in ARCHIVES {
         for (at, name) in names.iter().enumerate() {
             write(target, &format!("archive-{at}"), &archive(name, text.as_bytes()))?;
         }

@@ -21,6 +21,7 @@ mod live_query;
 mod notifications;
 mod policy;
 mod query;
+mod registry;
 mod replay;
 mod rollout;
 mod rule_server;

@@ -13,20 +13,25 @@ use guardian_vuln::store::{Store, folder};
 use guardian_vuln::{import, scan, vex};
 use serde_json::{Value, json};
 
+use super::registry::{self, RegistryOptions};
 use super::{Global, vulndb};
 use crate::output::{self, Format, Table};
 
 /// Exit code of a scan that found what `--fail-on` names: checked and found wanting.
 const FOUND: u8 = 3;
+/// Services of other scanners' reports that are told below the table.
+const SERVICES_MAX: usize = 50;
 /// What is put off, where nothing else is named.
 const IGNORE_FILE: &str = ".guardian-ignore.yaml";
 
 const EXAMPLES: &str = "\
-The advisories come from `guardian vulndb build`. Only files are read: nothing is run, nothing is sent.
+The advisories come from `guardian vulndb build`. Only files are read: nothing is run, nothing is sent; an image of \
+a registry is fetched from there.
 
   guardian scan                                      this machine
   guardian scan --root /mnt/disk                     another one's disk
   guardian scan image.tar                            an image, as docker save or an OCI layout
+  guardian scan registry.example/app:1.2             an image of a registry, read as it comes
   guardian scan app.cdx.json --vex app.vex.json      a bill of materials, and what its maker says of it
   guardian scan . --fail-on high --format sarif      a project, for a pipeline
   guardian scan explain CVE-2024-3094 liblzma5       why a package has it, or has not";
@@ -109,7 +114,8 @@ struct What {
 /// What is scanned.
 #[derive(Args, Debug)]
 pub(super) struct Target {
-    /// Folder of a project or the root of a machine, image, bill of materials, or lock file [default: /]
+    /// Folder of a project or the root of a machine, image (also `registry.example/name:tag`), bill of materials, or lock
+    /// file [default: /]
     path: Option<PathBuf>,
     /// The same, said as an option
     #[arg(long, value_name = "DIR", conflicts_with = "path")]
@@ -117,6 +123,8 @@ pub(super) struct Target {
     /// Of an image for several architectures, which one
     #[arg(long, value_name = "ARCHITECTURE", default_value = architecture())]
     architecture: String,
+    #[command(flatten)]
+    registry: RegistryOptions,
 }
 
 /// This machine's architecture in the spelling of images.
@@ -143,6 +151,10 @@ impl Target {
     }
 
     pub(super) fn scan(&self) -> Result<scan::Scanned> {
+        if let Some(reference) = self.path().to_str().filter(|_| !self.path().exists()).and_then(registry::named) {
+            return registry::scan(&reference, &self.architecture, &self.registry)
+                .with_context(|| format!("cannot scan {reference}"));
+        }
         scan::target(self.path(), &self.architecture).with_context(|| format!("cannot scan {}", self.path().display()))
     }
 }
@@ -205,6 +217,7 @@ impl Scan {
                         output::note(&format!("{}: {} records could not be read", path.display(), report.malformed));
                     }
                     words.imported.extend(report.found);
+                    words.services.extend(report.services);
                 }
                 Err(error) => bail!("{}: {error}", path.display()),
             }
@@ -311,6 +324,7 @@ fn remarks(report: &Report) {
     for entry in report.findings.iter().filter(|entry| !entry.remark.is_empty()) {
         output::note(&format!("{} in {}: {}", entry.finding.vulnerability, entry.package, entry.remark));
     }
+    services(report);
     for (ecosystem, packages) in &report.without_advisories {
         output::note(&format!("no advisory speaks of {ecosystem}: nothing is known of its {packages} packages"));
     }
@@ -318,6 +332,19 @@ fn remarks(report: &Report) {
         output::note(&format!("{} packages are of a distribution or registry that is not known", report.unknown));
     }
     report.issues.iter().for_each(|issue| output::note(issue));
+}
+
+/// What answers on the machines that another scanner looked at.
+fn services(report: &Report) {
+    for service in report.services.iter().take(SERVICES_MAX) {
+        let name = if service.name.is_empty() { "something" } else { &service.name };
+        let product = if service.product.is_empty() { String::new() } else { format!(" ({})", service.product) };
+        output::note(&format!("{} {}: {name}{product} answers", service.host, service.port));
+    }
+    let more = report.services.len().saturating_sub(SERVICES_MAX);
+    if more > 0 {
+        output::note(&format!("{more} services more: `--report` has them all"));
+    }
 }
 
 fn package(entry: &Entry) -> (&str, &str, &str) {

@@ -16,10 +16,12 @@ use crate::output::{self, Table};
 const EXAMPLES: &str = "\
 Files, folders and archives (zip, tar, gzip, zstd) in any mixture; what each is, is seen from its content. Sources: OSV \
 (also GitHub, Go, Python, Rust, AlmaLinux, Rocky, Ubuntu, Chainguard), Debian's tracker, CSAF and VEX (Red Hat, SUSE), \
-OpenVEX, Alpine's and Wolfi's secdb, Arch, CVE 5 with CISA's decisions, NVD, EPSS, KEV.
+OpenVEX, Alpine's and Wolfi's secdb, Arch, Nixpkgs, Gentoo, OVAL, RustSec, lists of updates, CVE 5 with CISA's \
+decisions, NVD, EPSS, KEV.
 
   guardian vulndb build downloads/                   everything in a folder
   guardian vulndb build all.zip epss.csv.gz          what was named
+  guardian vulndb export advisories.gvdb             to carry it over an air gap; import takes it there
   guardian vulndb status                             what the store knows, and since when";
 
 /// Build the store of advisories that `guardian scan` judges by.
@@ -37,6 +39,25 @@ enum Action {
         /// Files, folders and archives of advisories
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Folder of the store [default: advisories in the data directory]
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
+        /// Stores to keep, so that what was known then can be asked again
+        #[arg(long, default_value_t = 7, value_name = "COUNT")]
+        keep: usize,
+    },
+    /// Write the newest store to a file, to carry it where there is no network
+    Export {
+        /// The file
+        file: PathBuf,
+        /// Folder of the store [default: advisories in the data directory]
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
+    },
+    /// Take a store that `export` wrote elsewhere; one that is not whole is refused
+    Import {
+        /// The file
+        file: PathBuf,
         /// Folder of the store [default: advisories in the data directory]
         #[arg(long, value_name = "DIR")]
         store: Option<PathBuf>,
@@ -70,6 +91,19 @@ impl Vulndb {
                 let folder = folder_of(global, store.as_deref())?;
                 build(&paths, &folder, keep)?;
                 status(&folder::open(&folder, None)?, global)
+            }
+            Action::Export { file, store } => {
+                let bytes = folder::export(&folder_of(global, store.as_deref())?, &file)?;
+                output::note(&format!("{}: {} KiB", file.display(), bytes / 1024));
+                Ok(ExitCode::SUCCESS)
+            }
+            Action::Import { file, store, keep } => {
+                let folder = folder_of(global, store.as_deref())?;
+                let imported = folder::import(&folder, &file, keep)?;
+                if folder::open(&folder, None)?.built_s() > imported.built_s() {
+                    output::note("a newer store is there, and stays in force");
+                }
+                status(&imported, global)
             }
             Action::Status { store, verify } => {
                 let folder = folder_of(global, store.as_deref())?;

@@ -31,6 +31,7 @@ mod personal;
 mod policy;
 mod receivers;
 mod reference;
+mod registry;
 mod rule_tuning;
 mod rules;
 mod triage;

@@ -34,6 +34,9 @@ pub struct Kind {
     pub read: fn(name: &str, bytes: &[u8]) -> Result<Found<Package>, Malformed>,
 }
 
+/// The kind of which [`of_archive`] reads what is not in memory.
+pub const JAVA: &str = "Java";
+
 /// Every kind, in the order in which they are tried.
 pub const ALL: &[Kind] = &[
     Kind { name: "npm", is: |_, name| is_npm_lock(name), read: |_, bytes| npm::parse_lock(bytes) },
@@ -57,7 +60,7 @@ pub const ALL: &[Kind] = &[
     Kind { name: "conda", is: is_conda, read: |_, bytes| conda::parse(bytes).map(one) },
     Kind { name: "Go", is: |_, name| name == "go.mod", read: |_, bytes| golang::parse_mod(bytes) },
     Kind { name: "Go (sums)", is: |_, name| name == "go.sum", read: |_, bytes| Ok(golang::parse_sum(bytes)) },
-    Kind { name: "Java", is: |_, name| is_jar(name), read: jar::parse },
+    Kind { name: JAVA, is: |_, name| is_jar(name), read: jar::parse },
     Kind { name: "Maven", is: |_, name| name == "pom.xml", read: |_, bytes| maven::parse(bytes) },
     Kind { name: "Gradle", is: |_, name| name.ends_with("gradle.lockfile"), read: |_, bytes| Ok(gradle::parse(bytes)) },
     Kind { name: "RubyGems", is: is_gemspec, read: |_, bytes| gem::parse(bytes).map(one) },
@@ -98,6 +101,11 @@ pub fn of_section(name: &str, content: &[u8]) -> Found<Package> {
 /// What a program says that it was built from: Go's modules, or crates where `cargo auditable` built it.
 pub fn of_program(program: &[u8]) -> Found<Package> {
     cargo::parse_auditable(program).or_else(|_| crate::go::parse(program)).unwrap_or_default()
+}
+
+/// The packages of an archive of Java that is not in memory, by its name.
+pub fn of_archive(name: &str, archive: impl std::io::Read + std::io::Seek) -> Result<Found<Package>, Malformed> {
+    jar::parse_file(name, archive)
 }
 
 /// Whether a `go.mod` names every module that is needed, so that what `go.sum` names beside it does not count.

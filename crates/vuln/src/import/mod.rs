@@ -47,7 +47,7 @@ pub struct Imported {
 }
 
 /// A service that a scanner found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Service {
     /// The machine.
     pub host: String,
@@ -106,7 +106,7 @@ pub fn read(bytes: &[u8]) -> Result<Report, String> {
 }
 
 /// CVE names in a text, each once.
-fn cves(text: &str) -> Vec<String> {
+pub(crate) fn cves(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let upper = text.to_ascii_uppercase();
     for (at, _) in upper.match_indices("CVE-") {

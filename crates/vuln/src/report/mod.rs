@@ -19,7 +19,7 @@ pub use junit::junit;
 pub use sarif::{github, sarif};
 
 use crate::cvss::Rating;
-use crate::import::Imported;
+use crate::import::{Imported, Service};
 use crate::matching::{self, Component, Finding};
 use crate::risk::{self, Asset, Risk};
 use crate::scan::{Layer, Os, Placed, Scanned};
@@ -87,6 +87,8 @@ pub struct Words {
     pub asset: Asset,
     /// What other scanners found.
     pub imported: Vec<Imported>,
+    /// Services that other scanners found.
+    pub services: Vec<Service>,
     /// The day, since the epoch.
     pub day: i32,
 }
@@ -149,6 +151,9 @@ pub struct Report {
     pub findings: Vec<Entry>,
     /// What was left out, and why.
     pub suppressed: Vec<Suppressed>,
+    /// Services that other scanners found, each once: what answers, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
     /// What could not be read.
     pub issues: Vec<String>,
 }
@@ -164,26 +169,24 @@ pub fn of(store: &Store, scanned: Scanned, words: &Words) -> Report {
         issues: scanned.issues,
         ..Report::default()
     };
-    let mut by_component: BTreeMap<Component, Vec<Placed>> = BTreeMap::new();
-    for placed in scanned.packages {
-        if placed.owner.is_some() {
-            report.owned += 1;
-        } else {
-            by_component.entry(placed.component.clone()).or_default().push(placed);
-        }
-    }
-    report.packages = by_component.len();
-    let kernels = by_component.values().flatten().filter_map(kernel::of).collect();
+    let mut packages = scanned.packages;
+    let all = packages.len();
+    packages.retain(|placed| placed.owner.is_none());
+    report.owned = all - packages.len();
+    packages.sort_by(|a, b| a.component.cmp(&b.component));
+    let kernels = packages.iter().filter_map(kernel::of).collect();
     let said: Vec<&Said> = words.said.iter().chain(&scanned.said).collect();
     let mut used = vec![false; words.ignored.len()];
-    for (component, placed) in by_component {
+    for placed in packages.chunk_by(|a, b| a.component == b.component) {
+        let component = &placed[0].component;
+        report.packages += 1;
         if !ecosystems.contains_key(component.ecosystem.as_str()) {
             *report.without_advisories.entry(component.ecosystem.to_string()).or_default() += 1;
         }
-        for finding in matching::findings(store, &component) {
-            let mut entry = entry(&component, &placed, &scanned.layers, finding);
+        for finding in matching::findings(store, component) {
+            let mut entry = entry(component, placed, &scanned.layers, finding);
             entry.risk = risk::of(&entry.finding, &words.asset);
-            match judge(entry, &component, &said, words, &mut used) {
+            match judge(entry, component, &said, words, &mut used) {
                 Ok(entry) => report.findings.push(entry),
                 Err(suppressed) => report.suppressed.push(*suppressed),
             }
@@ -193,6 +196,9 @@ pub fn of(store: &Store, scanned: Scanned, words: &Words) -> Report {
         report.issues.extend(ignored.remark(used, words.day));
     }
     imported::take(&mut report, store, &words.imported, &words.asset);
+    report.services.clone_from(&words.services);
+    report.services.sort();
+    report.services.dedup();
     kernel::remark(&mut report, &kernels, &scanned.kernel);
     report.findings.sort_by(|a, b| pressing(b).partial_cmp(&pressing(a)).unwrap_or(std::cmp::Ordering::Equal));
     report

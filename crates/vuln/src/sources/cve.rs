@@ -1,11 +1,12 @@
-//! CVE records (CVE JSON 5.x) as MITRE and CISA's vulnrichment keep them: vectors, CISA's decision (SSVC), and whether it
-//! is in the catalogue of those that are used. What they say of products is not guessed at.
+//! CVE records (CVE JSON 5.x) as MITRE and CISA's vulnrichment keep them: vectors, CISA's decision (SSVC), whether it is in
+//! the catalogue of those that are used, and whether an exploit lies where anybody finds it. What they say of products is
+//! not guessed at.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Document, Sink, Source, day};
-use crate::advisory::{Exploitation, Signal};
+use crate::advisory::{Exploitation, Signal, clip};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +34,14 @@ struct Containers {
 struct Container {
     #[serde(default)]
     metrics: Vec<Value>,
+    #[serde(default)]
+    references: Vec<Reference>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    #[serde(default)]
+    url: String,
 }
 
 /// The source.
@@ -70,8 +79,27 @@ impl Source for Cve {
                 _ => {}
             }
         }
+        let references = record.containers.adp.iter().chain([&record.containers.cna]).flat_map(|c| &c.references);
+        for reference in references.filter(|reference| is_exploit(&reference.url)) {
+            sink.signal(cve, Signal::Exploit(clip(&reference.url)));
+            // What somebody has published is public, whenever the coordinator looked.
+            let (exploitation, automatable, total_impact) = (Exploitation::Poc, None, None);
+            sink.signal(cve, Signal::Decision { exploitation, automatable, total_impact });
+        }
         Ok(())
     }
+}
+
+/// Whether the address is that of an exploit in ExploitDB, or of a module of Metasploit that exploits something. What is only
+/// tagged as an exploit may be a description.
+fn is_exploit(url: &str) -> bool {
+    let address = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches("www.");
+    let lists = [
+        "exploit-db.com/exploits/",
+        "rapid7.com/db/modules/exploit/",
+        "github.com/rapid7/metasploit-framework/blob/master/modules/exploits/",
+    ];
+    lists.iter().any(|list| address.strip_prefix(list).is_some_and(|rest| !rest.is_empty()))
 }
 
 fn decision(content: &Value) -> Signal {

@@ -10,6 +10,7 @@ mod debian;
 mod epss;
 mod glsa;
 mod kev;
+mod nixpkgs;
 mod nvd;
 mod openvex;
 mod osv;
@@ -87,6 +88,7 @@ pub const ALL: &[&dyn Source] = &[
     &updateinfo::UpdateInfo,
     &glsa::Glsa,
     &rustsec::RustSec,
+    &nixpkgs::Nixpkgs,
 ];
 
 /// The source whose document it is.

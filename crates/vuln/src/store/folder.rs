@@ -39,10 +39,55 @@ pub fn open(folder: &Path, at_s: Option<i64>) -> Result<Store, Error> {
 pub fn publish(folder: &Path, builder: Builder, now_s: i64, keep: usize) -> Result<Built, Error> {
     let wrong = |e| Error::File(folder.to_path_buf(), e);
     std::fs::create_dir_all(folder).map_err(wrong)?;
-    let built = builder.write(&folder.join(format!("{FRONT}{now_s:013}{END}")), now_s)?;
+    let built = builder.write(&path_of(folder, now_s), now_s)?;
+    forget(folder, keep)?;
+    Ok(built)
+}
+
+fn path_of(folder: &Path, built_s: i64) -> PathBuf {
+    folder.join(format!("{FRONT}{built_s:013}{END}"))
+}
+
+/// Removes the oldest so that `keep` stay.
+fn forget(folder: &Path, keep: usize) -> Result<(), Error> {
     let all = list(folder)?;
     for (_, path) in &all[..all.len().saturating_sub(keep.max(1))] {
         std::fs::remove_file(path).map_err(|e| Error::File(path.clone(), e))?;
     }
-    Ok(built)
+    Ok(())
+}
+
+/// Writes the newest store of the folder to a file that is carried elsewhere; gives its length.
+pub fn export(folder: &Path, file: &Path) -> Result<u64, Error> {
+    let mut all = list(folder)?;
+    let none = || Error::Malformed(folder.to_path_buf(), "there is no advisory store yet: build one");
+    let (_, newest) = all.pop().ok_or_else(none)?;
+    let into = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    copy(&newest, into, file)
+}
+
+/// Takes a store that was carried here, under the time at which it was built. One that is not whole is refused.
+pub fn import(folder: &Path, file: &Path, keep: usize) -> Result<Store, Error> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::File(folder.to_path_buf(), e))?;
+    let store = Store::open(file)?;
+    let path = path_of(folder, store.built_s());
+    drop(store);
+    copy(file, folder, &path)?;
+    forget(folder, keep)?;
+    Store::open(&path)
+}
+
+/// Copies a store by way of another file of the folder, so that whoever opens it finds all of it. What was copied is what is
+/// checked: the file itself may lie on a medium that answers differently the second time.
+fn copy(from: &Path, folder: &Path, to: &Path) -> Result<u64, Error> {
+    let wrong = |e| Error::File(to.to_path_buf(), e);
+    let mut reader = std::fs::File::open(from).map_err(|e| Error::File(from.to_path_buf(), e))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(wrong)?;
+    let bytes = std::io::copy(&mut reader, file.as_file_mut()).map_err(wrong)?;
+    file.as_file().sync_all().map_err(wrong)?;
+    if !Store::open(file.path())?.is_whole() {
+        return Err(Error::Malformed(from.to_path_buf(), "the store is damaged"));
+    }
+    file.persist(to).map_err(|e| Error::File(to.to_path_buf(), e.error))?;
+    Ok(bytes)
 }

@@ -17,7 +17,7 @@ pub use write::{Builder, Built};
 /// Marks a file of this kind.
 const MAGIC: &[u8; 8] = b"GUARDVDB";
 /// Form of the file; one with another number is built anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes of the header: mark, version, checksum of the header, time, length, checksum of the rest, then offset and length
 /// of every table.
@@ -42,7 +42,8 @@ enum Table {
     Advisories,
     /// Advisories by every name they have: text, advisory.
     Names,
-    /// What is known of a vulnerability, by CVE name: name, probability, percentile, added, due, flags, vector.
+    /// What is known of a vulnerability, by CVE name: name, probability, percentile, added, due, flags, vector, first of the
+    /// exploits in the lists, how many.
     Cves,
     /// Sources: name, documents, advisories, signals, malformed, empty.
     Sources,
@@ -58,8 +59,9 @@ impl Table {
             Self::Names => 2,
             Self::Ranges => 3,
             Self::Keys | Self::Sources => 6,
-            Self::Advisories | Self::Cves => 7,
+            Self::Advisories => 7,
             Self::Statements => 8,
+            Self::Cves => 9,
         }
     }
 }

@@ -405,4 +405,9 @@ impl<'a> CveRef<'a> {
     pub fn vector(&self) -> &'a str {
         self.store.text(self.word(6))
     }
+
+    /// Where exploits are published.
+    pub fn exploits(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.store.list(self.word(7), self.word(8))
+    }
 }

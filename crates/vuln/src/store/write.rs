@@ -50,7 +50,7 @@ impl Texts {
 }
 
 /// What is known of a vulnerability so far.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Cve {
     probability: f32,
     percentile: f32,
@@ -59,6 +59,8 @@ struct Cve {
     flags: u32,
     vector: u32,
     vector_rank: u8,
+    /// Where exploits are.
+    exploits: Vec<u32>,
 }
 
 /// Bits of [`Cve::flags`].
@@ -195,8 +197,8 @@ impl Builder {
     /// Takes a signal. Of two vectors the one of the newer version stays.
     pub fn signal(&mut self, cve: &str, signal: &Signal) {
         let name = self.texts.add(cve);
-        let vector = match signal {
-            Signal::Vector(vector) => self.texts.add(vector),
+        let number = match signal {
+            Signal::Vector(text) | Signal::Exploit(text) => self.texts.add(text),
             _ => 0,
         };
         let known = self.cves.entry(name).or_default();
@@ -225,7 +227,12 @@ impl Builder {
             Signal::Vector(text) => {
                 let rank = text.parse::<crate::cvss::Vector>().map_or(0, |vector| vector.version() as u8 + 1);
                 if rank > known.vector_rank {
-                    (known.vector, known.vector_rank) = (vector, rank);
+                    (known.vector, known.vector_rank) = (number, rank);
+                }
+            }
+            Signal::Exploit(_) => {
+                if number != 0 && known.exploits.len() < LIST_MAX && !known.exploits.contains(&number) {
+                    known.exploits.push(number);
                 }
             }
         }
@@ -269,13 +276,16 @@ impl Builder {
             cves: cves.len(),
         };
         let rows = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-        let cve_rows: Vec<u32> = cves
-            .iter()
-            .flat_map(|(name, cve)| {
-                let (added, due) = (cve.added_day as u32, cve.due_day as u32);
-                [*name, cve.probability.to_bits(), cve.percentile.to_bits(), added, due, cve.flags, cve.vector]
-            })
-            .collect();
+        let mut cve_rows: Vec<u32> = Vec::with_capacity(cves.len() * Table::Cves.words());
+        for (name, cve) in &cves {
+            let (added, due) = (cve.added_day as u32, cve.due_day as u32);
+            let (first, exploits) = (self.lists.len() as u32, cve.exploits.len() as u32);
+            self.lists.extend(&cve.exploits);
+            let chances = [cve.probability.to_bits(), cve.percentile.to_bits()];
+            cve_rows.push(*name);
+            cve_rows.extend(chances);
+            cve_rows.extend([added, due, cve.flags, cve.vector, first, exploits]);
+        }
         let name_rows: Vec<u32> = names.iter().flat_map(|(name, advisory)| [*name, *advisory]).collect();
         let tables = [
             rows(&self.texts.offsets),

@@ -1,5 +1,5 @@
 //! Every source of the crate on one input, and what is built of it, for the tests beside it and for
-//! `fuzz/fuzz_targets/advisories.rs` and `documents.rs`, which take this file by its path.
+//! `fuzz/fuzz_targets/advisories.rs`, `documents.rs` and `bundles.rs`, which take this file by its path.
 
 use guardian_vuln::advisory::{Advisory, Signal};
 use guardian_vuln::cvss::Vector;
@@ -56,5 +56,34 @@ pub(crate) fn documents(input: &[u8]) {
         // What was read is read back.
         let again = sbom::read("x", sbom::write(form, &scanned, &about).as_bytes()).unwrap().unwrap();
         assert!(again.packages.len() <= scanned.packages.len());
+    }
+}
+
+/// Archives of advisories, names of images, and what a registry says of one.
+pub(crate) fn bundles(input: &[u8]) {
+    let mut loader = Loader::default();
+    loader.stream("a", input).ok();
+    assert!(loader.issues.len() <= guardian_vuln::limits::ISSUES_MAX);
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(reference) = text.parse::<scan::Reference>()
+    {
+        // Whoever asks by it stays in the repository.
+        assert!(!reference.repository.contains("..") && !reference.host.contains('/'), "{reference}");
+        assert_eq!(reference.to_string().parse(), Ok(reference));
+    }
+    if let Ok(reference) = "registry.example/a:1".parse() {
+        drop(scan::pull(&mut Same(input), &reference, "amd64"));
+    }
+}
+
+/// A registry that always gives the same.
+struct Same<'a>(&'a [u8]);
+
+impl scan::Registry for Same<'_> {
+    fn manifest(&mut self, _: &str) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        Ok(Box::new(self.0))
+    }
+    fn blob(&mut self, _: &str) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        Ok(Box::new(self.0))
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use guardian_vuln::scan::{self, Scanned};
 use proptest::prelude::*;
+use sha2::Digest as _;
 
 /// An archive of these files; a path that ends with `->` and a target is a link, `=>` another name.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -246,4 +247,97 @@ proptest! {
         image.truncate(cut.index(image.len()));
         drop(scanned("image.tar", &image));
     }
+}
+
+/// A registry that holds what it was given, by tag or digest.
+#[derive(Default)]
+struct Held {
+    things: std::collections::BTreeMap<String, Vec<u8>>,
+    asked: Vec<String>,
+}
+
+impl Held {
+    fn add(&mut self, bytes: &[u8]) -> String {
+        let digest = sha2::Sha256::digest(bytes);
+        let digest = format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        self.things.insert(digest.clone(), bytes.to_vec());
+        digest
+    }
+
+    fn get(&mut self, name: &str) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        self.asked.push(name.to_owned());
+        let found = self.things.get(name).ok_or(std::io::Error::other("the registry has it not"))?;
+        Ok(Box::new(found.as_slice()))
+    }
+}
+
+impl scan::Registry for Held {
+    fn manifest(&mut self, version: &str) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        self.get(version)
+    }
+
+    fn blob(&mut self, digest: &str) -> std::io::Result<Box<dyn std::io::Read + '_>> {
+        self.get(digest)
+    }
+}
+
+/// The image of [`layers`] in a registry, for two architectures, with one layer compressed.
+fn held() -> (Held, Vec<String>) {
+    let mut held = Held::default();
+    let all = layers();
+    let digests = vec![held.add(&gzip(&all[0])), held.add(&all[1]), held.add(&all[2])];
+    let config = held.add(CONFIG);
+    let of = |digests: &[String]| {
+        serde_json::json!({ "schemaVersion": 2, "config": { "digest": config },
+            "layers": digests.iter().map(|digest| serde_json::json!({ "digest": digest })).collect::<Vec<_>>() })
+    };
+    let own = held.add(of(&digests).to_string().as_bytes());
+    let other = held.add(of(&digests[..1]).to_string().as_bytes());
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [
+        { "digest": other, "platform": { "os": "linux", "architecture": "arm64" } },
+        { "digest": own, "platform": { "os": "linux", "architecture": "amd64" } } ] });
+    held.things.insert("1".to_owned(), index.to_string().into_bytes());
+    (held, digests)
+}
+
+#[test]
+fn an_image_of_a_registry_is_as_one_in_an_archive() {
+    let reference: scan::Reference = "registry.example/team/app:1".parse().unwrap();
+    let (mut registry, digests) = held();
+    let pulled = scan::pull(&mut registry, &reference, "amd64").unwrap();
+    let saved = scanned("image.tar", &docker(&layers())).unwrap();
+    assert_eq!((pulled.packages, pulled.layers), (saved.packages, saved.layers));
+    assert_eq!(pulled.subject, "registry.example/team/app:1");
+    assert_eq!(registry.asked.iter().filter(|name| digests.contains(name)).count(), 3);
+    let (mut registry, _) = held();
+    assert_eq!(scan::pull(&mut registry, &reference, "arm64").unwrap().layers.len(), 1);
+}
+
+#[test]
+fn what_a_registry_gives_is_believed_by_its_digest_alone() {
+    let reference: scan::Reference = "registry.example/team/app:1".parse().unwrap();
+    let whole = held().0;
+    let names: Vec<String> = whole.things.keys().filter(|name| name.starts_with("sha256:")).cloned().collect();
+    let mut refused = 0;
+    for name in names {
+        let (mut registry, _) = held();
+        // Behind the end of an archive nothing is read for packages, and it counts all the same.
+        registry.things.get_mut(&name).unwrap().extend_from_slice(&[0; 512]);
+        if let Err(error) = scan::pull(&mut registry, &reference, "amd64") {
+            assert!(error.to_string().contains(&name), "{error}");
+            refused += 1;
+        }
+    }
+    // Three layers, a configuration and a manifest; that of the other architecture is not asked for.
+    assert_eq!(refused, 5);
+    let manifest = |text: &str| {
+        let mut registry = Held::default();
+        registry.things.insert("1".to_owned(), text.as_bytes().to_vec());
+        scan::pull(&mut registry, &reference, "amd64").unwrap_err().to_string()
+    };
+    assert!(manifest("{}").contains("schema 1"));
+    assert!(manifest(r#"{"manifests": []}"#).contains("no image"));
+    assert!(manifest(r#"{"manifests": [{"digest": "sha256:../../etc"}]}"#).contains("another digest"));
+    assert!(manifest(r#"{"layers": [], "config": {"digest": "md5:00"}}"#).contains("another digest"));
+    assert!(scan::pull(&mut Held::default(), &reference, "amd64").is_err());
 }

@@ -109,6 +109,11 @@ fn what_several_found_is_one_finding_with_all_their_names() {
             "NESSUS-57608 192.0.2.7 nessus",
         ]
     );
+    // What answers is told, each service once, whoever imports it twice.
+    let services = || [read(NMAP).services, read(NMAP).services].concat();
+    let told = report::of(&store, project(), &Words { services: services(), ..Words::default() });
+    let told: Vec<(&str, &str)> = told.services.iter().map(|s| (s.port.as_str(), s.product.as_str())).collect();
+    assert_eq!(told, [("443/tcp", "nginx 1.18.0"), ("445/tcp", "")]);
     let by_version = report.findings.iter().find(|entry| entry.finding.vulnerability == "CVE-2021-23017").unwrap();
     assert_eq!(by_version.finding.status.name(), "under_investigation");
     assert!(report.findings.iter().all(|entry| entry.finding.rating >= Rating::Unknown));

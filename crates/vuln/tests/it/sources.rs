@@ -231,3 +231,49 @@ fn a_kernel_that_does_not_run_and_one_that_waits_for_a_restart_are_told_apart() 
     // Of a disk or an image nobody knows what runs.
     assert_eq!(remarks("").0, ["6.1.4-1 ", "6.1.8-1 "]);
 }
+
+const NIXPKGS: &str = r#"{"version": 2, "packages": {
+  "olm": {"name": "olm-3.2.16", "pname": "olm", "version": "3.2.16", "meta": {"description": "x", "knownVulnerabilities":
+    ["The library is deprecated, see CVE-2030-45191 and CVE-2030-45192.", "Nobody looks after it."]}},
+  "hello": {"name": "hello-2.12", "pname": "hello", "version": "2.12", "meta": {"knownVulnerabilities": []}},
+  "odd": {"name": "odd", "pname": "odd", "version": "", "meta": {"knownVulnerabilities": ["CVE-2030-1111"]}},
+  "bare": {"name": "bare-1", "pname": "bare", "version": "1", "meta": {}}}}"#;
+
+#[test]
+fn nixpkgs_speaks_of_the_version_that_the_channel_has() {
+    let mut loader = guardian_vuln::load::Loader::default();
+    loader.document(&guardian_vuln::sources::Document { name: "packages.json", bytes: NIXPKGS.as_bytes() });
+    assert_eq!((loader.unknown, loader.issues.len(), loader.issues[0].record.as_str()), (0, 1, "odd"));
+    let home = tempfile::tempdir().unwrap();
+    guardian_vuln::store::folder::publish(home.path(), loader.finish(), 0, 1).unwrap();
+    let store = guardian_vuln::store::folder::open(home.path(), None).unwrap();
+    for vulnerability in ["CVE-2030-45191", "CVE-2030-45192", "NIXPKGS-olm-3.2.16"] {
+        assert_eq!(has(&store, "nix", "olm", "3.2.16", vulnerability), Some(true), "{vulnerability}");
+        assert_eq!(has(&store, "nix", "olm", "3.2.17", vulnerability), Some(false), "{vulnerability}");
+    }
+    assert_eq!(store.counts()[2], 1);
+}
+
+#[test]
+fn an_exploit_that_anybody_finds_is_shown_and_counts() {
+    let record = |url: &str| {
+        format!(
+            r#"{{"dataType": "CVE_RECORD", "cveMetadata": {{"cveId": "CVE-2030-0600", "state": "PUBLISHED"}}, "containers": {{
+            "cna": {{"references": [{{"url": "{url}", "tags": ["exploit"]}}, {{"url": "https://vendor.example/advisory"}}]}}}}}}"#
+        )
+    };
+    let advisory = r#"{ "schema_version": "1", "id": "GHSA-l", "modified": "2030-01-01T00:00:00Z",
+      "aliases": ["CVE-2030-0600"], "affected": [{ "package": { "ecosystem": "npm", "name": "lodash" }, "ranges": [{
+      "type": "SEMVER", "events": [{ "introduced": "0" }, { "fixed": "4.17.21" }] }] }] }"#;
+    for (url, public) in [
+        ("https://www.exploit-db.com/exploits/50592", true),
+        ("https://www.rapid7.com/db/modules/exploit/multi/http/log4shell_header_injection/", true),
+        ("https://www.exploit-db.com/about", false),
+        ("https://blog.example/exploit-db.com/exploits/1", false),
+    ] {
+        let (_home, store) = store(&[("cve.json", &record(url)), ("osv.json", advisory)]);
+        let finding = one(&store, &component("npm", "lodash", "4.17.20"), "CVE-2030-0600").unwrap();
+        assert_eq!(finding.exploitation == guardian_vuln::advisory::Exploitation::Poc, public, "{url}");
+        assert_eq!(finding.references.iter().any(|known| known == url), public, "{url}");
+    }
+}

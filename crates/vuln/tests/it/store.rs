@@ -101,3 +101,31 @@ fn archives_are_read_as_the_files_in_them() {
     let store = folder::open(&home.path().join("out"), None).unwrap();
     assert_eq!(store.ecosystems()["wolfi"], 2);
 }
+
+#[test]
+fn a_store_is_carried_whole_or_not_at_all() {
+    let (home, _) = store(&[("lodash.json", LODASH_FOR_CARRYING)]);
+    let away = tempfile::tempdir().unwrap();
+    let file = away.path().join("bundle.gvdb");
+    let bytes = folder::export(home.path(), &file).unwrap();
+    assert_eq!(bytes, std::fs::metadata(&file).unwrap().len());
+    let there = away.path().join("advisories");
+    let imported = folder::import(&there, &file, 3).unwrap();
+    assert_eq!(imported.named("GHSA-carried").count(), 1);
+    assert_eq!(folder::list(&there).unwrap(), [(1_764_000_000, there.join("advisories-0001764000000.gvdb"))]);
+    // Of what was changed on the way nothing is taken, and what is there stays in force.
+    let mut damaged = std::fs::read(&file).unwrap();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    std::fs::write(&file, &damaged).unwrap();
+    assert!(folder::import(&there, &file, 3).unwrap_err().to_string().contains("damaged"));
+    std::fs::write(&file, b"something else").unwrap();
+    assert!(folder::import(&there, &file, 3).is_err());
+    assert!(folder::open(&there, None).unwrap().is_whole());
+    assert_eq!(std::fs::read_dir(&there).unwrap().count(), 1);
+    assert!(folder::export(&away.path().join("none"), &file).is_err());
+}
+
+const LODASH_FOR_CARRYING: &str = r#"{ "schema_version": "1", "id": "GHSA-carried", "modified": "2030-01-01T00:00:00Z",
+  "affected": [{ "package": { "ecosystem": "npm", "name": "lodash" }, "ranges": [{ "type": "SEMVER",
+  "events": [{ "introduced": "0" }, { "fixed": "4.17.21" }] }] }] }"#;

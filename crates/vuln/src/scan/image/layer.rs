@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use guardian_inventory::language;
@@ -65,7 +65,7 @@ fn hash(path: &str) -> u64 {
 }
 
 /// Reads a layer that is decompressed already.
-pub(super) fn read(reader: impl Read, budget: &mut Budget) -> io::Result<Contents> {
+pub(super) fn read(reader: impl BufRead, budget: &mut Budget) -> io::Result<Contents> {
     let mut archive = Archive::new(reader);
     let mut contents = Contents::default();
     let mut buffer = Vec::new();

@@ -50,14 +50,7 @@ pub(super) fn image(documents: &Documents, architecture: &str) -> io::Result<Ima
 
 /// The manifest of the index that is meant: of the architecture asked for, else the first that is an image.
 fn chosen(documents: &Documents, index: &Value, architecture: &str, depth: usize) -> io::Result<(Value, String)> {
-    let manifests: Vec<&Value> = list(index, "manifests").collect();
-    let platform = |entry: &Value, key: &str| {
-        entry.pointer(&format!("/platform/{key}")).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    // Attestations stand beside images, of a platform that is none.
-    let images: Vec<&&Value> = manifests.iter().filter(|entry| platform(entry, "os") != "unknown").collect();
-    let own = images.iter().find(|entry| platform(entry, "architecture") == architecture);
-    let entry = own.or(images.first()).ok_or(malformed("its index names no image"))?;
+    let entry = pick(index, architecture).ok_or(malformed("its index names no image"))?;
     let name = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
         .iter()
         .find_map(|key| entry.get("annotations")?.get(*key)?.as_str());
@@ -72,6 +65,20 @@ fn chosen(documents: &Documents, index: &Value, architecture: &str, depth: usize
         return Ok((manifest, if inner.is_empty() { name } else { inner }));
     }
     Ok((manifest, name))
+}
+
+/// The entry of an index that is meant.
+pub(super) fn pick<'a>(index: &'a Value, architecture: &str) -> Option<&'a Value> {
+    let platform = |entry: &Value, key: &str| {
+        entry.pointer(&format!("/platform/{key}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    // Attestations stand beside images, of a platform that is none.
+    let mut images = list(index, "manifests").filter(|entry| platform(entry, "os") != "unknown");
+    let first = images.next()?;
+    if platform(first, "architecture") == architecture {
+        return Some(first);
+    }
+    images.find(|entry| platform(entry, "architecture") == architecture).or(Some(first))
 }
 
 /// The first image of docker's list.

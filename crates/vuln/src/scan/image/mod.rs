@@ -8,15 +8,17 @@ mod archive;
 mod layer;
 mod layout;
 mod manifest;
+mod registry;
 mod tar;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 pub(super) use archive::read as archive;
 use layer::{Content, Contents};
 pub(super) use layout::{is as is_layout, read as layout};
 use manifest::Image;
+pub use registry::{Reference, Registry, pull};
 
 use super::languages::{self, Named};
 use super::{Files, Layer, Scanned, distribution, os};
@@ -118,7 +120,7 @@ fn judge(image: &Image, layers: &[&Contents]) -> Scanned {
 }
 
 /// A reader of what may be compressed, by its first bytes.
-fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut head = Vec::new();
     reader.by_ref().take(4).read_to_end(&mut head)?;
     let whole = io::BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(head.clone()).chain(reader));
