@@ -17,17 +17,13 @@ use crate::{Action, CatalogError, Scoped, Subject, System, Tx, text_enum};
 
 text_enum! {
     /// What runs on a host and speaks for it.
+    #[derive(Default)]
     HostAgent {
         /// The agent of Guardian, known by its certificate.
+        #[default]
         Guardian = "guardian",
         /// osquery, known by the key of its node.
         Osquery = "osquery",
-    }
-}
-
-impl Default for HostAgent {
-    fn default() -> Self {
-        Self::Guardian
     }
 }
 

@@ -64,7 +64,7 @@ impl Node {
 }
 
 fn only_host(app: &App) -> Value {
-    let hosts = app.json(&["hosts", "list"]);
+    let hosts = app.json(&["hosts"]);
     assert_eq!(hosts.as_array().unwrap().len(), 1, "{hosts}");
     host(app, hosts[0]["id"].as_str().unwrap())
 }
