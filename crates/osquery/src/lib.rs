@@ -48,6 +48,10 @@ pub enum Malformed {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
+    // A list would be read as the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Malformed::Json("it is no object".to_owned()));
+    }
     serde_json::from_slice(body).map_err(|error| Malformed::Json(error.to_string()))
 }
 

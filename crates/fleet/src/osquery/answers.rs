@@ -69,7 +69,7 @@ impl Fleet {
 fn parts(rows: &[Vec<Value>]) -> (Vec<Part>, bool) {
     let mut parts = vec![Part { lines: Vec::new(), rows: 0 }];
     for row in rows {
-        let mut line = serde_json::Value::Array(row.clone()).to_string().into_bytes();
+        let mut line = Value::Array(row.clone()).to_string().into_bytes();
         line.push(b'\n');
         if line.len() > limits::ANSWER_PART_BYTES_MAX {
             return (parts, true);

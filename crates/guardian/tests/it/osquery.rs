@@ -196,7 +196,8 @@ fn what_is_no_request_of_osquery_is_refused() {
     }
     node.key.clone_from(&good);
     let status = |path: &str, body: &[u8], encoding| node.post(path, body.to_vec(), encoding).0;
-    for body in [b"".as_slice(), b"[", b"null", b"\xff", br#"{"data": 1}"#] {
+    assert_eq!(status("log", b"", None), StatusCode::LENGTH_REQUIRED, "whoever has nothing to say says no length");
+    for body in [b"[]".as_slice(), b"[", b"null", b"\xff", br#"{"data": 1}"#] {
         assert_eq!(status("log", body, None), StatusCode::BAD_REQUEST, "{body:?}");
     }
     assert_eq!(status("log", b"not gzip", Some("gzip")), StatusCode::BAD_REQUEST);
