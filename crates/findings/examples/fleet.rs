@@ -129,6 +129,7 @@ async fn enrol(catalog: &Catalog, hosts: usize) -> Vec<Uuid> {
             address: None,
             serial: format!("{n:x}"),
             not_after: tx.now() + Micros::DAY,
+            node_key: None,
         };
         ids.push(tx.enrol_host(token, &new).await.unwrap().unwrap().id);
     }

@@ -16,6 +16,26 @@ pub struct FleetConfig {
     pub evidence_bytes_max: ByteSize,
     /// Most agents that may be connected at once.
     pub sessions_max: usize,
+    /// Hosts that run osquery instead of the agent.
+    pub osquery: OsqueryConfig,
+}
+
+/// A listener for osquery's own programs, which know no other protocol. It is off unless an address is given.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OsqueryConfig {
+    /// Address and port to listen on, such as `[::]:8444`; empty listens nowhere. The certificate is that of the console.
+    pub address: String,
+    /// How often nodes ask for questions, and bring what they logged.
+    pub poll: Duration,
+    /// Most connections at once; whoever comes beyond that is turned away.
+    pub connections_max: usize,
+}
+
+impl Default for OsqueryConfig {
+    fn default() -> Self {
+        Self { address: String::new(), poll: Duration::secs(10), connections_max: 4_096 }
+    }
 }
 
 impl Default for FleetConfig {
@@ -25,6 +45,7 @@ impl Default for FleetConfig {
             certificate_life: Duration::days(90),
             evidence_bytes_max: ByteSize::gib(64),
             sessions_max: 20_000,
+            osquery: OsqueryConfig::default(),
         }
     }
 }

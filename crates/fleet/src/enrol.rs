@@ -1,6 +1,6 @@
 //! Enrolment: a token and a request in, a certificate out.
 
-use guardian_catalog::{Actor, CatalogError, Host, NewHost, Subject, TokenRefusal};
+use guardian_catalog::{Actor, CatalogError, EnrolmentToken, Host, NewHost, Subject, TokenRefusal};
 use guardian_identity::IdentityError;
 use guardian_model::Ip;
 use serde_json::json;
@@ -61,16 +61,10 @@ pub struct Enrolled {
 impl Fleet {
     /// Lets a machine in.
     pub async fn enrol(&self, wanted: EnrolRequest) -> Result<Enrolled, EnrolError> {
-        let parts = Parts::of(&wanted.token).ok_or(TokenRefusal::Unknown)?;
-        let found = self.catalog().system().enrolment_token(parts.public_id).await?;
-        let (token, _) = found.filter(|(_, kept)| parts.fits(kept)).ok_or(TokenRefusal::Unknown)?;
-        let now = self.now();
+        let token = self.shown_token(&wanted.token).await?;
         let id = Uuid::now_v7();
         // Signed before the use is counted: what cannot be signed uses nothing up.
         let signed = self.sign(id, &wanted.request)?;
-        let mut actor = Actor::system("enrolment");
-        actor.ip = wanted.address;
-        let mut tx = self.catalog().system().begin(token.tenant, actor).await?;
         let new = NewHost {
             id,
             name: wanted.name,
@@ -80,15 +74,38 @@ impl Fleet {
             address: wanted.address.map(|ip| ip.to_string()),
             serial: signed.serial,
             not_after: signed.not_after,
+            node_key: None,
         };
-        match tx.enrol_host(token.id, &new).await? {
+        let host = self.let_in(&token, &new, wanted.address).await?;
+        Ok(Enrolled { host, certificate: signed.der, authority: self.authority_pem() })
+    }
+
+    /// The token that somebody shows, whatever it is good for.
+    pub(crate) async fn shown_token(&self, text: &str) -> Result<EnrolmentToken, EnrolError> {
+        let parts = Parts::of(text).ok_or(TokenRefusal::Unknown)?;
+        let found = self.catalog().system().enrolment_token(parts.public_id).await?;
+        let (token, _) = found.filter(|(_, kept)| parts.fits(kept)).ok_or(TokenRefusal::Unknown)?;
+        Ok(token)
+    }
+
+    /// Lets a host in by a token, or says in the trail that it was refused.
+    pub(crate) async fn let_in(
+        &self,
+        token: &EnrolmentToken,
+        new: &NewHost,
+        address: Option<Ip>,
+    ) -> Result<Host, EnrolError> {
+        let mut actor = Actor::system("enrolment");
+        actor.ip = address;
+        let mut tx = self.catalog().system().begin(token.tenant, actor).await?;
+        match tx.enrol_host(token.id, new).await? {
             Ok(host) => {
                 tx.commit().await?;
                 tracing::info!(host = %host.id, name = host.name, token = token.name, "a host enrolled");
-                Ok(Enrolled { host, certificate: signed.der, authority: self.authority_pem() })
+                Ok(host)
             }
             Err(refusal) => {
-                let why = token.status(now);
+                let why = token.status(self.now());
                 let detail = json!({ "token": token.name, "status": why, "name": new.name });
                 tx.note("host.refused", Subject::EnrolmentToken, &token.id.to_string(), detail);
                 tx.commit().await?;

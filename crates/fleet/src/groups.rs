@@ -114,6 +114,8 @@ pub(crate) mod tests {
             policy_version: 0,
             policy_hash: String::new(),
             offline_told: None,
+            agent: guardian_catalog::HostAgent::Guardian,
+            node_key: None,
             serial: String::new(),
             previous_serial: None,
             not_after: Micros(0),

@@ -160,14 +160,11 @@ impl Fleet {
             Ok(_) => return End::Refused(Refusal::Revoked, "this host was revoked".into()),
             Err(_) => return End::Refused(Refusal::Busy, "the catalog cannot be asked now".into()),
         };
-        let policy = match self.assigned(&host).await {
-            Ok(policy) => policy,
-            Err(error) => {
-                // The agent runs the one it kept; who follows the catalog hands the right one on.
-                tracing::warn!(%error, host = %host.id, "the policy of a host could not be looked up");
-                None
-            }
-        };
+        let policy = self.assigned(&host).await.unwrap_or_else(|error| {
+            // The agent runs the one it kept; who follows the catalog hands the right one on.
+            tracing::warn!(%error, host = %host.id, "the policy of a host could not be looked up");
+            None
+        });
         let heartbeat = policy.as_ref().and_then(|p| p.heartbeat).unwrap_or(self.config().heartbeat.get());
         let marks = match self.intake().marks(host.id, hello.epoch).await {
             Ok(marks) => marks,

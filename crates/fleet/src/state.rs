@@ -21,6 +21,7 @@ use crate::authority::{Authority, CertificateError, Signed, Tls};
 use crate::config::FleetConfig;
 use crate::intake::Intake;
 use crate::inventory::Transfers;
+use crate::osquery::Nodes;
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::upgrade::Watched;
@@ -62,6 +63,7 @@ struct Inner {
     sessions: Mutex<Sessions>,
     transfers: Transfers,
     rollouts: Watched,
+    nodes: Nodes,
     counters: Counters,
 }
 
@@ -104,6 +106,9 @@ pub(crate) struct Counters {
     pub(crate) repeated: Counter,
     pub(crate) missed: Counter,
     pub(crate) refused: Counter,
+    pub(crate) node_requests: Counter,
+    pub(crate) nodes_refused: Counter,
+    pub(crate) node_lines_skipped: Counter,
     pub(crate) unknown_rows: Counter,
     pub(crate) agent_lost: Counter,
     pub(crate) lists: Counter,
@@ -127,6 +132,16 @@ impl Counters {
                 "Batches that agents dropped before they could send them.",
             ),
             refused: metrics.counter("guardian_fleet_refused_total", "Connections of agents that were refused."),
+            node_requests: metrics
+                .counter("guardian_osquery_requests_total", "Requests of osquery's nodes that were let in."),
+            nodes_refused: metrics.counter(
+                "guardian_osquery_refused_total",
+                "Requests of osquery's nodes that were refused: no token, no key, not understood, or too many.",
+            ),
+            node_lines_skipped: metrics.counter(
+                "guardian_osquery_skipped_rows_total",
+                "Rows of osquery's logger that were not understood or too long; they are not kept.",
+            ),
             unknown_rows: metrics.counter(
                 "guardian_fleet_unknown_rows_total",
                 "Rows of classes that only a newer server knows; they are not kept.",
@@ -185,6 +200,7 @@ impl Fleet {
             sessions: Mutex::default(),
             transfers: Transfers::default(),
             rollouts: Watched::default(),
+            nodes: Nodes::new(now),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };
@@ -343,6 +359,10 @@ impl Fleet {
 
     pub(crate) fn rollouts(&self) -> &Watched {
         &self.inner.rollouts
+    }
+
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.inner.nodes
     }
 
     /// The bytes of releases.

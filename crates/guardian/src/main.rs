@@ -5,6 +5,7 @@ mod backup;
 mod client_tls;
 mod command;
 mod config;
+mod osquery;
 mod output;
 mod remote;
 mod tls;

@@ -46,6 +46,9 @@ pub(crate) struct RunFile {
     pub(crate) pid: u32,
     /// UDP addresses that take flows.
     pub(crate) flows: Vec<std::net::SocketAddr>,
+    /// Where osquery's nodes are heard, if they are.
+    #[serde(default)]
+    pub(crate) osquery: Option<std::net::SocketAddr>,
 }
 
 impl RunFile {

@@ -28,6 +28,7 @@ const TARGETS: &[&str] = &[
     "advisories",
     "documents",
     "bundles",
+    "osquery",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -38,6 +39,15 @@ const ACTIONS: &[&str] = &[
     r#"{"kind": "disable_user", "name": "eve", "sessions": true}"#,
     r#"{"kind": "release"}"#,
     r#"{"kind": "unblock", "address": "2001:db8::/64"}"#,
+];
+/// What nodes of osquery send: to come in, of the logger, and answers.
+const NODES: &[&str] = &[
+    r#"{"enroll_secret": "gde_x", "host_identifier": "web-1", "host_details": {"os_version": {"name": "Debian", "platform": "debian"}, "osquery_info": {"version": "5.12.1"}, "system_info": {"hostname": "web-1"}}}"#,
+    r#"{"node_key": "k", "log_type": "result", "data": [{"name": "users", "action": "added", "unixTime": 7, "columns": {"uid": "0"}}]}"#,
+    r#"{"node_key": "k", "log_type": "result", "data": [{"name": "users", "unixTime": "7", "diffResults": {"added": [{"a": 1}], "removed": []}}, {"name": "all", "action": "snapshot", "snapshot": [{"a": "1"}]}]}"#,
+    r#"{"node_key": "k", "log_type": "status", "data": [{"severity": "2", "filename": "tls.cpp", "line": 9, "message": "no"}]}"#,
+    r#"{"node_key": "k", "queries": {"a": [{"x": "1"}, {"y": null}], "b": ""}, "statuses": {"a": 0, "b": "1"}, "messages": {"b": "no such table"}}"#,
+    r#"{"node_key": "k"}"#,
 ];
 /// What is signed about releases of the agent.
 const RELEASES: &[&str] = &[
@@ -99,6 +109,7 @@ const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00",
 /// Seeds that are texts: target, name, and the texts.
 const TEXTS: &[(&str, &str, &[&str])] = &[
     ("action", "action", ACTIONS),
+    ("osquery", "node", NODES),
     ("documents", "document", DOCUMENTS),
     ("bundles", "bundle", BUNDLES),
     ("release", "release", RELEASES),

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use guardian_catalog::{
-    CatalogError, Host, HostChange, HostCursor, HostFilter, HostHealth, HostOrder, HostSort, HostStatus, HostTrouble,
+    CatalogError, Host, HostAgent, HostChange, HostCursor, HostFilter, HostHealth, HostOrder, HostSort, HostStatus,
+    HostTrouble,
 };
 use guardian_identity::Permission;
 use guardian_model::{Micros, Scope, TenantId};
@@ -94,6 +95,8 @@ pub(crate) struct HostView {
     pub(crate) kernel: String,
     /// Processor architecture.
     pub(crate) architecture: String,
+    /// What speaks for it: guardian or osquery.
+    pub(crate) agent: String,
     /// Version of the agent's program.
     pub(crate) agent_version: String,
     /// Where it last connected from.
@@ -114,10 +117,10 @@ pub(crate) struct HostView {
     pub(crate) last_seen: Option<String>,
     /// When it was shut out, RFC 3339.
     pub(crate) revoked: Option<String>,
-    /// Number of its certificate, in hexadecimal digits.
-    pub(crate) certificate_serial: String,
-    /// Until when its certificate is valid, RFC 3339.
-    pub(crate) certificate_not_after: String,
+    /// Number of its certificate, in hexadecimal digits; null where osquery speaks for it.
+    pub(crate) certificate_serial: Option<String>,
+    /// Until when its certificate is valid, RFC 3339; null where osquery speaks for it.
+    pub(crate) certificate_not_after: Option<String>,
     /// How its agent is.
     pub(crate) health: HostHealthView,
 }
@@ -134,6 +137,8 @@ impl HostView {
             os: host.system,
             kernel: host.kernel,
             architecture: host.architecture,
+            certificate_not_after: (host.agent == HostAgent::Guardian).then(|| host.not_after.to_string()),
+            agent: host.agent.to_string(),
             agent_version: host.program,
             address: host.address,
             tags: host.tags,
@@ -143,8 +148,7 @@ impl HostView {
             enrolled: host.enrolled.to_string(),
             last_seen: host.last_seen.map(|t| t.to_string()),
             revoked: host.revoked.map(|t| t.to_string()),
-            certificate_serial: host.serial,
-            certificate_not_after: host.not_after.to_string(),
+            certificate_serial: Some(host.serial).filter(|serial| !serial.is_empty()),
             health: host.health.into(),
         }
     }

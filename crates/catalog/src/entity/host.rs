@@ -32,6 +32,8 @@ pub struct Model {
     pub policy_hash: String,
     pub matched: String,
     pub offline_told: Option<i64>,
+    pub agent: String,
+    pub node_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,7 +13,19 @@ use super::{labels, labels_of, labels_text, named};
 use crate::entity::host;
 use crate::text::clean;
 use crate::tx::{Audit, Change};
-use crate::{Action, CatalogError, Scoped, Subject, System, Tx};
+use crate::{Action, CatalogError, Scoped, Subject, System, Tx, text_enum};
+
+text_enum! {
+    /// What runs on a host and speaks for it.
+    #[derive(Default)]
+    HostAgent {
+        /// The agent of Guardian, known by its certificate.
+        #[default]
+        Guardian = "guardian",
+        /// osquery, known by the key of its node.
+        Osquery = "osquery",
+    }
+}
 
 /// Most hosts of one tenant.
 pub const HOSTS_MAX: u64 = 200_000;
@@ -57,7 +69,13 @@ pub struct Host {
     /// When it was told that the host is offline; none while it is not. Negative where that was not to be told.
     #[serde(default)]
     pub offline_told: Option<i64>,
-    /// Number of its certificate, in hexadecimal digits.
+    /// What speaks for it.
+    #[serde(default)]
+    pub agent: HostAgent,
+    /// Hash of the key of its node, in hexadecimal digits, where osquery speaks for it. It is told nobody.
+    #[serde(skip)]
+    pub node_key: Option<String>,
+    /// Number of its certificate, in hexadecimal digits; empty where it has none.
     pub serial: String,
     /// Number of the certificate before, which holds until the new one was shown.
     pub previous_serial: Option<String>,
@@ -117,6 +135,8 @@ impl TryFrom<host::Model> for Host {
             policy_version: row.policy_version,
             policy_hash: row.policy_hash,
             offline_told: row.offline_told,
+            agent: row.agent.parse().map_err(CatalogError::Corrupt)?,
+            node_key: row.node_key,
             serial: row.serial,
             previous_serial: row.previous_serial,
             not_after: Micros(row.not_after),
@@ -150,6 +170,8 @@ pub struct NewHost {
     pub serial: String,
     /// Until when its certificate is valid.
     pub not_after: Micros,
+    /// Hash of the key of its node, where osquery speaks for it.
+    pub node_key: Option<String>,
 }
 
 /// A host that came in, or why it did not.
@@ -219,6 +241,8 @@ impl Tx {
             policy_hash: String::new(),
             matched: "[]".into(),
             offline_told: None,
+            agent: if new.node_key.is_some() { HostAgent::Osquery } else { HostAgent::Guardian }.to_string(),
+            node_key: new.node_key.clone(),
         };
         let host = Host::try_from(row.clone())?;
         let conn = self.record_host(&host, Action::Created, "host.enrol", Value::Null);

@@ -61,6 +61,25 @@ pub struct LiveQuery {
 }
 
 impl LiveQuery {
+    fn row(&self) -> live_query::Model {
+        live_query::Model {
+            id: self.id,
+            tenant_id: self.tenant.0,
+            sql: self.sql.clone(),
+            reason: self.reason.clone(),
+            author: self.author.clone(),
+            created: self.created.0,
+            expires: self.expires.0,
+            timeout_ms: i64::from(self.timeout_ms),
+            rows_max: i64::from(self.rows_max),
+            cancelled: self.cancelled.map(|at| at.0),
+            hosts: self.hosts.cast_signed(),
+            parts: 0,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
     /// Whether no host has anything more to say.
     pub fn ended(&self) -> bool {
         !self.states.keys().any(|state| state.is_open())
@@ -145,6 +164,28 @@ impl TryFrom<live_query_host::Model> for LiveQueryHost {
 }
 
 impl LiveQueryHost {
+    /// A host that has not heard of a query yet.
+    fn queued(id: Uuid, query: &LiveQuery, host: &Host) -> Self {
+        Self {
+            id,
+            query: query.id,
+            tenant: query.tenant,
+            host: host.id,
+            host_name: host.name.clone(),
+            state: RunState::Queued,
+            sent: None,
+            ended: None,
+            expires: query.expires,
+            columns: Vec::new(),
+            parts: 0,
+            rows: 0,
+            bytes: 0,
+            more: false,
+            took_ms: None,
+            text: String::new(),
+        }
+    }
+
     pub(super) fn row(&self) -> live_query_host::Model {
         live_query_host::Model {
             id: self.id,
@@ -330,22 +371,6 @@ impl Tx {
             bytes: 0,
             states: [(RunState::Queued, hosts.len() as u64)].into(),
         };
-        let row = live_query::Model {
-            id: query.id,
-            tenant_id: query.tenant.0,
-            sql: query.sql.clone(),
-            reason: query.reason.clone(),
-            author: query.author.clone(),
-            created: query.created.0,
-            expires: query.expires.0,
-            timeout_ms: i64::from(query.timeout_ms),
-            rows_max: i64::from(query.rows_max),
-            cancelled: None,
-            hosts: query.hosts.cast_signed(),
-            parts: 0,
-            rows: 0,
-            bytes: 0,
-        };
         let names: Vec<&str> = hosts.iter().take(100).map(|host| host.name.as_str()).collect();
         let mut told = json!(query);
         told["host_names"] = json!(names);
@@ -356,28 +381,11 @@ impl Tx {
             payload: json!(query),
             audit: Audit::Entry { action: "live_query.create", before: Value::Null, after: told },
         });
-        live_query::Entity::insert(row.into_active_model()).exec_without_returning(conn).await?;
+        live_query::Entity::insert(query.row().into_active_model()).exec_without_returning(conn).await?;
         for some in hosts.chunks(CHUNK / 10) {
             let mut rows = Vec::with_capacity(some.len());
             for host in some {
-                let run = LiveQueryHost {
-                    id: self.new_id(),
-                    query: query.id,
-                    tenant: query.tenant,
-                    host: host.id,
-                    host_name: host.name.clone(),
-                    state: RunState::Queued,
-                    sent: None,
-                    ended: None,
-                    expires: query.expires,
-                    columns: Vec::new(),
-                    parts: 0,
-                    rows: 0,
-                    bytes: 0,
-                    more: false,
-                    took_ms: None,
-                    text: String::new(),
-                };
+                let run = LiveQueryHost::queued(self.new_id(), &query, host);
                 rows.push(run.row().into_active_model());
             }
             // The query's own entry tells of them all.

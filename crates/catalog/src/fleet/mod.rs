@@ -30,7 +30,7 @@ pub use self::bulk::{HOSTS_AT_ONCE_MAX, LabelChange};
 pub use self::commands::{COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter, NewCommand};
 pub use self::figures::HostFigures;
 pub use self::groups::{GROUP_FILTER_BYTES_MAX, GROUPS_PER_TENANT_MAX, GroupDraft, HostGroup};
-pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostChange, NewHost};
+pub use self::hosts::{EnrolledHost, HOSTS_MAX, Host, HostAgent, HostChange, NewHost};
 pub use self::list::{
     HOST_PAGE_MAX, HostCursor, HostFilter, HostOrder, HostPage, HostSelection, HostSort, HostStatus, HostTrouble,
 };

@@ -18,6 +18,7 @@ mod m20261123_evidence_packs;
 mod m20261123_findings;
 mod m20261123_inventory;
 mod m20261123_live_queries;
+mod m20261123_osquery;
 mod m20261123_policies;
 mod m20261123_rollouts;
 
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_rollouts::Migration),
             Box::new(m20261123_findings::Migration),
             Box::new(m20261123_live_queries::Migration),
+            Box::new(m20261123_osquery::Migration),
         ]
     }
 }

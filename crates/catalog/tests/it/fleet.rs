@@ -32,6 +32,7 @@ fn new_host(n: u128) -> NewHost {
         address: Some("192.0.2.7".into()),
         serial: format!("{n:x}"),
         not_after: START + 90 * Micros::DAY,
+        node_key: None,
     }
 }
 

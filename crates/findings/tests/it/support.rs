@@ -100,6 +100,7 @@ impl World {
             address: None,
             serial: format!("{n:x}"),
             not_after: START + Micros::DAY,
+            node_key: None,
         };
         let host = tx.enrol_host(self.token, &new).await.unwrap().unwrap();
         tx.commit().await.unwrap();

@@ -54,6 +54,9 @@ fn say(welcome: &Welcome, begun: Instant) {
     if !welcome.captures.is_empty() {
         output::note(&format!("  metering packets of    {}", welcome.captures.join(", ")));
     }
+    if let Some(address) = welcome.osquery {
+        output::note(&format!("  osquery's nodes on     {address}"));
+    }
     output::note(&format!("  rules running          {}", welcome.rules));
     for notice in &welcome.notices {
         output::note(&format!("  note                   {notice}"));

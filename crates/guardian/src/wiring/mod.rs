@@ -65,6 +65,8 @@ pub(crate) struct Welcome {
     pub(crate) notices: Vec<String>,
     /// Rules that run.
     pub(crate) rules: usize,
+    /// Where osquery's nodes are heard, if they are.
+    pub(crate) osquery: Option<SocketAddr>,
 }
 
 /// The running program.
@@ -110,12 +112,13 @@ impl Program {
         server_tls.certificates.follow(rustls.clone(), &shutdown);
         let authorities = server_tls.authorities.inspect(|authorities| authorities.follow(&shutdown));
         let accepting = rustls.clone();
+        let osquery = crate::osquery::start(&config.fleet.osquery, &rustls, &fleet, &shutdown)?;
         let serving = axum_server::from_tcp_rustls(listener, rustls)?
             .map(|_| Acceptor::new(accepting, authorities, fleet))
             .handle(handle.clone())
             .serve(app.into_make_service());
         let server = tokio::spawn(serving);
-        write_run_file(&config, &url, server_tls.ca_file.as_deref(), collector.listening())?;
+        write_run_file(&config, &url, server_tls.ca_file.as_deref(), collector.listening(), osquery)?;
         let welcome = Welcome {
             url,
             fingerprint: server_tls.fingerprint,
@@ -125,6 +128,7 @@ impl Program {
             captures,
             notices: ground.notices,
             rules: ground.rule_count,
+            osquery,
         };
         let lake = ground.lake;
         let program = Self { config, shutdown, lake, collector, spine, alert_writer, server, handle, replays };
@@ -416,9 +420,15 @@ fn listen(config: &Config, clock: &Arc<dyn Clock>) -> Result<(ServerTls, String,
     Ok((server_tls, format!("https://{shown}:{}", bound.port()), listener))
 }
 
-fn write_run_file(config: &Config, url: &str, ca: Option<&Path>, flows: &[SocketAddr]) -> Result<()> {
+fn write_run_file(
+    config: &Config,
+    url: &str,
+    ca: Option<&Path>,
+    flows: &[SocketAddr],
+    osquery: Option<SocketAddr>,
+) -> Result<()> {
     let ca = ca.map(std::path::absolute).transpose()?;
-    let run = RunFile { url: url.to_owned(), ca, pid: std::process::id(), flows: flows.to_vec() };
+    let run = RunFile { url: url.to_owned(), ca, pid: std::process::id(), flows: flows.to_vec(), osquery };
     let path = RunFile::path(&config.data);
     // At once and whole: others read it at any time.
     let fresh = path.with_extension("new");

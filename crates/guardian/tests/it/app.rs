@@ -98,6 +98,11 @@ impl App {
         self.run_file()["flows"][0].as_str().unwrap().parse().unwrap()
     }
 
+    /// Where osquery's nodes are heard.
+    pub(crate) fn osquery(&self) -> SocketAddr {
+        self.run_file()["osquery"].as_str().unwrap().parse().unwrap()
+    }
+
     /// Runs a command against it.
     pub(crate) fn cli(&self, args: &[&str]) -> Output {
         guardian(&self.data).args(args).output().unwrap()

@@ -84,26 +84,30 @@ fn hosts_answer_by_sql_while_somebody_waits() {
     app.wait("it is called off", |app| (hosts_of(app, &endless)[0]["state"] == "cancelled").then_some(()));
     app.wait("no process of it is left", |_| (workers() == 0).then_some(()));
 
-    // It waits for a host that is away, over a restart of the server.
+    waits_for_who_is_away(&mut app, &mut first, &id, &way);
     first.stop();
-    app.wait("it is offline", |app| (host(app, &id)["status"] == "offline").then_some(()));
-    let made = app.json(&["live-query", "run", "SELECT 7 AS n", "--host", &id]);
+    second.stop();
+}
+
+/// It waits for a host that is away, over a restart of the server.
+fn waits_for_who_is_away(app: &mut App, first: &mut Agent, id: &str, way: &Way) {
+    first.stop();
+    app.wait("it is offline", |app| (host(app, id)["status"] == "offline").then_some(()));
+    let made = app.json(&["live-query", "run", "SELECT 7 AS n", "--host", id]);
     let waits = made[0]["id"].as_str().unwrap().to_owned();
-    let late = app.json(&["live-query", "run", "SELECT 8 AS n", "--host", &id, "--wait", "1"]);
+    let late = app.json(&["live-query", "run", "SELECT 8 AS n", "--host", id, "--wait", "1"]);
     let late = late[0]["id"].as_str().unwrap().to_owned();
     app.wait("the late one is over", |app| (hosts_of(app, &late)[0]["state"] == "expired").then_some(()));
     app.kill();
     app.spawn();
-    way.lead(address(&app));
+    way.lead(address(app));
     first.run_with(&["--no-files"]);
     app.wait("it is answered", |app| (hosts_of(app, &waits)[0]["state"] == "done").then_some(()));
-    assert_eq!(rows(&app, &["show", &waits]), [json!({"host_name": "web-1", "n": 7})]);
-    let audit = text(&app.cli(&["audit", "list", "--output", "json", "-n", "200"]).stdout);
+    assert_eq!(rows(app, &["show", &waits]), [json!({"host_name": "web-1", "n": 7})]);
+    let audit = text(app.cli(&["audit", "list", "--output", "json", "-n", "200"]).stdout);
     for action in ["live_query.create", "live_query.cancel", "a look"] {
         assert!(audit.contains(action), "{action} is not in the audit trail");
     }
-    first.stop();
-    second.stop();
 }
 
 /// Processes of this machine that answer queries.

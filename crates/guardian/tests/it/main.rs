@@ -26,6 +26,7 @@ mod live;
 mod live_query;
 mod notify;
 mod oidc;
+mod osquery;
 mod overview;
 mod personal;
 mod policy;

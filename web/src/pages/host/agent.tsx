@@ -3,7 +3,7 @@ import { CircleAlert, CircleCheck } from "lucide-react";
 import { useText } from "@/app/preferences";
 import { Lines } from "@/charts/lines";
 import { useFormat } from "@/i18n/format";
-import { CERTIFICATE_DAYS_MIN, certificateDays, lostRows } from "@/pages/hosts/data";
+import { agentOf, CERTIFICATE_DAYS_MIN, certificateDays, lostRows } from "@/pages/hosts/data";
 import { Skew, shortSpan } from "@/pages/hosts/parts";
 import { LinkButton } from "@/ui/button";
 import { Facts, Panel } from "@/ui/panel";
@@ -84,7 +84,7 @@ export function AgentTab(props: TabProps) {
         <Panel title={t("agentFacts")}>
           <Facts
             items={[
-              [t("version"), number("v", host.agent_version)],
+              [t("version"), number("v", agentOf(host))],
               [t("clock"), heard && <Skew key="c" host={host} />],
               [t("round"), heard && number("r", shortSpan(health.round_us, format))],
               [t("spool"), heard && number("s", format.bytes(health.spool_bytes))],
@@ -97,25 +97,27 @@ export function AgentTab(props: TabProps) {
         <Use {...props} />
       </div>
       <div className="flex min-w-0 flex-col gap-4">
-        <Panel title={t("certificate")}>
-          <Facts
-            items={[
-              [
-                t("serial"),
-                <span key="s" className="mono break-all text-xs">
-                  {host.certificate_serial}
-                </span>,
-              ],
-              [
-                t("until"),
-                <span key="u" className={ends ? "text-high" : ""}>
-                  <At time={host.certificate_not_after} /> (<Ago time={host.certificate_not_after} />)
-                </span>,
-              ],
-            ]}
-          />
-          <p className="m-0 mt-3 text-xs text-text-3">{t("renewal")}</p>
-        </Panel>
+        {host.certificate_serial && (
+          <Panel title={t("certificate")}>
+            <Facts
+              items={[
+                [
+                  t("serial"),
+                  <span key="s" className="mono break-all text-xs">
+                    {host.certificate_serial}
+                  </span>,
+                ],
+                [
+                  t("until"),
+                  <span key="u" className={ends ? "text-high" : ""}>
+                    <At time={host.certificate_not_after} /> (<Ago time={host.certificate_not_after} />)
+                  </span>,
+                ],
+              ]}
+            />
+            <p className="m-0 mt-3 text-xs text-text-3">{t("renewal")}</p>
+          </Panel>
+        )}
         <Panel title={t("complaints")}>
           {health.complaints.length === 0 ? (
             <p className="m-0 flex items-center gap-2 text-sm text-good">

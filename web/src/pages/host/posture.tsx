@@ -5,6 +5,7 @@ import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { type Line, Lines } from "@/charts/lines";
 import { useFormat } from "@/i18n/format";
+import { agentOf } from "@/pages/hosts/data";
 import { text as hosts } from "@/pages/hosts/strings";
 import { SeverityMark } from "@/ui/badge";
 import { Facts, Panel } from "@/ui/panel";
@@ -312,7 +313,7 @@ export function Posture(props: TabProps) {
                     <At key="u" time={new Date(Date.parse(host.last_seen) - up * 1000).toISOString()} />
                   ),
                 ],
-                [h("agentVersion"), host.agent_version],
+                [h("agentVersion"), agentOf(host)],
                 [h("enrolled"), <At key="e" time={host.enrolled} />],
                 [h("lastSeen"), <Ago key="l" time={host.last_seen} />],
                 [

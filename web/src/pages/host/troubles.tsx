@@ -18,7 +18,7 @@ export function Troubles({ host }: { host: Host }) {
     complaints: () => `${t("isComplaining")}: ${host.health.complaints.join("; ")}`,
     lost: () => t("isLosing", { n: lostRows(host) }),
     skew: () => t("isSkewed", { span: shortSpan(host.health.clock_skew_us, format) }),
-    certificate: () => t("isExpiring", { when: format.ago(host.certificate_not_after) }),
+    certificate: () => t("isExpiring", { when: format.ago(host.certificate_not_after ?? host.enrolled) }),
   };
   return (
     <ul className="m-0 mb-2 flex list-none flex-col gap-1 rounded-m border border-line bg-medium-soft px-3 py-2 text-sm">

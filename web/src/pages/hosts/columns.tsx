@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { useText } from "@/app/preferences";
 import type { Column } from "@/ui/grid/column";
 import { Ago } from "@/ui/time";
-import { type Host, lostRows } from "./data";
+import { agentOf, type Host, lostRows } from "./data";
 import { Complaints, HostStatus, Labels, LastSeen, Lost, Skew } from "./parts";
 import { text } from "./strings";
 
@@ -77,12 +77,12 @@ export function useHostColumns(): readonly Column<Host>[] {
       {
         id: "agent_version",
         label: t("agentVersion"),
-        width: 72,
+        width: 104,
         grow: 0,
         sort: "version",
         rises: true,
-        cell: (host) => <span className="num">{host.agent_version}</span>,
-        value: (host) => host.agent_version,
+        cell: (host) => <span className="num">{agentOf(host)}</span>,
+        value: (host) => agentOf(host),
       },
       {
         id: "tags",

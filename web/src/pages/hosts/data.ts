@@ -67,9 +67,15 @@ export function isSkewed({ health }: Host): boolean {
   return Math.abs(health.clock_skew_us) > SKEW_MAX_US;
 }
 
-/** Days until the certificate ends. */
+/** Days until the certificate ends; hosts that run osquery have none. */
 export function certificateDays({ certificate_not_after }: Host, now = Date.now()): number {
+  if (!certificate_not_after) return Number.POSITIVE_INFINITY;
   return (Date.parse(certificate_not_after) - now) / DAY_MS;
+}
+
+/** What speaks for a host, and its version. */
+export function agentOf({ agent, agent_version }: Host): string {
+  return agent === "osquery" ? `osquery ${agent_version}` : agent_version;
 }
 
 /** What needs somebody, most urgent first; empty when all is well. */

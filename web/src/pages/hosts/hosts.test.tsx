@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { factsOf } from "@/pages/host-compare/rows";
 import { commands, expiryOf } from "../enrolment/data";
 import { searchOf } from "./bulk";
-import { type Host, hostsFilter, troublesOf } from "./data";
+import { agentOf, type Host, hostsFilter, troublesOf } from "./data";
 import { labelsOf } from "./labels";
 import { HostStatus, LastSeen, Skew } from "./parts";
 
@@ -58,6 +58,12 @@ it("asks the selected hosts by SQL where an address can say who they are", () =>
   expect(searchOf({ all: true }, { q: "web", status: "online", sort: "name" })).toEqual({ q: "web", status: "online" });
   expect(searchOf({ all: true }, { status: "never" })).toBeNull();
   expect(searchOf({ all: true }, { trouble: "any" })).toBeNull();
+});
+
+it("says what speaks for a host, and misses no certificate where there is none", () => {
+  const node = host({ agent: "osquery", agent_version: "5.12.1", certificate_not_after: null });
+  expect([agentOf(node), agentOf(host({ agent: "guardian" }))]).toEqual(["osquery 5.12.1", "1"]);
+  expect(troublesOf(node, NOW)).toEqual([]);
 });
 
 it("reads labels with commas between them, each once", () => {
