@@ -104,7 +104,7 @@ fn waits_for_who_is_away(app: &mut App, first: &mut Agent, id: &str, way: &Way) 
     first.run_with(&["--no-files"]);
     app.wait("it is answered", |app| (hosts_of(app, &waits)[0]["state"] == "done").then_some(()));
     assert_eq!(rows(app, &["show", &waits]), [json!({"host_name": "web-1", "n": 7})]);
-    let audit = text(app.cli(&["audit", "list", "--output", "json", "-n", "200"]).stdout);
+    let audit = text(&app.cli(&["audit", "list", "--output", "json", "-n", "200"]).stdout);
     for action in ["live_query.create", "live_query.cancel", "a look"] {
         assert!(audit.contains(action), "{action} is not in the audit trail");
     }
