@@ -108,17 +108,20 @@ test("deadlines are set, of all hosts and of a group", async ({ page }) => {
   await page.goto(`${url()}/vulnerabilities?view=settings`);
   await page.getByLabel("Days for Critical, All hosts").fill("9");
   await page.getByLabel("Tag or group with its own deadlines").fill("web");
-  await page.getByRole("button", { name: "Add" }).click();
+  await page.getByRole("button", { name: "Add", exact: true }).click();
   await page.getByLabel("Days for Critical, web").fill("3");
   expect(await violations(page)).toEqual([]);
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await expect(page.getByText("Settings saved")).toBeVisible();
   await page.reload();
   await expect(page.getByLabel("Days for Critical, All hosts")).toHaveValue("9");
   await expect(page.getByLabel("Days for Critical, web")).toHaveValue("3");
   await expect(page.getByLabel("Days for High, web")).toHaveValue("");
   await page.getByRole("button", { name: "Remove the deadlines of web" }).click();
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(page.getByText("Settings saved")).toBeVisible();
+  await page.reload();
+  await expect(page.getByLabel("Days for Critical, All hosts")).toHaveValue("9");
   await expect(page.getByLabel("Days for Critical, web")).toHaveCount(0);
 });
 
