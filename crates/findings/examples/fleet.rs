@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use guardian_catalog::{Actor, Catalog, CatalogConfig, NewEnrolmentToken, NewHost, NewHostList};
-use guardian_findings::{Filter, FindingSettings, Findings, FindingsDeps, Follower, News, Order, Teller, View};
+use guardian_findings::{
+    Contacts, Filter, FindingSettings, Findings, FindingsDeps, Follower, News, Order, Teller, View, Watcher,
+};
 use guardian_kit::clock::{Clock as _, SystemClock};
 use guardian_kit::shutdown::Shutdown;
 use guardian_model::{Micros, TenantId};
@@ -39,6 +41,13 @@ struct Nobody;
 impl Teller for Nobody {
     async fn tell(&self, _: &[News]) -> Result<(), String> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Watcher for Nobody {
+    async fn contacts(&self, _: TenantId, _: Micros, _: Micros) -> Result<Contacts, String> {
+        Ok(Contacts::default())
     }
 }
 
@@ -187,6 +196,7 @@ async fn main() {
         clock,
         store: store.clone(),
         teller: Arc::new(Nobody),
+        watcher: Arc::new(Nobody),
         shutdown: Shutdown::new(),
     });
     let mut follower = Follower::default();

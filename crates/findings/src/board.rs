@@ -17,7 +17,9 @@ use hashbrown::HashMap;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::exposure::{self, Reason, Visits};
 use crate::host::Facts;
+use crate::kernel::{Kernels, Kin};
 use crate::packed::{self, Cause};
 
 /// Versions with a fix that are kept of one vulnerability in one package.
@@ -150,12 +152,15 @@ pub struct HostBoard {
     pub row: HostFindings,
     /// From where it can be reached, as far as it sees itself.
     pub exposure: Exposure,
+    /// Why one thinks so.
+    pub reasons: Vec<Reason>,
 }
 
 impl HostBoard {
     pub(crate) fn new(row: HostFindings) -> Self {
         let exposure = row.exposure.parse().unwrap_or_default();
-        Self { row, exposure }
+        let reasons = serde_json::from_str(&row.reasons).unwrap_or_default();
+        Self { row, exposure, reasons }
     }
 }
 
@@ -175,12 +180,16 @@ pub struct Outcome {
 pub struct Board {
     components: HashMap<u32, Component>,
     component_numbers: HashMap<Component, u32>,
+    /// Those that may belong to a kernel.
+    kin: HashMap<u32, Kin>,
     subjects: HashMap<u32, Arc<Subject>>,
     subject_numbers: HashMap<Arc<Subject>, u32>,
     judged: HashMap<u32, Arc<[Judged]>>,
     details: HashMap<u32, Arc<Detail>>,
     pub(crate) hosts: HashMap<Uuid, HostBoard>,
     pub(crate) labels: HashMap<Uuid, HostLabels>,
+    /// Who came to hosts lately. It is not kept: after a start it is read again.
+    pub(crate) visits: HashMap<Uuid, Visits>,
     /// When the advisories were put together by which it is judged, in seconds since the epoch; 0 for none.
     pub(crate) advisories_s: i64,
 }
@@ -277,6 +286,9 @@ impl Board {
 
     pub(crate) fn add_component(&mut self, number: u32, component: Component) {
         self.component_numbers.insert(component.clone(), number);
+        if let Some(kin) = Kin::of(&component) {
+            self.kin.insert(number, kin);
+        }
         self.components.insert(number, component);
     }
 
@@ -323,6 +335,29 @@ impl Board {
 
     pub(crate) fn judged(&self, component: u32) -> &[Judged] {
         self.judged.get(&component).map_or(&[], |judged| judged)
+    }
+
+    /// What visits say of a host.
+    pub(crate) fn came(&self, host: &HostBoard, now_s: i64) -> Vec<Reason> {
+        let visits = self.visits.get(&host.row.host);
+        visits.map(|visits| exposure::of_visits(&host.reasons, visits, now_s)).unwrap_or_default()
+    }
+
+    /// From where a host can be reached: what it sees itself, and who came.
+    pub(crate) fn exposure(&self, host: &HostBoard, now_s: i64) -> Exposure {
+        if self.visits.is_empty() {
+            return host.exposure;
+        }
+        exposure::with_visits(host.exposure, &self.came(host, now_s))
+    }
+
+    /// The kernels of a host.
+    pub(crate) fn kernels(&self, row: &HostFindings) -> Kernels<'_> {
+        if row.kernel.is_empty() {
+            return Kernels::default();
+        }
+        let kin = packed::numbers(&row.components).filter_map(|number| Some((number, self.kin.get(&number)?)));
+        Kernels::new(kin.collect(), &row.kernel)
     }
 
     /// When the advisories were put together by which the hosts are judged, in seconds since the epoch; 0 for none.
@@ -391,12 +426,9 @@ impl Board {
     /// Judges a host that has these components, all of which are judged themselves.
     pub(crate) fn host(&self, before: &HostFindings, cause: Cause, exposure: Exposure, now: Micros) -> Outcome {
         let now_s = now.0 / Micros::SECOND;
-        let mut open: Vec<u32> = packed::numbers(&before.components)
-            .flat_map(|number| self.judged(number).iter().map(|judged| judged.subject))
-            .collect();
-        open.sort_unstable();
-        open.dedup();
-        let mut entries = packed::follow(packed::entries(&before.entries), &open, now_s, cause);
+        let components = packed::numbers(&before.components);
+        let present = self.kernels(before).present(components, |number| self.judged(number));
+        let mut entries = packed::follow(packed::entries(&before.entries), &present, now_s, cause);
         let mut news = Vec::new();
         if matches!(exposure, Exposure::Internet | Exposure::Network) {
             for entry in entries.iter_mut().filter(|entry| entry.closed_s.is_none() && !entry.told) {
@@ -430,7 +462,9 @@ impl Board {
             lists,
             ecosystem: facts.ecosystem.as_ref().map(ToString::to_string).unwrap_or_default(),
             exposure: exposure_word(facts.exposure).to_owned(),
-            ground: facts.ground.clone(),
+            ground: exposure::sentence(&facts.reasons),
+            reasons: serde_json::to_string(&facts.reasons).unwrap_or_default(),
+            kernel: facts.kernel.clone(),
             advisories: before.map_or(0, |row| row.advisories),
             judged: before.map_or(Micros(0), |row| row.judged),
             components: packed::pack_numbers(numbers),

@@ -81,6 +81,10 @@ pub struct Figures {
     pub fixable: u64,
     /// Open ones that are beyond their deadline.
     pub overdue: u64,
+    /// Open ones that a restart takes away: a kernel without them is installed.
+    pub restart: u64,
+    /// Those in kernels that are installed and do not run; none of them is open.
+    pub not_running: u64,
     /// Those that are put up with.
     pub excepted: u64,
     /// Those that came back after they were fixed.
@@ -99,7 +103,7 @@ const RATINGS: [Rating; 6] =
 impl View<'_> {
     /// The figures of what fits, whatever its state, with so many days.
     pub fn figures(&self, filter: &Filter, days: u32) -> Figures {
-        let states = vec![State::Open, State::Excepted, State::Fixed, State::Withdrawn];
+        let states = vec![State::Open, State::NotRunning, State::Excepted, State::Fixed, State::Withdrawn];
         let filter = Filter { states, ..filter.clone() };
         let mut figures = Figures::default();
         let mut ratings: HashMap<Rating, RatingFigures> = HashMap::new();
@@ -111,7 +115,9 @@ impl View<'_> {
             figures.unknown_hosts += u64::from(host.row.ecosystem.is_empty());
         }
         self.walk(&filter, |seen| {
-            trend.add(seen.entry.first_s, seen.entry.closed_s);
+            if seen.entry.was_open() {
+                trend.add(seen.entry.first_s, seen.entry.closed_s);
+            }
             let rating = seen.detail.map_or(Rating::Unknown, |detail| detail.rating);
             let of = ratings.entry(rating).or_default();
             match seen.state {
@@ -121,6 +127,7 @@ impl View<'_> {
                     figures.exploited += u64::from(seen.detail.is_some_and(|detail| detail.is_exploited()));
                     figures.fixable += u64::from(seen.detail.is_some_and(|detail| !detail.fixed_in.is_empty()));
                     figures.overdue += u64::from(seen.overdue);
+                    figures.restart += u64::from(seen.entry.restart);
                     figures.reopened += u64::from(seen.entry.reopened > 0);
                     of.open += 1;
                     of.overdue += u64::from(seen.overdue);
@@ -133,7 +140,9 @@ impl View<'_> {
                     let host = seen.labels.host;
                     figures.vulnerable_hosts += u64::from(last.replace(host) != Some(host));
                 }
+                State::NotRunning => figures.not_running += 1,
                 State::Excepted => figures.excepted += 1,
+                State::Fixed if !seen.entry.was_open() => {}
                 State::Fixed => {
                     let closed = seen.entry.closed_s.unwrap_or(self.now_s);
                     if self.now_s - closed < FIXED_DAYS * DAY_S {

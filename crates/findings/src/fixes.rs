@@ -27,6 +27,10 @@ pub struct Fix {
     pub exploited: usize,
     /// How many findings are beyond their deadline.
     pub overdue: usize,
+    /// How many of the findings a restart takes away: the update is installed.
+    pub restart: usize,
+    /// On how many hosts a restart takes any of it away.
+    pub restart_hosts: usize,
     /// The worst rating among them.
     pub worst: Rating,
     /// The risk that it takes away: the sum of the risks of its findings.
@@ -42,6 +46,9 @@ struct Sum<'a> {
     exploited: usize,
     findings: usize,
     overdue: usize,
+    restart: usize,
+    restart_hosts: usize,
+    last_restart: Option<Uuid>,
     worst: Rating,
     risk: f64,
     version: String,
@@ -97,6 +104,11 @@ impl<'a> View<'a> {
             sum.hosts += usize::from(sum.last.replace(seen.labels.host) != Some(seen.labels.host));
             sum.findings += 1;
             sum.overdue += usize::from(seen.overdue);
+            if seen.entry.restart {
+                sum.restart += 1;
+                let host = seen.labels.host;
+                sum.restart_hosts += usize::from(sum.last_restart.replace(host) != Some(host));
+            }
             sum.risk += seen.risk;
         });
         let fix = |sum: Sum<'_>| Fix {
@@ -108,6 +120,8 @@ impl<'a> View<'a> {
             vulnerabilities: sum.vulnerabilities,
             exploited: sum.exploited,
             overdue: sum.overdue,
+            restart: sum.restart,
+            restart_hosts: sum.restart_hosts,
             worst: sum.worst,
             risk: sum.risk,
         };

@@ -7,22 +7,29 @@
 //! This crate must never ask a host anything, reach out to the network, or decide who may see what: the first is the
 //! business of `fleet`, the last that of `api`.
 
+mod address;
 mod board;
+mod exposure;
 mod figures;
+mod filter;
 mod fixes;
 mod host;
+mod kernel;
 mod packed;
 mod report;
 mod room;
 mod settings;
 mod view;
+mod watch;
 
 pub use board::{Board, Detail, HostBoard, Outcome, Subject};
+pub use exposure::{Reason, ReasonKind, Visits};
 pub use figures::{Figures, GroupFigures, RatingFigures, TrendDay};
 pub use fixes::Fix;
 pub use host::{Facts, LISTS};
 pub use packed::{Cause, Entry};
 pub use report::HostReport;
 pub use room::{Findings, FindingsConfig, FindingsDeps, Follower, News, RoomError, Teller};
-pub use settings::{FindingSettings, SETTINGS_KEY};
-pub use view::{Filter, HostFinding, Order, Package, Row, RowHost, State, View};
+pub use settings::{Deadlines, FindingSettings, SETTINGS_KEY};
+pub use view::{Filter, HostExposure, HostFinding, Order, Package, Row, RowHost, State, View};
+pub use watch::{Contact, Contacts, Place, Watcher};

@@ -33,7 +33,9 @@ impl View<'_> {
             licences: Vec::new(),
             layer: None,
         });
-        let scanned = Scanned { packages: placed.collect(), subject: labels.name.clone(), ..Scanned::default() };
+        let kernel = board.row.kernel.split(' ').next().unwrap_or_default().to_owned();
+        let scanned =
+            Scanned { packages: placed.collect(), subject: labels.name.clone(), kernel, ..Scanned::default() };
         let mut ignored = Vec::new();
         for exception in self.exceptions().filter(|exception| Self::reaches(exception, labels)) {
             for package in self.named(&board.row.components, exception) {
@@ -47,7 +49,7 @@ impl View<'_> {
                 });
             }
         }
-        let exposure = self.settings.exposure(labels, board.exposure);
+        let exposure = self.exposure_of(board, labels);
         let words = Words {
             ignored,
             asset: Asset { exposure, criticality: self.settings.criticality(labels), ..Asset::default() },

@@ -16,7 +16,7 @@ use guardian_protocol::lists::List;
 use guardian_vuln::risk::Exposure;
 use guardian_vuln::store::{Store, folder};
 use hashbrown::{HashMap, HashSet};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ use crate::board::{self, Board, HostBoard, Outcome};
 use crate::host::{Facts, LISTS};
 use crate::packed::Cause;
 use crate::settings::FindingSettings;
+use crate::watch::Watcher;
 
 /// How often it is looked whether a host has something new.
 const ROUND: Duration = Duration::from_secs(2);
@@ -32,6 +33,8 @@ const ROUND: Duration = Duration::from_secs(2);
 const SLOW_ROUNDS: u32 = 5;
 /// Lists that came in the moment of the last look may have been missed: they are looked at again.
 const OVERLAP: i64 = 30 * Micros::SECOND;
+/// What is made of a host's lists: grows when more is made of the same ones.
+const FORM: i64 = 2;
 /// Hosts that are judged in one round; the others wait for the next, so that a start takes no breath.
 const HOSTS_AT_ONCE: usize = 500;
 
@@ -76,6 +79,8 @@ pub struct FindingsDeps {
     pub store: PathBuf,
     /// Whoever tells of vulnerabilities that are exploited.
     pub teller: Arc<dyn Teller>,
+    /// Whoever knows who came to which host.
+    pub watcher: Arc<dyn Watcher>,
     /// Tells when to end.
     pub shutdown: Shutdown,
 }
@@ -94,13 +99,15 @@ pub enum RoomError {
 /// The room. Clones share it.
 #[derive(Clone)]
 pub struct Findings {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    deps: FindingsDeps,
+pub(crate) struct Inner {
+    pub(crate) deps: FindingsDeps,
     store: RwLock<Option<Arc<Store>>>,
     boards: RwLock<HashMap<TenantId, Arc<RwLock<Board>>>>,
+    /// Hosts to which somebody came from further away than one knew.
+    pub(crate) exposed: Mutex<HashSet<(TenantId, Uuid)>>,
 }
 
 /// What the one task that writes remembers.
@@ -117,7 +124,14 @@ pub struct Follower {
 impl Findings {
     /// Opens the room. Nothing is looked at before [`Findings::start`].
     pub fn new(deps: FindingsDeps) -> Self {
-        Self { inner: Arc::new(Inner { deps, store: RwLock::default(), boards: RwLock::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                deps,
+                store: RwLock::default(),
+                boards: RwLock::default(),
+                exposed: Mutex::default(),
+            }),
+        }
     }
 
     /// Follows hosts and advisories until the program ends.
@@ -131,6 +145,7 @@ impl Findings {
                 }
             }
         });
+        self.watch();
     }
 
     /// The advisories that hold now.
@@ -143,7 +158,7 @@ impl Findings {
         Arc::clone(self.inner.boards.write().entry(tenant).or_default())
     }
 
-    fn now(&self) -> Micros {
+    pub(crate) fn now(&self) -> Micros {
         self.inner.deps.clock.now()
     }
 
@@ -157,6 +172,7 @@ impl Findings {
         follower.since = marks.iter().map(|mark| mark.received).max().unwrap_or(follower.since).max(follower.since);
         follower.waiting.extend(marks.iter().map(|mark| (mark.tenant, mark.host)));
         self.judge_waiting(follower).await?;
+        self.judge_exposed(follower).await?;
         follower.rounds = follower.rounds.wrapping_add(1);
         Ok(())
     }
@@ -241,7 +257,7 @@ impl Findings {
             let mut board = writing.write();
             board.forget(built_s);
             board.take(verdicts);
-            board.all_hosts(|host| exposure(&board, host, &settings), now)
+            board.all_hosts(|host| exposure(&board, host, &settings, now), now)
         });
         let outcomes = outcomes.await?;
         let (judged, changed) = (outcomes.len(), outcomes.iter().filter(|outcome| outcome.changed).count());
@@ -262,6 +278,31 @@ impl Findings {
         }
         for place in &some {
             follower.waiting.remove(place);
+        }
+        Ok(())
+    }
+
+    /// Tells what is exploited on hosts that are reached from further away than one knew.
+    async fn judge_exposed(&self, follower: &Follower) -> Result<(), RoomError> {
+        let Some(store) = self.advisories() else { return Ok(()) };
+        let exposed = std::mem::take(&mut *self.inner.exposed.lock());
+        for (tenant, host) in exposed {
+            let board = self.board(tenant);
+            let settings = follower.settings.get(&tenant).cloned().unwrap_or_default();
+            let outcome = {
+                let board = board.read();
+                // What is not judged yet is told when it is.
+                let known = board.hosts.get(&host).filter(|_| board.advisories_s() == store.built_s());
+                known.map(|known| {
+                    let exposure = exposure(&board, known, &settings, self.now());
+                    board.host(&known.row, Cause::Host, exposure, self.now())
+                })
+            };
+            let Some(outcome) = outcome.filter(|outcome| !outcome.news.is_empty()) else { continue };
+            if let Err(error) = self.keep(tenant, &board, vec![outcome]).await {
+                self.inner.exposed.lock().insert((tenant, host));
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -298,7 +339,7 @@ impl Findings {
             let mut board = board.write();
             board.take(verdicts);
             let judge = |row: &HostFindings| {
-                let exposure = exposure(&board, &HostBoard::new(row.clone()), &settings);
+                let exposure = exposure(&board, &HostBoard::new(row.clone()), &settings, now);
                 Outcome { changed: true, ..board.host(row, Cause::Host, exposure, now) }
             };
             rows.iter().map(judge).collect()
@@ -426,10 +467,11 @@ impl Findings {
 }
 
 /// From where a host can be reached, with what people say of it.
-fn exposure(board: &Board, host: &HostBoard, settings: &FindingSettings) -> Exposure {
+fn exposure(board: &Board, host: &HostBoard, settings: &FindingSettings, now: Micros) -> Exposure {
+    let seen = board.exposure(host, now.0 / Micros::SECOND);
     match board.labels.get(&host.row.host) {
-        Some(labels) => settings.exposure(labels, host.exposure),
-        None => host.exposure,
+        Some(labels) => settings.exposure(labels, seen),
+        None => seen,
     }
 }
 
@@ -452,7 +494,9 @@ fn news(tenant: TenantId, board: &Board, outcomes: &[Outcome]) -> Vec<News> {
 fn hash(marks: impl Iterator<Item = ListMark>) -> i64 {
     let mut all: Vec<(String, i64, i64)> = marks.map(|mark| (mark.list, mark.epoch, mark.revision)).collect();
     all.sort();
-    let bytes = all.iter().flat_map(|(list, epoch, revision)| {
+    // What is made of lists is kept: where more is made of the same ones, they are read again.
+    let made = (String::new(), 0, FORM);
+    let bytes = all.iter().chain([&made]).flat_map(|(list, epoch, revision)| {
         list.bytes().chain([0]).chain(epoch.to_le_bytes()).chain(revision.to_le_bytes()).collect::<Vec<u8>>()
     });
     let hash =

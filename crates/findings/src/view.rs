@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::board::{Board, Detail, HostBoard, Subject};
+use crate::exposure::{Reason, ReasonKind};
 use crate::packed::{self, Entry};
 use crate::settings::FindingSettings;
 
@@ -24,6 +25,8 @@ pub enum State {
     /// It is there.
     #[default]
     Open,
+    /// It is in kernels alone that are installed and do not run.
+    NotRunning,
     /// It is there and put up with for a while.
     Excepted,
     /// It was there: an update took it away.
@@ -37,6 +40,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::NotRunning => "not_running",
             Self::Excepted => "excepted",
             Self::Fixed => "fixed",
             Self::Withdrawn => "withdrawn",
@@ -48,9 +52,9 @@ impl std::str::FromStr for State {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Open, Self::Excepted, Self::Fixed, Self::Withdrawn];
+        let all = [Self::Open, Self::NotRunning, Self::Excepted, Self::Fixed, Self::Withdrawn];
         let known = all.into_iter().find(|state| state.as_str() == text);
-        known.ok_or_else(|| format!("`{text}` is none of open, excepted, fixed, withdrawn"))
+        known.ok_or_else(|| format!("`{text}` is none of open, not_running, excepted, fixed, withdrawn"))
     }
 }
 
@@ -117,6 +121,8 @@ pub struct Filter {
     pub fixable: Option<bool>,
     /// Beyond its deadline, or not.
     pub overdue: Option<bool>,
+    /// Taken away by a restart, or not.
+    pub restart: Option<bool>,
 }
 
 /// A vulnerability in a package, over all hosts that have it.
@@ -147,6 +153,8 @@ pub struct Package {
     pub version: String,
     /// The versions with the fix.
     pub fixed_in: Arc<[String]>,
+    /// Whether the kernel that it belongs to runs; none for what belongs to none.
+    pub running: Option<bool>,
 }
 
 /// A host of a finding.
@@ -187,6 +195,19 @@ pub struct HostFinding {
     pub packages: Vec<Package>,
 }
 
+/// From where a host can be reached, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostExposure {
+    /// From where.
+    pub exposure: Exposure,
+    /// What it is worth.
+    pub criticality: Criticality,
+    /// Why it is thought to be reached from there, each with where it comes from.
+    pub reasons: Vec<Reason>,
+    /// The kernel that runs, with its version after a space where it says so; empty where nobody knows.
+    pub kernel: String,
+}
+
 /// A host, its entry and what follows from both.
 pub(crate) struct Seen<'a> {
     pub(crate) board: &'a HostBoard,
@@ -216,7 +237,8 @@ pub struct View<'a> {
 struct Known<'a> {
     subject: &'a Arc<Subject>,
     detail: Option<&'a Arc<Detail>>,
-    seconds_to_fix: Option<i64>,
+    rating: Rating,
+    exploited: bool,
     exceptions: Vec<usize>,
 }
 
@@ -266,6 +288,31 @@ impl<'a> View<'a> {
         self.exceptions.iter().copied()
     }
 
+    /// The name of a host.
+    pub fn host_name(&self, host: Uuid) -> Option<&str> {
+        self.board.labels.get(&host).map(|labels| labels.name.as_str())
+    }
+
+    pub(crate) fn exposure_of(&self, host: &HostBoard, labels: &HostLabels) -> Exposure {
+        self.settings.exposure(labels, self.board.exposure(host, self.now_s))
+    }
+
+    /// From where a host can be reached and why, and what it runs; none where nothing is known of it.
+    pub fn exposure(&self, host: Uuid) -> Option<HostExposure> {
+        let (host, labels) = (self.board.hosts.get(&host)?, self.board.labels.get(&host)?);
+        let mut reasons = host.reasons.clone();
+        reasons.extend(self.board.came(host, self.now_s));
+        if let Some(label) = self.settings.internet_label(labels) {
+            reasons.push(Reason { detail: label.to_owned(), ..Reason::new(ReasonKind::Label) });
+        }
+        Some(HostExposure {
+            exposure: self.exposure_of(host, labels),
+            criticality: self.settings.criticality(labels),
+            reasons,
+            kernel: host.row.kernel.clone(),
+        })
+    }
+
     /// A subject that the filter keeps.
     fn known(&self, number: u32, filter: &Filter) -> Option<Known<'a>> {
         let subject = self.board.shared_subject(number)?;
@@ -280,8 +327,7 @@ impl<'a> View<'a> {
                 && (exception.draft.package.is_empty() || exception.draft.package == subject.package)
         };
         let exceptions = self.exceptions.iter().enumerate().filter(|(_, e)| is(e)).map(|(at, _)| at).collect();
-        let seconds_to_fix = self.settings.seconds_to_fix(rating, exploited);
-        Some(Known { subject, detail, seconds_to_fix, exceptions })
+        Some(Known { subject, detail, rating, exploited, exceptions })
     }
 
     /// Whether an exception is for a host.
@@ -311,29 +357,29 @@ impl<'a> View<'a> {
     pub(crate) fn walk(&self, filter: &Filter, mut visit: impl FnMut(Seen<'a>)) {
         let mut asked = Asked::default();
         for (board, labels) in self.hosts(filter) {
-            let exposure = self.settings.exposure(labels, board.exposure);
+            let exposure = self.exposure_of(board, labels);
             let criticality = self.settings.criticality(labels);
+            let terms = self.settings.terms(labels);
             let reached: Vec<bool> = self.exceptions.iter().map(|e| Self::reaches(e, labels)).collect();
             for entry in packed::entries(&board.row.entries) {
                 let Some(at) = asked.place(entry.subject, || self.known(entry.subject, filter)) else { continue };
                 let Some(of) = asked.known.get(at) else { continue };
                 let excepted = of.exceptions.iter().any(|at| reached.get(*at).copied().unwrap_or(false));
-                let state = match (entry.closed_s, entry.withdrawn, excepted) {
-                    (Some(_), true, _) => State::Withdrawn,
-                    (Some(_), false, _) => State::Fixed,
-                    (None, _, true) => State::Excepted,
-                    (None, _, false) => State::Open,
-                };
+                let state = standing(&entry, excepted);
                 let wanted =
                     if filter.states.is_empty() { state == State::Open } else { filter.states.contains(&state) };
                 if !wanted {
                     continue;
                 }
-                let risk = of.detail.map_or(0.0, |detail| detail.risk(exposure, criticality));
-                let due_s = of.seconds_to_fix.map(|seconds| entry.since_s + seconds);
+                // What does not run is no danger as long as it does not.
+                let detail = of.detail.filter(|_| state != State::NotRunning);
+                let risk = detail.map_or(0.0, |detail| detail.risk(exposure, criticality));
+                let seconds = terms.seconds_to_fix(of.rating, of.exploited);
+                let due_s = seconds.map(|seconds| entry.since_s + seconds);
                 let overdue = state == State::Open && due_s.is_some_and(|due| due < self.now_s);
                 let fits = filter.risk_min.is_none_or(|min| risk >= min)
-                    && filter.overdue.is_none_or(|wanted| wanted == overdue);
+                    && filter.overdue.is_none_or(|wanted| wanted == overdue)
+                    && filter.restart.is_none_or(|wanted| wanted == entry.restart);
                 if fits {
                     let (subject, detail) = (of.subject, of.detail);
                     visit(Seen {
@@ -401,7 +447,7 @@ impl<'a> View<'a> {
                 host,
                 subject: Arc::clone(seen.subject),
                 detail: seen.detail.cloned(),
-                last_s: seen.entry.closed_s.unwrap_or(seen.board.row.judged.0 / Micros::SECOND),
+                last_s: last_s(&seen.entry, seen.board),
                 entry: seen.entry,
                 state: seen.state,
                 risk: seen.risk,
@@ -432,6 +478,7 @@ impl<'a> View<'a> {
         }
         let hosts: HashSet<Uuid> = rows.iter().map(|row| row.host.id).collect();
         for host in hosts.iter().filter_map(|host| self.board.hosts.get(host)) {
+            let kernels = self.board.kernels(&host.row);
             for number in packed::numbers(&host.row.components) {
                 for judged in self.board.judged(number).iter().filter(|judged| wanted.contains(&judged.subject)) {
                     let at = places.get(&(host.row.host, judged.subject));
@@ -444,11 +491,27 @@ impl<'a> View<'a> {
                         name: component.name.clone(),
                         version: component.version.clone(),
                         fixed_in: Arc::clone(&judged.fixed_in),
+                        running: kernels.is_running(number),
                     });
                 }
             }
         }
     }
+}
+
+fn standing(entry: &Entry, excepted: bool) -> State {
+    match (entry.closed_s, entry.withdrawn) {
+        _ if entry.asleep => State::NotRunning,
+        (Some(_), true) => State::Withdrawn,
+        (Some(_), false) => State::Fixed,
+        (None, _) if excepted => State::Excepted,
+        (None, _) => State::Open,
+    }
+}
+
+/// When it was last seen: what sleeps is there still.
+fn last_s(entry: &Entry, host: &HostBoard) -> i64 {
+    entry.closed_s.filter(|_| !entry.asleep).unwrap_or(host.row.judged.0 / Micros::SECOND)
 }
 
 fn fits(filter: &Filter, subject: &Subject, detail: Option<&Detail>) -> bool {

@@ -7,6 +7,7 @@ pub mod advisory;
 pub mod cvss;
 pub mod ecosystem;
 pub mod import;
+pub mod kernel;
 pub mod limits;
 pub mod load;
 pub mod matching;

@@ -23,6 +23,7 @@ pub use image::{Reference, Registry, pull};
 pub use target::target;
 
 use crate::ecosystem::Ecosystem;
+use crate::kernel;
 use crate::matching::Component;
 use crate::vex::Said;
 
@@ -272,6 +273,12 @@ pub fn component(package: &Package, os: Option<&Ecosystem>) -> Option<Component>
     if component.ecosystem.is_distribution() {
         component.source = package.source.clone();
         component.source_version = package.source_version.clone();
+        if package.manager == Manager::Dpkg
+            && let Some(source) = kernel::signed_source(&package.source)
+        {
+            // The signed package has the version of what was signed; its source counts on its own.
+            (component.source, component.source_version) = (source, String::new());
+        }
         // Packages that Oracle patches while they run have a line of versions of their own.
         if component.ecosystem.family() == "oracle" {
             let mark = ["ksplice", "fips"].into_iter().find(|mark| component.version.contains(mark));

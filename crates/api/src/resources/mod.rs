@@ -72,7 +72,9 @@ mod users;
 mod vulnerabilities;
 mod vulnerability_advisories;
 mod vulnerability_exceptions;
+mod vulnerability_exposure;
 mod vulnerability_figures;
+mod vulnerability_report;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -141,6 +143,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     vulnerability_figures::routes,
     vulnerability_advisories::routes,
     vulnerability_exceptions::routes,
+    vulnerability_exposure::routes,
+    vulnerability_report::routes,
     enrollment_tokens::routes,
     agents::routes,
     agent_install::routes,

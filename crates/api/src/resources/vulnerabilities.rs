@@ -35,7 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct VulnerabilityQuery {
-    /// open (default), excepted, fixed, withdrawn; several with commas between them.
+    /// open (default), not_running, excepted, fixed, withdrawn; several with commas between them.
     pub(crate) state: Option<String>,
     /// critical, high, medium, low, none, unknown; several with commas between them.
     pub(crate) rating: Option<String>,
@@ -59,6 +59,8 @@ pub(crate) struct VulnerabilityQuery {
     pub(crate) fixable: Option<bool>,
     /// Beyond the deadline, or not.
     pub(crate) overdue: Option<bool>,
+    /// Taken away by a restart, because a kernel without it is installed, or not.
+    pub(crate) restart: Option<bool>,
     /// risk (default), hosts, rating, epss, first_seen (newest first), oldest.
     pub(crate) sort: Option<String>,
     /// Most rows to answer with, at most 1,000.
@@ -112,6 +114,7 @@ impl VulnerabilityQuery {
             exploited: self.exploited,
             fixable: self.fixable,
             overdue: self.overdue,
+            restart: self.restart,
         };
         Ok((filter, order))
     }
@@ -300,11 +303,14 @@ pub(crate) struct VulnerablePackage {
     pub(crate) version: String,
     /// The versions with the fix.
     pub(crate) fixed_in: Vec<String>,
+    /// Whether the kernel that it belongs to runs; null for what belongs to none.
+    pub(crate) running: Option<bool>,
 }
 
 impl From<Package> for VulnerablePackage {
     fn from(package: Package) -> Self {
-        Self { name: package.name, version: package.version, fixed_in: package.fixed_in.to_vec() }
+        let Package { name, version, fixed_in, running } = package;
+        Self { name, version, fixed_in: fixed_in.to_vec(), running }
     }
 }
 
@@ -329,8 +335,10 @@ pub(crate) struct HostVulnerability {
     pub(crate) installed: Vec<VulnerablePackage>,
     /// What the advisories say; null where they say nothing any more.
     pub(crate) detail: Option<VulnerabilityDetail>,
-    /// open, excepted, fixed or withdrawn.
+    /// open, not_running (in kernels alone that are installed and do not run), excepted, fixed or withdrawn.
     pub(crate) state: String,
+    /// Whether a restart takes it away: a kernel without it is installed.
+    pub(crate) restart: bool,
     /// Its risk there, 0 to 100.
     pub(crate) risk: f64,
     /// When it was first seen, RFC 3339.
@@ -377,10 +385,11 @@ impl From<HostFinding> for HostVulnerability {
             installed: row.packages.into_iter().map(VulnerablePackage::from).collect(),
             detail: row.detail.as_deref().map(VulnerabilityDetail::from),
             state: row.state.as_str().to_owned(),
+            restart: row.entry.restart && matches!(row.state, Standing::Open | Standing::Excepted),
             risk: row.risk,
             first_seen: time(row.entry.first_s),
             last_seen: time(row.last_s),
-            closed: row.entry.closed_s.map(time),
+            closed: row.entry.closed_s.filter(|_| !row.entry.asleep).map(time),
             reopened: row.entry.reopened,
             due: row.due_s.filter(|_| matches!(row.state, Standing::Open)).map(time),
             overdue: row.overdue,

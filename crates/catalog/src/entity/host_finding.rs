@@ -12,6 +12,8 @@ pub struct Model {
     pub ecosystem: String,
     pub exposure: String,
     pub ground: String,
+    pub reasons: String,
+    pub kernel: String,
     pub advisories: i64,
     pub judged: i64,
     pub components: Vec<u8>,

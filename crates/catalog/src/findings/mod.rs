@@ -43,8 +43,12 @@ pub struct HostFindings {
     pub ecosystem: String,
     /// From where it can be reached.
     pub exposure: String,
-    /// Why one thinks so.
+    /// Why one thinks so, in a sentence.
     pub ground: String,
+    /// The same, reason by reason, as JSON.
+    pub reasons: String,
+    /// The kernel that runs: its release, and its version after a space where it says so; empty where nobody knows.
+    pub kernel: String,
     /// When the advisories that judged it were put together, in seconds since the epoch.
     pub advisories: i64,
     /// When it was judged.
@@ -63,6 +67,8 @@ impl From<host_finding::Model> for HostFindings {
             ecosystem: row.ecosystem,
             exposure: row.exposure,
             ground: row.ground,
+            reasons: row.reasons,
+            kernel: row.kernel,
             advisories: row.advisories,
             judged: Micros(row.judged),
             components: row.components,
@@ -172,6 +178,8 @@ impl System<'_> {
                     C::Ecosystem,
                     C::Exposure,
                     C::Ground,
+                    C::Reasons,
+                    C::Kernel,
                     C::Advisories,
                     C::Judged,
                     C::Components,
@@ -256,6 +264,8 @@ fn row_of(tenant: TenantId, row: &HostFindings) -> host_finding::Model {
         ecosystem: clean(&row.ecosystem, 100),
         exposure: clean(&row.exposure, 32),
         ground: clean(&row.ground, 300),
+        reasons: row.reasons.clone(),
+        kernel: clean(&row.kernel, 300),
         advisories: row.advisories,
         judged: row.judged.0,
         components: row.components.clone(),

@@ -16,6 +16,7 @@ mod m20261122_saved;
 mod m20261122_triage;
 mod m20261123_evidence_packs;
 mod m20261123_findings;
+mod m20261123_findings_reasons;
 mod m20261123_inventory;
 mod m20261123_live_queries;
 mod m20261123_osquery;
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_findings::Migration),
             Box::new(m20261123_live_queries::Migration),
             Box::new(m20261123_osquery::Migration),
+            Box::new(m20261123_findings_reasons::Migration),
         ]
     }
 }

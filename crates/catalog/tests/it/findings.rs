@@ -24,6 +24,8 @@ fn row(host: Uuid, entries: &[u8]) -> HostFindings {
         ecosystem: "debian:12".into(),
         exposure: "network".into(),
         ground: "it listens on tcp/22".into(),
+        reasons: "[]".into(),
+        kernel: "6.1.0-30-amd64 6.1.124-1".into(),
         advisories: 5,
         judged: Micros(9),
         components: vec![1, 2],

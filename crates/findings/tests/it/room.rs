@@ -1,7 +1,9 @@
 //! What is judged when, what becomes of it, and what is told.
 
-use guardian_findings::{Filter, FindingSettings, State, View};
+use guardian_findings::{Contact, Contacts, Filter, FindingSettings, Order, Place, ReasonKind, State, View};
 use guardian_model::Micros;
+use guardian_vuln::risk::Exposure;
+use serde_json::{Value, json};
 
 use crate::support::{HOME, START, World, kev, osv};
 
@@ -158,4 +160,105 @@ async fn what_to_fix_first_takes_the_most_risk_away() {
     world.view(|view| view.name_packages(&mut rows));
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| row.packages[0].name == "zlib1g" && row.packages[0].fixed_in.is_empty()));
+}
+
+fn runs(version: &str) -> (String, Value) {
+    let said = format!("#1 SMP PREEMPT_DYNAMIC Debian {version} (2029-01-01)");
+    ("kernel".into(), json!({"kind": "kernel", "version": "6.1.0-30-amd64", "description": said}))
+}
+
+#[tokio::test]
+async fn kernels_that_do_not_run_are_no_danger_and_a_restart_mends() {
+    let mut world = World::new().await;
+    let host = world.host(1).await;
+    let image = |abi: &str| format!("linux-image-6.1.0-{abi}-amd64");
+    let (old, new) = (image("29"), image("30"));
+    world.has(host, &[(&old, "6.1.123-1", "linux-signed-amd64"), (&new, "6.1.128-1", "linux-signed-amd64")]).await;
+    let os = ("os".to_owned(), json!({"name": "debian", "version": "12"}));
+    world.says(host, "system", &[os.clone(), runs("6.1.124-1")]).await;
+    let advisories = [
+        osv("CVE-2029-0001", "linux", Some("6.1.124-1")),
+        osv("CVE-2029-0002", "linux", Some("6.1.126-1")),
+        osv("CVE-2029-0003", "linux", None),
+        kev(&["CVE-2029-0001", "CVE-2029-0002"]),
+    ];
+    world.advise(1_000, &advisories);
+    world.look().await;
+    let lines = |states: [&str; 3]| -> Vec<String> {
+        let line = |(at, state)| format!("host-1 CVE-2029-000{} linux {state}", at + 1);
+        states.iter().enumerate().map(line).collect()
+    };
+    let expected = lines(["not_running", "open", "open"]);
+    assert_eq!(world.shown(), expected, "what runs is 6.1.124-1, although it is replaced on the disk");
+    let told: Vec<String> = world.told.news.lock().iter().map(|news| news.vulnerability.clone()).collect();
+    assert_eq!(told, ["CVE-2029-0002"], "what does not run is no news");
+    let restart = Filter { restart: Some(true), ..Filter::default() };
+    let mut rows = world.view(|view| view.host_rows(&restart, Order::Risk));
+    world.view(|view| view.name_packages(&mut rows));
+    let mut shown: Vec<_> = rows[0].packages.iter().map(|p| (p.version.as_str(), p.running)).collect();
+    shown.sort_unstable();
+    assert_eq!((rows.len(), rows[0].subject.vulnerability.as_str()), (1, "CVE-2029-0002"));
+    assert_eq!(shown, [("6.1.123-1", Some(false)), ("6.1.124-1", Some(true))]);
+    let figures = world.view(|view| view.figures(&Filter::default(), 1));
+    assert_eq!((figures.open, figures.not_running, figures.restart), (2, 1, 1));
+    let fixes = world.view(|view| view.fixes(&Filter::default()));
+    assert_eq!((fixes[0].findings, fixes[0].restart), (1, 1));
+
+    // It starts with the new one: nothing was updated, and one is gone.
+    world.clock.set(START + 2 * Micros::DAY);
+    world.says(host, "system", &[os.clone(), runs("6.1.128-1")]).await;
+    world.look().await;
+    let expected = lines(["not_running", "not_running", "open"]);
+    assert_eq!(world.shown(), expected);
+    world.restart();
+    world.look().await;
+    assert_eq!(world.shown(), expected, "it is known after a start");
+
+    // The old one is removed; how long the danger lasted is until the restart, and what never ran took no time to fix.
+    world.clock.set(START + 9 * Micros::DAY);
+    world.has(host, &[(&new, "6.1.128-1", "linux-signed-amd64")]).await;
+    world.look().await;
+    let expected = lines(["fixed", "fixed", "open"]);
+    assert_eq!(world.shown(), expected);
+    let critical = world.view(|view| view.figures(&Filter::default(), 1).ratings[0].clone());
+    assert_eq!((critical.fixed, critical.mean_seconds_to_fix), (1, Some(2.0 * 86_400.0)));
+}
+
+#[tokio::test]
+async fn who_came_to_a_host_counts() {
+    let mut world = World::new().await;
+    let host = world.host(1).await;
+    world.has(host, OPENSSL).await;
+    let hidden = world.host(2).await;
+    world.has(hidden, OPENSSL).await;
+    // The filter of the second one lets nobody in, as far as one reads it.
+    let chain = json!({"kind": "chain", "family": "inet", "table": "filter", "name": "input", "hook": "input",
+        "policy": "drop"});
+    world.says(hidden, "firewall", &[("chain".into(), chain)]).await;
+    world.advise(1_000, &[osv("CVE-2029-0001", "openssl", None), kev(&["CVE-2029-0001"])]);
+    world.look().await;
+    let told = |world: &World| world.told.news.lock().iter().map(|news| news.host).collect::<Vec<_>>();
+    assert_eq!(told(&world), [host]);
+    let exposure = |world: &World| world.view(|view| view.exposure(host).unwrap());
+    assert_eq!(exposure(&world).exposure, Exposure::Network);
+    let before = world.view(|view| view.figures(&Filter::default(), 1).risk);
+    let contact =
+        |port, internet| Contact { host: Place::Name("host-1".into()), protocol: "tcp", port, internet, last: START };
+    *world.told.contacts.lock() =
+        Contacts { came: vec![contact(8080, true), contact(22, false)], watched: vec![host, host] };
+    world.findings.take_visits(HOME, START, START).await.unwrap();
+    assert_eq!(exposure(&world).exposure, Exposure::Network, "nothing listens on 8080");
+    world.told.contacts.lock().came.push(contact(22, true));
+    world.told.contacts.lock().came.push(Contact { host: Place::Id(hidden), ..contact(22, true) });
+    world.findings.take_visits(HOME, START, START).await.unwrap();
+    let known = exposure(&world);
+    let kinds: Vec<_> = known.reasons.iter().map(|reason| reason.kind).collect();
+    assert_eq!(known.exposure, Exposure::Internet);
+    assert_eq!(kinds, [ReasonKind::Listens, ReasonKind::CameFromInternet, ReasonKind::CameFromNetwork]);
+    let after = world.view(|view| view.figures(&Filter::default(), 1).risk);
+    assert!(after > before, "{after} {before}");
+    world.look().await;
+    assert_eq!(told(&world), [host, hidden], "it could be reached all the same");
+    world.clock.set(START + 8 * Micros::DAY);
+    assert_eq!(exposure(&world).exposure, Exposure::Network, "it is long ago");
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guardian_catalog::{Actor, Catalog, CatalogConfig, NewEnrolmentToken, NewHost, NewHostList};
 use guardian_findings::{
-    Filter, FindingSettings, Findings, FindingsDeps, Follower, HostFinding, News, Order, State, Teller, View,
+    Contacts, Filter, FindingSettings, Findings, FindingsDeps, Follower, HostFinding, News, Order, State, Teller, View,
+    Watcher,
 };
 use guardian_kit::clock::{Clock as _, ManualClock};
 use guardian_kit::shutdown::Shutdown;
@@ -26,6 +27,8 @@ pub(crate) struct Told {
     pub(crate) news: Mutex<Vec<News>>,
     /// Whether nothing can be told now.
     pub(crate) mute: Mutex<bool>,
+    /// Who came.
+    pub(crate) contacts: Mutex<Contacts>,
 }
 
 #[async_trait]
@@ -36,6 +39,13 @@ impl Teller for Told {
         }
         self.news.lock().extend_from_slice(news);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Watcher for Told {
+    async fn contacts(&self, _: TenantId, _: Micros, _: Micros) -> Result<Contacts, String> {
+        Ok(self.contacts.lock().clone())
     }
 }
 
@@ -79,6 +89,7 @@ impl World {
             clock: clock.clone(),
             store,
             teller: told.clone(),
+            watcher: told.clone(),
             shutdown: Shutdown::new(),
         })
     }
@@ -169,7 +180,7 @@ impl World {
 
     /// What there is on hosts in any state: host, vulnerability, package and state, in this order.
     pub(crate) fn shown(&self) -> Vec<String> {
-        let states = vec![State::Open, State::Excepted, State::Fixed, State::Withdrawn];
+        let states = vec![State::Open, State::NotRunning, State::Excepted, State::Fixed, State::Withdrawn];
         let rows = self.view(|view| view.host_rows(&Filter { states, ..Filter::default() }, Order::Risk));
         let line = |row: &HostFinding| {
             format!("{} {} {} {}", row.host.name, row.subject.vulnerability, row.subject.package, row.state.as_str())

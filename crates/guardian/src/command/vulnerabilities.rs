@@ -1,8 +1,10 @@
 //! `guardian vulnerabilities`: what is wrong with the hosts of the fleet, what to fix first, and what is put up with.
 
+mod settings;
+
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,6 +20,8 @@ const EXAMPLES: &str = "\
   guardian vulnerabilities list --exploited           known to be exploited, on any host
   guardian vulnerabilities list --host ID             what is wrong with a host
   guardian vulnerabilities show CVE-2024-3094         what it is, and which hosts have it
+  guardian vulnerabilities exposure ID                from where a host is reached, and why
+  guardian vulnerabilities settings set --critical-days 7
   guardian vulnerabilities fix-first                  the updates that take the most risk away
   guardian vulnerabilities export --host ID --format sarif > host.sarif";
 
@@ -47,7 +51,7 @@ struct Which {
     /// critical, high, medium, low, none, unknown; several with commas between them
     #[arg(long)]
     rating: Option<String>,
-    /// open (default), excepted, fixed, withdrawn; several with commas between them
+    /// open (default), not_running, excepted, fixed, withdrawn; several with commas between them
     #[arg(long)]
     state: Option<String>,
     /// Known to be exploited
@@ -59,6 +63,9 @@ struct Which {
     /// Beyond the deadline
     #[arg(long)]
     overdue: bool,
+    /// Taken away by a restart: a kernel without it is installed
+    #[arg(long)]
+    restart: bool,
 }
 
 impl Which {
@@ -71,7 +78,12 @@ impl Which {
             ("rating", &self.rating),
             ("state", &self.state),
         ];
-        let flags = [("exploited", self.exploited), ("fixable", self.fixable), ("overdue", self.overdue)];
+        let flags = [
+            ("exploited", self.exploited),
+            ("fixable", self.fixable),
+            ("overdue", self.overdue),
+            ("restart", self.restart),
+        ];
         let texts = texts.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         texts.chain(flags.into_iter().filter(|(_, set)| *set).map(|(name, _)| (name, "true".to_owned()))).collect()
     }
@@ -111,6 +123,16 @@ enum Action {
         #[arg(short = 'n', long, default_value_t = 20)]
         limit: usize,
     },
+    /// Show from where a host can be reached, why, and which kernel it runs
+    Exposure {
+        /// Id of the host
+        host: String,
+    },
+    /// Show and set deadlines, what hosts are worth, and who may approve
+    Settings {
+        #[command(subcommand)]
+        action: Option<settings::Setting>,
+    },
     /// Compare groups, or hosts
     Compare {
         /// group or host
@@ -126,9 +148,12 @@ enum Action {
     Export {
         #[command(flatten)]
         which: Which,
-        /// csv, json; of one host also sarif and cyclonedx
+        /// csv, json; pdf, a report of a host, a group, a tag or all hosts; of one host also sarif and cyclonedx
         #[arg(long, default_value = "csv")]
         format: String,
+        /// Language of the PDF: en or de
+        #[arg(long, default_value = "en")]
+        language: String,
     },
 }
 
@@ -208,8 +233,10 @@ impl Vulnerabilities {
                 let columns = ["name", "hosts", "open", "critical", "exploited", "overdue", "risk"];
                 print(&items(&answer), &columns, global)?;
             }
+            Action::Exposure { host } => exposure(&remote, &host, global)?,
+            Action::Settings { action } => settings::run(&remote, action, global)?,
             Action::Exceptions { action } => exceptions(&remote, action, global)?,
-            Action::Export { which, format } => export(&remote, &which, &format)?,
+            Action::Export { which, format, language } => export(&remote, &which, &format, &language)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -257,7 +284,9 @@ fn cell(row: &Value, column: &str, format: Format) -> Value {
         ("risk" | "share", Value::Number(number)) if format == Format::Table => {
             json!(format!("{:.2}", number.as_f64().unwrap_or_default()))
         }
-        ("exploited", Value::Bool(exploited)) if format == Format::Table => json!(exploited.then_some("yes")),
+        ("exploited" | "restart", Value::Bool(exploited)) if format == Format::Table => {
+            json!(exploited.then_some("yes"))
+        }
         _ => value.clone(),
     }
 }
@@ -293,6 +322,7 @@ fn list(
                 "installed",
                 "fixed_in",
                 "state",
+                "restart",
                 "first_seen",
                 "due",
             ][..],
@@ -336,7 +366,7 @@ fn show(remote: &Remote, name: &str, global: &Global) -> Result<()> {
         bail!("`{name}` is no name of a vulnerability");
     }
     let known = get(remote, &format!("/vulnerabilities/advisories/{name}"), &[])?;
-    let query = vec![("vulnerability", name.to_owned()), ("state", "open,excepted".to_owned())];
+    let query = vec![("vulnerability", name.to_owned()), ("state", "open,not_running,excepted".to_owned())];
     let (hosts, _) = pages(remote, "/vulnerabilities/hosts", query, 10 * PAGE)?;
     if global.output == Format::Json {
         let mut all = known;
@@ -353,7 +383,7 @@ fn show(remote: &Remote, name: &str, global: &Global) -> Result<()> {
     }
     print(
         &hosts,
-        &["host", "risk", "exposure", "package", "installed", "fixed_in", "state", "first_seen", "due"],
+        &["host", "risk", "exposure", "package", "installed", "fixed_in", "state", "restart", "first_seen", "due"],
         global,
     )
 }
@@ -367,15 +397,35 @@ fn summary(remote: &Remote, of: &Of, global: &Global) -> Result<()> {
     let rows = answer["ratings"].as_array().cloned().unwrap_or_default();
     print(&rows, &["rating", "open", "distinct", "overdue", "fixed", "mean_seconds_to_fix"], global)?;
     output::note(&format!(
-        "{} of {} hosts have anything open: {} findings, {} exploited, {} with a fix, {} beyond the deadline, {} put up with",
+        "{} of {} hosts have anything open: {} findings, {} exploited, {} with a fix, {} beyond the deadline, {} that a \
+         restart takes away; {} in kernels that do not run, {} put up with",
         answer["vulnerable_hosts"],
         answer["hosts"],
         answer["open"],
         answer["exploited"],
         answer["fixable"],
         answer["overdue"],
+        answer["restart"],
+        answer["not_running"],
         answer["excepted"]
     ));
+    Ok(())
+}
+
+fn exposure(remote: &Remote, host: &str, global: &Global) -> Result<()> {
+    let host: uuid::Uuid = host.parse().map_err(|_| anyhow!("`{host}` is no id of a host"))?;
+    let answer = get(remote, &format!("/hosts/{host}/exposure"), &[])?;
+    if global.output == Format::Json {
+        output::line(&serde_json::to_string_pretty(&answer)?)?;
+        return Ok(());
+    }
+    let rows = answer["reasons"].as_array().cloned().unwrap_or_default();
+    print(&rows, &["source", "kind", "exposure", "ports", "more", "detail", "last"], global)?;
+    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    output::note(&format!("reached from: {}; worth: {}", text("exposure"), text("criticality")));
+    if !text("kernel").is_empty() {
+        output::note(&format!("kernel that runs: {}", text("kernel")));
+    }
     Ok(())
 }
 
@@ -391,6 +441,7 @@ fn fix_first(remote: &Remote, of: &Of, limit: usize, global: &Global) -> Result<
         "vulnerabilities",
         "exploited",
         "overdue",
+        "restart",
         "worst",
         "risk",
         "share",
@@ -442,12 +493,20 @@ fn exceptions(remote: &Remote, action: Option<Exception>, global: &Global) -> Re
     print(&[one], &columns, global)
 }
 
-fn export(remote: &Remote, which: &Which, format: &str) -> Result<()> {
+fn export(remote: &Remote, which: &Which, format: &str, language: &str) -> Result<()> {
     let (path, query) = match (format, &which.host) {
+        ("pdf", _) => {
+            let of = Of { host: which.host.clone(), group: which.group.clone(), tag: which.tag.clone() };
+            if which.query().len() > of.query().len() {
+                bail!("--format pdf is of a host, a group, a tag or all hosts");
+            }
+            let request = remote.request(Method::GET, "/reports/vulnerabilities").query(&of.query());
+            return Ok(output::bytes(&block_on(remote.bytes(request.query(&[("language", language)])))?)?);
+        }
         ("csv" | "json", _) => ("/vulnerabilities/export".to_owned(), which.query()),
         ("sarif" | "cyclonedx", Some(host)) => (format!("/hosts/{host}/vulnerabilities/export"), Vec::new()),
         ("sarif" | "cyclonedx", None) => bail!("--format {format} is of one host: name it by --host"),
-        _ => bail!("--format is csv, json, sarif or cyclonedx"),
+        _ => bail!("--format is csv, json, pdf, sarif or cyclonedx"),
     };
     let request = remote.request(Method::GET, &path).query(&query).query(&[("format", format)]);
     Ok(output::bytes(&block_on(remote.bytes(request))?)?)

@@ -16,7 +16,7 @@ use guardian_protocol::{Cell, Rows};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{Ground, intake};
+use super::{Ground, intake, visits};
 use crate::config::Config;
 
 /// Who sends these events: no host has this id.
@@ -80,6 +80,7 @@ pub(super) fn start(ground: &Ground, config: &Config, spine: &Spine) -> Result<F
         clock: Arc::clone(&ground.clock),
         store,
         teller: Arc::new(teller),
+        watcher: Arc::new(visits::LakeWatcher::new(ground.lake.clone())),
         shutdown: ground.shutdown.clone(),
     });
     findings.start();

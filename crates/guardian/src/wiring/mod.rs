@@ -9,6 +9,7 @@ mod owners;
 mod replays;
 pub(crate) mod rules;
 mod store;
+mod visits;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

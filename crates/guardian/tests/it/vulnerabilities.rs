@@ -108,14 +108,7 @@ fn exceptions(app: &App, id: &str) {
     let own = app.cli(&["vulnerabilities", "exceptions", "approve", &exception]);
     assert!(!own.status.success());
     assert!(text(&own.stderr).contains("somebody else"), "{}", text(&own.stderr));
-    let (_, mut settings) = api(app, Method::GET, "/vulnerability-settings", None);
-    assert_eq!((&settings["version"], &settings["own_approval"]), (&0.into(), &false.into()));
-    settings["own_approval"] = true.into();
-    settings["critical_days"] = 9_999.into();
-    assert_eq!(api(app, Method::PUT, "/vulnerability-settings", Some(settings.clone())).0, 422);
-    settings["critical_days"] = 2.into();
-    assert_eq!(api(app, Method::PUT, "/vulnerability-settings", Some(settings.clone())).0, 200);
-    assert_eq!(api(app, Method::PUT, "/vulnerability-settings", Some(settings)).0, 409, "it has another version now");
+    settings(app, id);
     assert!(app.cli(&["vulnerabilities", "exceptions", "approve", &exception]).status.success());
     assert_eq!(of_host(app, id, "CVE-2026-0001").unwrap()["state"], "excepted");
     assert!(list(app, &["--search", "CVE-2026-0001"]).is_empty(), "the list shows what is open");
@@ -127,6 +120,53 @@ fn exceptions(app: &App, id: &str) {
     assert_eq!(of_host(app, id, "CVE-2026-0001").unwrap()["state"], "open");
     let past = ["vulnerabilities", "exceptions", "request", "CVE-2026-0001", "--reason", "x", "--until", "2020-01-01"];
     assert!(!app.cli(&past).status.success());
+}
+
+/// What is set: seen, set in part, refused where it is wrong, and in force at once.
+fn settings(app: &App, id: &str) {
+    let (_, before) = api(app, Method::GET, "/vulnerability-settings", None);
+    assert_eq!((&before["version"], &before["own_approval"]), (&0.into(), &false.into()));
+    let set = |more: &[&str]| app.cli(&[&["vulnerabilities", "settings", "set"], more].concat());
+    for (wrong, why) in [
+        (&["--critical-days", "9999"][..], "3650"),
+        (&["--group-days", "web:terrible=1"], "none of critical"),
+        (&[], "say what to set"),
+    ] {
+        let refused = set(wrong);
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains(why),
+            "{wrong:?}: {}",
+            text(&refused.stderr)
+        );
+    }
+    let due = || of_host(app, id, "CVE-2026-0001").unwrap()["due"].as_str().unwrap().to_owned();
+    let later = due();
+    assert!(set(&["--own-approval", "true", "--group-days", "internet:critical=2,exploited=2"]).status.success());
+    assert!(due() < later, "its tag has a sooner deadline: {} and {later}", due());
+    let shown = app.json(&["vulnerabilities", "settings"]);
+    assert_eq!(
+        (&shown["own_approval"], &shown["critical_days"]),
+        (&true.into(), &15.into()),
+        "what is not named stays"
+    );
+    assert_eq!(shown["deadlines"][0]["label"], "internet");
+    assert!(set(&["--group-days", "internet:"]).status.success());
+    assert_eq!(due(), later);
+    assert_eq!(api(app, Method::PUT, "/vulnerability-settings", Some(before)).0, 409, "it has another version now");
+    let told = app.cli(&["vulnerabilities", "settings", "--output", "table"]);
+    assert!(text(&told.stdout).contains("critical_days"), "{}", text(&told.stdout));
+}
+
+/// From where it is reached, and why: the tag says so, and so does who comes.
+fn exposed(app: &App, id: &str) {
+    let known = app.json(&["vulnerabilities", "exposure", id]);
+    assert_eq!(known["exposure"], "internet");
+    let reasons = known["reasons"].as_array().unwrap();
+    let label = reasons.iter().find(|reason| reason["source"] == "settings").unwrap();
+    assert_eq!((&label["kind"], &label["detail"]), (&"label".into(), &"internet".into()), "{known}");
+    assert!(reasons.iter().any(|reason| reason["source"] == "ports"), "{known}");
+    let nobody = uuid::Uuid::nil().to_string();
+    assert!(!app.cli(&["vulnerabilities", "exposure", &nobody]).status.success());
 }
 
 fn soon() -> String {
@@ -147,12 +187,17 @@ fn exports(app: &App, id: &str) {
     assert!(csv.lines().any(|line| line.contains("CVE-2026-0001") && line.contains("guardian-test 1.0-1")), "{csv}");
     let rows = export(app, &["--package", "guardian-test", "--format", "json"]);
     assert_eq!(rows.as_array().unwrap().len(), 2, "{rows}");
+    for language in ["en", "de"] {
+        let paper = app.cli(&["vulnerabilities", "export", "--format", "pdf", "--language", language]);
+        assert!(paper.stdout.starts_with(b"%PDF-"), "{}", text(&paper.stderr));
+    }
+    assert!(!app.cli(&["vulnerabilities", "export", "--format", "pdf", "--rating", "high"]).status.success());
     let bill = export(app, &["--host", id, "--format", "cyclonedx"]);
     let named: Vec<&str> =
         bill["vulnerabilities"].as_array().unwrap().iter().filter_map(|v| v["id"].as_str()).collect();
     assert!(named.contains(&"CVE-2026-0001") && named.contains(&"CVE-2026-0002"), "{named:?}");
     let exports = app.json(&["audit", "list", "--action", "vulnerability.export"]);
-    assert!(exports.as_array().unwrap().len() >= 3, "{exports}");
+    assert!(exports.as_array().unwrap().len() >= 5, "{exports}");
 }
 
 /// What is told of one vulnerability, of figures, and of what to fix first.
@@ -206,7 +251,10 @@ fn what_is_wrong_with_a_host_is_known_fixed_and_comes_back() {
     ];
     build(&app, dir.path(), &documents);
     let found = wait_for(&app, &id, "CVE-2026-0001", "open");
-    assert_eq!(found["installed"][0], json!({ "name": "guardian-test", "version": "1.0-1", "fixed_in": ["2.0-1"] }));
+    assert_eq!(
+        found["installed"][0],
+        json!({ "name": "guardian-test", "version": "1.0-1", "fixed_in": ["2.0-1"], "running": null })
+    );
     assert_eq!((&found["exposure"], &found["detail"]["exploited"]), (&"internet".into(), &true.into()));
     assert!(
         found["due"].is_string() && found["first_seen"] == wait_for(&app, &id, "CVE-2026-0002", "open")["first_seen"]
@@ -215,6 +263,7 @@ fn what_is_wrong_with_a_host_is_known_fixed_and_comes_back() {
         app.alerts().into_iter().find(|a| a["title"] == "Exploited vulnerability on an exposed host")
     });
     told(&app, &id);
+    exposed(&app, &id);
     exceptions(&app, &id);
     exports(&app, &id);
 

@@ -4,6 +4,7 @@
 //! Making one takes a processor for a while: callers do it beside the asynchronous threads, few at a time. Nothing is
 //! read from the disk or the network; the fonts are inside the program.
 
+mod vulnerabilities;
 mod words;
 mod world;
 
@@ -12,6 +13,7 @@ use guardian_model::{Micros, Severity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::vulnerabilities::{Day, Figure, Pressing, Update, Vulnerabilities, vulnerabilities};
 use crate::report::Report;
 
 /// Alerts of one list.

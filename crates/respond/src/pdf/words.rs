@@ -109,6 +109,48 @@ const GERMAN: &[(&str, &str)] = &[
     ("incidents", "Vorf\u{e4}lle"),
     ("incidents open", "Vorf\u{e4}lle offen"),
     ("deadlines missed", "Fristen verfehlt"),
+    ("Vulnerability report", "Schwachstellenbericht"),
+    ("All hosts", "Alle Hosts"),
+    ("Group", "Gruppe"),
+    ("Tag", "Tag"),
+    ("Host", "Host"),
+    ("Judged by advisories of", "Beurteilt nach Meldungen vom"),
+    ("Open by rating", "Offen nach Einstufung"),
+    ("Open findings over time", "Offene Befunde im Verlauf"),
+    ("What to fix first", "Was zuerst beheben"),
+    ("The updates that take the most risk away.", "Die Aktualisierungen, die das meiste Risiko beseitigen."),
+    ("Most pressing vulnerabilities", "Dringendste Schwachstellen"),
+    ("Hosts with the most risk", "Hosts mit dem h\u{f6}chsten Risiko"),
+    ("What is put up with", "Was hingenommen wird"),
+    (
+        "What is open is counted once a host and package. What is in kernels that do not run, put up with, fixed or withdrawn is not open.",
+        "Offenes z\u{e4}hlt einmal je Host und Paket. Was in Kernen steckt, die nicht laufen, was hingenommen wird, behoben oder zur\u{fc}ckgezogen ist, ist nicht offen.",
+    ),
+    ("open findings", "offene Befunde"),
+    ("exploited", "ausgenutzt"),
+    ("overdue", "\u{fc}berf\u{e4}llig"),
+    ("with a fix", "mit Korrektur"),
+    ("hosts affected", "betroffene Hosts"),
+    ("taken away by a restart", "durch Neustart behoben"),
+    ("came back", "wiedergekehrt"),
+    ("mean days to fix", "Tage bis zur Behebung"),
+    ("package", "Paket"),
+    ("update to", "aktualisieren auf"),
+    ("rating", "Einstufung"),
+    ("findings", "Befunde"),
+    ("hosts", "Hosts"),
+    ("part of all risk", "Anteil am Risiko"),
+    ("installed: restart", "installiert: neu starten"),
+    ("vulnerability", "Schwachstelle"),
+    ("risk", "Risiko"),
+    ("fixed in", "behoben in"),
+    ("no fix", "keine Korrektur"),
+    ("host", "Host"),
+    ("for", "f\u{fc}r"),
+    ("until", "bis"),
+    ("reason", "Grund"),
+    ("none", "keine"),
+    ("unknown", "nicht eingestuft"),
 ];
 
 /// A word in a language; what has no translation stays.
@@ -138,8 +180,13 @@ mod tests {
     /// The words that the templates look up: `say("…")`, and the heads of tables and figures.
     #[test]
     fn every_word_of_the_templates_is_translated() {
-        let templates =
-            [include_str!("style.typ"), super::super::INCIDENT, super::super::SUMMARY, super::super::ALERTS];
+        let templates = [
+            include_str!("style.typ"),
+            super::super::INCIDENT,
+            super::super::SUMMARY,
+            super::super::ALERTS,
+            super::super::vulnerabilities::TEMPLATE,
+        ];
         let known: BTreeSet<&str> = GERMAN.iter().map(|(english, _)| *english).collect();
         assert_eq!(known.len(), GERMAN.len(), "each once");
         let mut asked = BTreeSet::new();

@@ -1,18 +1,22 @@
+import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import type { Column } from "@/ui/grid/column";
 import { Ago } from "@/ui/time";
-import type { Vulnerability } from "./data";
-import { Fixes, Name, Rating, Risk } from "./parts";
+import type { HostVulnerability, Vulnerability } from "./data";
+import { Due, Fixes, Name, Rating, Risk, Standing } from "./parts";
 import { text } from "./strings";
 
-export function useVulnerabilityColumns(): readonly Column<Vulnerability>[] {
+/** What a vulnerability has on every page, whether it is of the fleet or of one host. */
+type Judged = Pick<Vulnerability, "vulnerability" | "detail" | "risk" | "first_seen">;
+
+/** The columns that all pages have, by name. */
+function useShared<Row extends Judged>() {
   const t = useText(text);
-  const format = useFormat();
-  return useMemo<readonly Column<Vulnerability>[]>(
-    () => [
-      {
+  return useMemo(() => {
+    const columns = {
+      vulnerability: {
         id: "vulnerability",
         label: t("vulnerability"),
         width: 210,
@@ -21,25 +25,55 @@ export function useVulnerabilityColumns(): readonly Column<Vulnerability>[] {
         cell: (row) => <Name name={row.vulnerability} exploited={row.detail?.exploited} />,
         value: (row) => row.vulnerability,
       },
-      {
+      rating: {
         id: "rating",
         label: t("rating"),
         width: 104,
         grow: 0,
-        sort: "rating",
         cell: (row) => <Rating rating={row.detail?.rating} />,
         value: (row) => row.detail?.rating,
       },
-      {
+      risk: {
         id: "risk",
         label: t("risk"),
         width: 110,
         grow: 0,
         end: true,
-        sort: "risk",
         cell: (row) => <Risk risk={row.risk} />,
         value: (row) => row.risk,
       },
+      fix: {
+        id: "fix",
+        label: t("fix"),
+        width: 130,
+        grow: 1,
+        cell: (row) => <Fixes versions={row.detail?.fixed_in} />,
+        value: (row) => row.detail?.fixed_in.join(" "),
+      },
+      firstSeen: {
+        id: "first_seen",
+        label: t("firstSeen"),
+        width: 116,
+        grow: 0,
+        end: true,
+        cell: (row) => <Ago time={row.first_seen} />,
+        value: (row) => row.first_seen,
+      },
+    } satisfies Record<string, Column<Row>>;
+    return columns;
+  }, [t]);
+}
+
+/** Columns of vulnerabilities over all hosts. */
+export function useVulnerabilityColumns(): readonly Column<Vulnerability>[] {
+  const t = useText(text);
+  const format = useFormat();
+  const shared = useShared<Vulnerability>();
+  return useMemo<readonly Column<Vulnerability>[]>(
+    () => [
+      shared.vulnerability,
+      { ...shared.rating, sort: "rating" },
+      { ...shared.risk, sort: "risk" },
       {
         id: "package",
         label: t("package"),
@@ -56,14 +90,7 @@ export function useVulnerabilityColumns(): readonly Column<Vulnerability>[] {
         cell: (row) => <span className="text-text-2">{row.ecosystem}</span>,
         value: (row) => row.ecosystem,
       },
-      {
-        id: "fix",
-        label: t("fix"),
-        width: 130,
-        grow: 1,
-        cell: (row) => <Fixes versions={row.detail?.fixed_in} />,
-        value: (row) => row.detail?.fixed_in.join(" "),
-      },
+      shared.fix,
       {
         id: "hosts",
         label: t("hosts"),
@@ -105,19 +132,82 @@ export function useVulnerabilityColumns(): readonly Column<Vulnerability>[] {
         cell: (row) => <span className="truncate text-text-2">{row.detail?.summary}</span>,
         value: (row) => row.detail?.summary,
       },
+      { ...shared.firstSeen, sort: "first_seen" },
+    ],
+    [t, format, shared],
+  );
+}
+
+const installed = (row: HostVulnerability) => row.installed.map(({ name, version }) => `${name} ${version}`).join(", ");
+
+/** Columns of findings of hosts: those of one host, or the hosts that have one vulnerability. */
+export function useFindingColumns(of: "host" | "vulnerability"): readonly Column<HostVulnerability>[] {
+  const t = useText(text);
+  const shared = useShared<HostVulnerability>();
+  return useMemo<readonly Column<HostVulnerability>[]>(() => {
+    const first: Column<HostVulnerability>[] =
+      of === "host"
+        ? [shared.vulnerability, shared.rating, shared.risk]
+        : [
+            {
+              id: "host",
+              label: t("host"),
+              width: 150,
+              grow: 1,
+              fixed: true,
+              cell: (row) => (
+                <Link
+                  to="/hosts/$id"
+                  params={{ id: row.host_id }}
+                  search={{ tab: "vulnerabilities" }}
+                  className="font-medium text-text no-underline hover:text-accent"
+                >
+                  {row.host}
+                </Link>
+              ),
+              value: (row) => row.host,
+            },
+            shared.risk,
+            {
+              id: "exposure",
+              label: t("exposure"),
+              width: 104,
+              grow: 0,
+              cell: (row) => t(row.exposure as "internet"),
+              value: (row) => row.exposure,
+            },
+          ];
+    return [
+      ...first,
       {
-        id: "first_seen",
-        label: t("firstSeen"),
-        width: 112,
+        id: "installed",
+        label: t("installed"),
+        width: 200,
+        grow: 2,
+        cell: (row) => <span className="mono truncate">{installed(row) || row.package}</span>,
+        value: installed,
+      },
+      ...(of === "host" ? [shared.fix] : []),
+      {
+        id: "state",
+        label: t("state"),
+        width: 140,
+        grow: 0,
+        cell: (row) => <Standing state={row.state} restart={row.restart} />,
+        value: (row) => row.state,
+      },
+      shared.firstSeen,
+      {
+        id: "due",
+        label: t("due"),
+        width: 130,
         grow: 0,
         end: true,
-        sort: "first_seen",
-        cell: (row) => <Ago time={row.first_seen} />,
-        value: (row) => row.first_seen,
+        cell: (row) => <Due due={row.due} overdue={row.overdue} />,
+        value: (row) => row.due,
       },
-    ],
-    [t, format],
-  );
+    ];
+  }, [t, of, shared]);
 }
 
 export function VulnerabilityCard({ row }: { row: Vulnerability }) {

@@ -94,6 +94,18 @@ export const exceptionsQuery = {
   queryFn: () => must(api.GET("/api/v1/vulnerability-exceptions")),
 };
 
+export const settingsQuery = {
+  queryKey: ["vulnerability-settings"],
+  queryFn: () => must(api.GET("/api/v1/vulnerability-settings")),
+};
+
+export function exposureQuery(host: string) {
+  return {
+    queryKey: ["vulnerabilities", "exposure", host],
+    queryFn: () => must(api.GET("/api/v1/hosts/{id}/exposure", { params: { path: { id: host } } })),
+  };
+}
+
 export function advisoryQuery(name: string) {
   return {
     queryKey: ["vulnerabilities", "one", name],

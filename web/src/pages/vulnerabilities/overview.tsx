@@ -105,6 +105,11 @@ export function Overview({ state }: { state: VulnerabilitiesSearch }) {
         return (
           <div className="flex flex-col gap-3 px-3 pb-3 md:px-6">
             <Tiles summary={summary} state={state} />
+            {summary.restart + summary.not_running > 0 && (
+              <p className="m-0 text-sm text-text-2">
+                {t("kernels", { restart: summary.restart, idle: summary.not_running })}
+              </p>
+            )}
             <div className="grid gap-3 lg:grid-cols-2">
               <Panel title={t("trend")}>
                 <Lines

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { FilterX, SearchX, ShieldCheck, ShieldQuestion } from "lucide-react";
 import { allPages, useRows } from "@/api/list";
+import { usePaper } from "@/app/paper";
 import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { Button, LinkButton } from "@/ui/button";
@@ -15,6 +16,7 @@ import { useVulnerabilityColumns, VulnerabilityCard } from "./columns";
 import { countQuery, sortOf, vulnerabilitiesQuery } from "./data";
 import { Overview } from "./overview";
 import { ONLY, RATINGS, type VulnerabilitiesSearch, VIEWS } from "./search";
+import { VulnerabilitySettings } from "./settings";
 import { text } from "./strings";
 import { Compare, Exceptions, FixFirst } from "./tables";
 
@@ -91,6 +93,13 @@ export default function VulnerabilitiesPage() {
   const count = useQuery(countQuery(state));
   const change = (part: Partial<VulnerabilitiesSearch>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
+  const paper = usePaper();
+  const report = paper({
+    label: t("pdf"),
+    path: "/api/v1/reports/vulnerabilities",
+    query: () => ({ ...(state.group ? { group: state.group } : {}), ...(state.tag ? { tag: state.tag } : {}) }),
+    file: "vulnerabilities.pdf",
+  });
   const filtered = Object.keys(state).some((key) => key !== "sort" && key !== "view");
   const built = count.data?.advisories;
   const detail = [
@@ -105,7 +114,7 @@ export default function VulnerabilitiesPage() {
       tools={
         view === "list" && (
           <>
-            <ExportMenu name="vulnerabilities" columns={columns} pages={() => allPages(query)} />
+            <ExportMenu name="vulnerabilities" columns={columns} pages={() => allPages(query)} more={[report]} />
             <ColumnsMenu all={columns} ids={ids} choose={choose} />
           </>
         )
@@ -147,10 +156,11 @@ export default function VulnerabilitiesPage() {
           empty={<Nothing filtered={filtered} advisories={Boolean(built)} />}
         />
       ) : (
-        <div className="panel m-3 min-h-0 flex-1 overflow-auto md:m-6">
+        <div className={`m-3 min-h-0 flex-1 overflow-auto md:m-6 ${view === "settings" ? "" : "panel"}`}>
           {view === "fixes" && <FixFirst state={state} />}
           {view === "compare" && <Compare state={state} />}
           {view === "exceptions" && <Exceptions />}
+          {view === "settings" && <VulnerabilitySettings />}
         </div>
       )}
     </ListFrame>

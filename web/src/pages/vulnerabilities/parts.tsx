@@ -56,12 +56,30 @@ export function Fixes({ versions }: { versions: readonly string[] | undefined })
   return <span className="mono truncate">{versions.join(", ")}</span>;
 }
 
-const TONES = { open: "high", excepted: "neutral", fixed: "good", withdrawn: "neutral" } as const;
+const TONES = {
+  open: "high",
+  not_running: "neutral",
+  excepted: "neutral",
+  fixed: "good",
+  withdrawn: "neutral",
+} as const;
 
-export function Standing({ state }: { state: string }) {
+/** How a finding stands; that a restart is enough stands beside. */
+export function Standing({ state, restart = false }: { state: string; restart?: boolean }) {
   const t = useText(text);
   const known = state in TONES ? (state as keyof typeof TONES) : "open";
-  return <Badge tone={TONES[known]}>{t(known)}</Badge>;
+  return (
+    <span className="inline-flex gap-1">
+      <span title={known === "not_running" ? t("notRunningHint") : undefined}>
+        <Badge tone={TONES[known]}>{t(known)}</Badge>
+      </span>
+      {restart && (
+        <span title={t("restartHint")}>
+          <Badge tone="accent">{t("restartMark")}</Badge>
+        </span>
+      )}
+    </span>
+  );
 }
 
 /** Until when it is to be fixed. */

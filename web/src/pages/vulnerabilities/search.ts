@@ -1,8 +1,8 @@
 import { search } from "@/app/search";
 
-export const VIEWS = ["list", "fixes", "compare", "exceptions"] as const;
+export const VIEWS = ["list", "fixes", "compare", "exceptions", "settings"] as const;
 export const RATINGS = ["critical", "high", "medium", "low"] as const;
-export const ONLY = ["exploited", "fixable", "overdue"] as const;
+export const ONLY = ["exploited", "fixable", "overdue", "restart"] as const;
 export const SORTS = ["risk", "hosts", "rating", "epss", "first_seen", "oldest"] as const;
 
 /** The state of the page of vulnerabilities, as it stands in the URL. */

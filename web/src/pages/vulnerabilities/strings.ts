@@ -31,6 +31,24 @@ export const text = catalogue({
   exploitedHint: ["Known to be exploited", "Wird nachweislich ausgenutzt"],
   fixable: ["With a fix", "Mit Korrektur"],
   overdue: ["Overdue", "Überfällig"],
+  restart: ["Gone by a restart", "Durch Neustart behoben"],
+  restartMark: ["Restart", "Neustart"],
+  restartHint: [
+    "A kernel without it is installed: a restart takes it away",
+    "Ein Kernel ohne sie ist installiert: ein Neustart behebt sie",
+  ],
+  restartFix: ["installed on {n} {n|host|hosts}: restart", "auf {n} {n|Host|Hosts} installiert: neu starten"],
+  kernels: [
+    "{restart} {restart|finding goes|findings go} away with a restart · {idle} in kernels that do not run {idle|is|are} not counted",
+    "{restart} {restart|Befund verschwindet|Befunde verschwinden} mit einem Neustart · {idle} in Kernen, die nicht laufen, {idle|zählt|zählen} nicht",
+  ],
+  not_running: ["Not running", "Läuft nicht"],
+  notRunningHint: [
+    "It is in kernels alone that are installed and do not run",
+    "Sie steckt nur in Kernen, die installiert sind und nicht laufen",
+  ],
+  settings: ["Settings", "Einstellungen"],
+  pdf: ["Report (PDF)", "Bericht (PDF)"],
   clear: ["Clear filters", "Filter löschen"],
   vulnerability: ["Vulnerability", "Schwachstelle"],
   risk: ["Risk", "Risiko"],
@@ -130,6 +148,7 @@ export const text = catalogue({
   due: ["Due", "Fällig"],
   affected: ["Hosts that have it", "Hosts, die sie haben"],
   nobody: ["No host has it now", "Derzeit hat sie kein Host"],
+  reached: ["Reached from", "Erreichbar von"],
   sarif: ["SARIF", "SARIF"],
   cyclonedx: ["CycloneDX", "CycloneDX"],
   hostClean: ["Nothing is known against this host", "Gegen diesen Host liegt nichts vor"],
@@ -138,5 +157,4 @@ export const text = catalogue({
     "Er wird beurteilt, sobald sein Agent gesagt hat, was installiert ist, und es Meldungen gibt.",
   ],
   past: ["With what was fixed", "Mit Behobenem"],
-  notLoaded: ["The file could not be made", "Die Datei konnte nicht erstellt werden"],
 });

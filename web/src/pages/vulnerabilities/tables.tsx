@@ -14,10 +14,25 @@ import { Empty, Loaded } from "@/ui/state";
 import { Table } from "@/ui/table";
 import { Segmented } from "@/ui/tabs";
 import { At } from "@/ui/time";
-import { compareQuery, type Exception, exceptionsQuery, fixesQuery } from "./data";
+import { compareQuery, type Exception, exceptionsQuery, type Fix, fixesQuery } from "./data";
 import { Name, Rating } from "./parts";
 import type { VulnerabilitiesSearch } from "./search";
 import { text } from "./strings";
+
+/** To which version, and where it is installed already. */
+function Version({ fix }: { fix: Fix }) {
+  const t = useText(text);
+  return (
+    <span>
+      <span className="mono">{fix.version}</span>
+      {fix.restart > 0 && (
+        <span className="block text-xs text-accent" title={t("restartHint")}>
+          {t("restartFix", { n: fix.restart_hosts })}
+        </span>
+      )}
+    </span>
+  );
+}
 
 /** The updates that take the most risk away. */
 export function FixFirst({ state, host }: { state: VulnerabilitiesSearch; host?: string }) {
@@ -49,7 +64,7 @@ export function FixFirst({ state, host }: { state: VulnerabilitiesSearch; host?:
                 ),
               },
               { id: "ecosystem", label: t("ecosystem"), cell: (fix) => fix.ecosystem },
-              { id: "version", label: t("version"), cell: (fix) => <span className="mono">{fix.version}</span> },
+              { id: "version", label: t("version"), cell: (fix) => <Version fix={fix} /> },
               { id: "worst", label: t("rating"), cell: (fix) => <Rating rating={fix.worst} /> },
               {
                 id: "exploited",

@@ -64,6 +64,8 @@ fn put(list: &mut List, rules: &Ruleset, forwards: bool) {
             "to": rule.to,
             "ports": rule.ports,
             "interface": rule.interface,
+            "states": rule.states,
+            "more": rule.more,
             "action": rule.action,
             "risk": rules.risk_of(rule),
         });

@@ -1,0 +1,41 @@
+import { catalogue } from "@/i18n/text";
+
+/** Texts of from where a host can be reached, by the words of the API. */
+export const exposureText = catalogue({
+  exposure: ["Reached from", "Erreichbar von"],
+  worth: ["Worth", "Bedeutung"],
+  kernel: ["Kernel that runs", "Laufender Kernel"],
+  reasons: ["Reasons", "Gründe"],
+  internet: ["Internet", "Internet"],
+  network: ["Network", "Netz"],
+  local: ["Nowhere", "Nirgends"],
+  unknown: ["Unknown", "Unbekannt"],
+  high: ["High", "Hoch"],
+  medium: ["Medium", "Mittel"],
+  low: ["Low", "Niedrig"],
+  more: ["and {n} more", "und {n} weitere"],
+  source_ports: ["Ports", "Ports"],
+  source_addresses: ["Addresses", "Adressen"],
+  source_filter: ["Packet filter", "Paketfilter"],
+  source_flows: ["Connections seen", "Gesehene Verbindungen"],
+  source_settings: ["Settings", "Einstellungen"],
+  untold: ["It has not said what it listens on", "Er hat nicht gesagt, worauf er lauscht"],
+  listens_nowhere: ["It listens on no port that others reach", "Er lauscht auf keinem Port, den andere erreichen"],
+  listens: ["It listens on", "Er lauscht auf"],
+  public_address: ["It has the public address", "Er hat die öffentliche Adresse"],
+  filter_open: ["Its packet filter lets in what no rule names", "Sein Paketfilter lässt herein, was keine Regel nennt"],
+  filter_shut: ["Its packet filter lets nobody reach", "Sein Paketfilter lässt niemanden auf"],
+  filter_networks: ["Its packet filter lets only these networks reach", "Sein Paketfilter lässt nur diese Netze auf"],
+  filter_anybody: ["Its packet filter lets anybody reach", "Sein Paketfilter lässt jeden auf"],
+  came_from_internet: ["Somebody came from the internet to", "Aus dem Internet kam jemand auf"],
+  came_from_network: ["Somebody came from a network to", "Aus einem Netz kam jemand auf"],
+  nobody_came: [
+    "Nobody came within seven days, although it was watched",
+    "In sieben Tagen kam niemand, obwohl hingesehen wurde",
+  ],
+  label: ["A tag or group says so", "Ein Tag oder eine Gruppe sagt es"],
+  hint: [
+    "Who came could come, whatever ports and filters say. A condition of a filter that is not understood lets in.",
+    "Wer kam, konnte kommen, was auch immer Ports und Filter sagen. Eine Bedingung eines Filters, die nicht verstanden wird, lässt herein.",
+  ],
+});
