@@ -17,7 +17,7 @@ use crate::filter::{Family, Filter};
 /// Ports that a reason names; the others are counted.
 const PORTS_MAX: usize = 64;
 /// How long it is remembered that somebody came, in seconds.
-pub const SEEN_S: i64 = 7 * 86_400;
+pub(crate) const SEEN_S: i64 = 7 * 86_400;
 
 /// What a reason is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -209,8 +209,11 @@ fn what_is_no_request_of_osquery_is_refused() {
     assert_eq!(status("elsewhere", b"{}", None), StatusCode::NOT_FOUND);
     assert!(node.is_known(), "it is well after all that");
     // The console does not speak it, and the listener is not there unless it was asked for.
-    let console = node.http.post(format!("{}/osquery/config", app.url())).body("{}").send();
-    assert_ne!(block_on(console).map(|answer| answer.status()).unwrap_or(StatusCode::NOT_FOUND), StatusCode::OK);
+    let console = node.http.post(format!("{}/osquery/config", app.url())).body("{}");
+    assert_ne!(
+        block_on(async { console.send().await }).map(|answer| answer.status()).unwrap_or(StatusCode::NOT_FOUND),
+        StatusCode::OK
+    );
     let plain = App::start();
     let run = std::fs::read_to_string(plain.data.join("run/server.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&run).unwrap()["osquery"], json!(null));
