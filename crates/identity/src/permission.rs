@@ -233,6 +233,7 @@ mod tests {
             "hosts:read          admin operator viewer",
             "hosts:manage        admin operator",
             "hosts:command       admin operator",
+            "hosts:query         admin operator",
             "hosts:upgrade       admin",
             "vulnerabilities:read admin operator viewer",
             "vulnerabilities:except admin operator",
