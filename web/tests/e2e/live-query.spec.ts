@@ -33,8 +33,7 @@ test("a host is asked by SQL and its rows come in while one looks", async ({ pag
   // Tables are completed as they are written, and explained beside the statement.
   await write(page, "SELECT * FROM ");
   await page.keyboard.type("process_env");
-  await expect(page.getByRole("option", { name: /^process_envs/ })).toBeVisible();
-  await page.keyboard.press("Enter");
+  await page.getByRole("option", { name: /^process_envs/ }).click();
   await expect(page.getByRole("textbox", { name: "SQL for hosts" })).toContainText("SELECT * FROM process_envs");
   await page.getByRole("region", { name: "Tables" }).getByRole("searchbox").fill("suid");
   await page.getByRole("button", { name: /^suid_bin/ }).click();

@@ -138,7 +138,7 @@ fn tree(root: Held, whole: bool, freeze: bool, doing: &Doing<'_>) -> Result<Vec<
             return Err(Stop::Failed(format!("a tree of {} does not stand still", processes(held.len()))));
         }
         let before = held.len();
-        for (parent, child) in below(&held)? {
+        for (parent, child) in below(&held.iter().map(|held| held.pid).collect::<Vec<_>>())? {
             // Its number may have gone to another between the two looks.
             let Some(child) = Held::open(child)?.filter(|child| belongs(&child.stat, parent)) else { continue };
             if protected.contains(&child.pid) {
@@ -170,7 +170,7 @@ fn belongs(stat: &Stat, to: u32) -> bool {
 }
 
 /// Who belongs to those that are held and is not held yet, each with whom it belongs to.
-fn below(held: &[Held]) -> io::Result<Vec<(u32, u32)>> {
+fn below(held: &[u32]) -> io::Result<Vec<(u32, u32)>> {
     let mut of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for pid in all()? {
         if let Some(stat) = stat(pid) {
@@ -179,7 +179,7 @@ fn below(held: &[Held]) -> io::Result<Vec<(u32, u32)>> {
             }
         }
     }
-    let mut ask: Vec<u32> = held.iter().map(|held| held.pid).collect();
+    let mut ask = held.to_vec();
     let mut known: BTreeSet<u32> = ask.iter().copied().collect();
     let mut found = Vec::new();
     while let Some(above) = ask.pop() {
@@ -260,20 +260,51 @@ pub(crate) fn kill(wanted: &Kill, doing: &mut Doing<'_>) -> Result<Done, Stop> {
     // Those whose parent ended first belong to the tree no more, but they were asked.
     tree.extend(asked.into_iter().filter(|held| !known.contains(&held.pid)));
     let mut hit = 0;
-    for held in &tree {
-        let name = held.name();
-        if held.signal(Signal::Kill)? {
-            hit += 1;
-            doing.step("kill", name, format!("started at tick {}", held.stat.start_ticks));
+    let mut more = strike(&tree, &mut hit, doing)?;
+    // Whoever was about to be born when the last look was taken is in a group or session of theirs.
+    for _ in 0..LOOKS_MAX {
+        let late = if wanted.tree { survivors(&tree)? } else { Vec::new() };
+        if late.is_empty() {
+            break;
         }
+        more = strike(&late, &mut hit, doing)?;
+        tree.extend(late);
     }
-    let left = wait(&tree, doing.time(DEATH));
-    if !left.is_empty() {
-        let text =
-            format!("{hit} processes were killed, and {} are not gone yet (they wait in the kernel)", left.len());
+    if more > 0 {
+        let text = format!("{hit} processes were killed, and {more} are not gone yet (they wait in the kernel)");
         return Err(Stop::Failed(text));
     }
     Ok(Done::new(format!("{} killed", was(hit))))
+}
+
+/// Kills all of them, and waits for their end: how many are not gone.
+fn strike(held: &[Held], hit: &mut usize, doing: &mut Doing<'_>) -> Result<usize, Stop> {
+    for held in held {
+        let name = held.name();
+        if held.signal(Signal::Kill)? {
+            *hit += 1;
+            doing.step("kill", name, format!("started at tick {}", held.stat.start_ticks));
+        }
+    }
+    Ok(wait(held, doing.time(DEATH)).len())
+}
+
+/// Who belongs to those that were killed and lives. A number that is another's by now has no survivors: the kernel gives none
+/// away that is still a group's or a session's.
+fn survivors(killed: &[Held]) -> Result<Vec<Held>, Stop> {
+    let protected = protected();
+    let same = |held: &&Held| stat(held.pid).is_none_or(|stat| stat.start_ticks == held.stat.start_ticks);
+    let ours: Vec<u32> = killed.iter().filter(same).map(|held| held.pid).collect();
+    let mut found = Vec::new();
+    for (above, pid) in below(&ours)? {
+        let lives = |held: &Held| belongs(&held.stat, above) && !matches!(held.stat.state, 'Z' | 'X');
+        if !protected.contains(&pid)
+            && let Some(held) = Held::open(pid)?.filter(lives)
+        {
+            found.push(held);
+        }
+    }
+    Ok(found)
 }
 
 fn processes(count: usize) -> String {

@@ -28,15 +28,27 @@ impl Node {
         Self { http, url: format!("https://{}/osquery", app.osquery()), key: String::new() }
     }
 
+    fn request(&self, path: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
+        self.http.post(format!("{}/{path}", self.url)).header("user-agent", "osquery/5.12.1").body(body)
+    }
+
     fn post(&self, path: &str, body: Vec<u8>, encoding: Option<&str>) -> (StatusCode, Value) {
-        let mut request = self.http.post(format!("{}/{path}", self.url)).header("user-agent", "osquery/5.12.1");
+        let mut request = self.request(path, body);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }
         block_on(async {
-            let response = request.body(body).send().await.unwrap();
+            let response = request.send().await.unwrap();
             (response.status(), response.json().await.unwrap_or_default())
         })
+    }
+
+    /// Whether a body is too long: by the answer, or by a connection that ends while it is still being sent.
+    fn is_too_long(&self, path: &str, body: Vec<u8>) -> bool {
+        match block_on(async { self.request(path, body).send().await }) {
+            Ok(response) => response.status() == StatusCode::PAYLOAD_TOO_LARGE,
+            Err(error) => error.is_request(),
+        }
     }
 
     fn say(&self, path: &str, mut body: Value) -> Value {
@@ -202,7 +214,7 @@ fn what_is_no_request_of_osquery_is_refused() {
     }
     assert_eq!(status("log", b"not gzip", Some("gzip")), StatusCode::BAD_REQUEST);
     assert_eq!(status("log", b"{}", Some("br")), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(status("enroll", &vec![b' '; (256 << 10) + 1], None), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(node.is_too_long("enroll", vec![b' '; (256 << 10) + 1]));
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     bomb.write_all(&vec![b' '; 64 << 20]).unwrap();
     assert_eq!(status("log", &bomb.finish().unwrap(), Some("gzip")), StatusCode::PAYLOAD_TOO_LARGE);
