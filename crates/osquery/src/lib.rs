@@ -102,6 +102,7 @@ mod tests {
             assert!(matches!(node_key(wrong), Err(Malformed::Json(_))), "{wrong:?}");
         }
         let deep = format!("{{\"x\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(node_key(deep.as_bytes()).is_err());
+        // What is passed over takes no stack, however deep it is.
+        assert_eq!(node_key(deep.as_bytes()), Ok(String::new()));
     }
 }

@@ -154,8 +154,8 @@ mod tests {
             - name: one\n  auto_generated_guid: a-b\n  supported_platforms: [macos, linux]\n  \
             input_arguments:\n    file:\n      type: path\n      default: PathToAtomicsFolder/T1000.001/src/x\n    \
             times:\n      type: integer\n      default: 3\n  \
-            dependencies:\n  - description: d\n    prereq_command: test -e #{file}\n    get_prereq_command: touch #{file}\n  \
-            executor:\n    name: bash\n    elevation_required: true\n    command: run #{file} #{times}\n    cleanup_command: rm #{file}\n\
+            dependencies:\n  - description: d\n    prereq_command: 'test -e #{file}'\n    get_prereq_command: 'touch #{file}'\n  \
+            executor:\n    name: bash\n    elevation_required: true\n    command: 'run #{file} #{times}'\n    cleanup_command: 'rm #{file}'\n\
             - name: two\n  supported_platforms: [windows]\n  executor:\n    name: powershell\n    command: x\n";
         let tests = parse(text).unwrap();
         let [test] = tests.as_slice() else { panic!("{tests:?}") };
