@@ -260,25 +260,27 @@ pub(crate) fn kill(wanted: &Kill, doing: &mut Doing<'_>) -> Result<Done, Stop> {
     // Those whose parent ended first belong to the tree no more, but they were asked.
     tree.extend(asked.into_iter().filter(|held| !known.contains(&held.pid)));
     let mut hit = 0;
-    let mut more = strike(&tree, &mut hit, doing)?;
+    strike(&tree, &mut hit, doing)?;
     // Whoever was about to be born when the last look was taken is in a group or session of theirs.
     for _ in 0..LOOKS_MAX {
         let late = if wanted.tree { survivors(&tree)? } else { Vec::new() };
         if late.is_empty() {
             break;
         }
-        more = strike(&late, &mut hit, doing)?;
+        strike(&late, &mut hit, doing)?;
         tree.extend(late);
     }
-    if more > 0 {
-        let text = format!("{hit} processes were killed, and {more} are not gone yet (they wait in the kernel)");
+    let left = wait(&tree, doing.time(DEATH));
+    if !left.is_empty() {
+        let text =
+            format!("{hit} processes were killed, and {} are not gone yet (they wait in the kernel)", left.len());
         return Err(Stop::Failed(text));
     }
     Ok(Done::new(format!("{} killed", was(hit))))
 }
 
-/// Kills all of them, and waits for their end: how many are not gone.
-fn strike(held: &[Held], hit: &mut usize, doing: &mut Doing<'_>) -> Result<usize, Stop> {
+/// Kills all of them, and gives them time to end.
+fn strike(held: &[Held], hit: &mut usize, doing: &mut Doing<'_>) -> Result<(), Stop> {
     for held in held {
         let name = held.name();
         if held.signal(Signal::Kill)? {
@@ -286,7 +288,8 @@ fn strike(held: &[Held], hit: &mut usize, doing: &mut Doing<'_>) -> Result<usize
             doing.step("kill", name, format!("started at tick {}", held.stat.start_ticks));
         }
     }
-    Ok(wait(held, doing.time(DEATH)).len())
+    wait(held, doing.time(DEATH));
+    Ok(())
 }
 
 /// Who belongs to those that were killed and lives. A number that is another's by now has no survivors: the kernel gives none

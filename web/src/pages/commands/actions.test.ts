@@ -44,9 +44,14 @@ it("counts who has nothing more to say, and reads what an agent says at the end"
     steps: [{ verb: "kill", target: "7", note: "" }],
     denied: "not_found",
     undo: true,
-      collected: false,
+    collected: false,
   });
-  expect(outcomeOf({ outcome: null } as unknown as Run)).toEqual({ steps: [], denied: null, undo: false, collected: false });
+  expect(outcomeOf({ outcome: null } as unknown as Run)).toEqual({
+    steps: [],
+    denied: null,
+    undo: false,
+    collected: false,
+  });
 });
 
 it("offers what can be done about an event, and nothing about this machine itself", () => {

@@ -4,6 +4,7 @@ import { useText } from "@/app/preferences";
 import { useFormat } from "@/i18n/format";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
+import { Examples } from "@/ui/examples";
 import type { Column } from "@/ui/grid/column";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { Grid } from "@/ui/grid/grid";
@@ -65,22 +66,11 @@ export function SqlResult({
     );
   if (!answer) {
     return (
-      <Panel title={t("examples")}>
-        <ul className="m-0 grid list-none gap-2 p-0 md:grid-cols-2 xl:grid-cols-3">
-          {EXAMPLES.map((example) => (
-            <li key={example.label}>
-              <button
-                type="button"
-                onClick={() => onExample(example.sql)}
-                className="flex h-full w-full flex-col gap-2 rounded-m border border-line bg-sunken p-3 text-left hover:border-line-strong"
-              >
-                <span className="text-sm font-medium">{t(example.label)}</span>
-                <code className="mono line-clamp-3 whitespace-pre-wrap text-xs text-text-3">{example.sql}</code>
-              </button>
-            </li>
-          ))}
-        </ul>
-      </Panel>
+      <Examples
+        title={t("examples")}
+        examples={EXAMPLES.map(({ label, sql }) => ({ label: t(label), sql }))}
+        onExample={onExample}
+      />
     );
   }
   return (

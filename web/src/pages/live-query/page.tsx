@@ -10,8 +10,9 @@ import { useCan } from "@/app/session";
 import type { PlainKey } from "@/i18n/text";
 import { Button } from "@/ui/button";
 import { Editor } from "@/ui/editor/editor";
+import { Examples } from "@/ui/examples";
 import { Field, Input, Select } from "@/ui/form";
-import { PageHeader, Panel } from "@/ui/panel";
+import { PageHeader } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { Segmented } from "@/ui/tabs";
 import { liveTablesQuery, targetsOf } from "./data";
@@ -166,7 +167,15 @@ function Ask({ state, change }: Asking) {
           onInsert={(table) => setSql(starter(table))}
         />
       </div>
-      {state.id ? <Result id={state.id} state={state} onChange={change} /> : <Examples onExample={setSql} />}
+      {state.id ? (
+        <Result id={state.id} state={state} onChange={change} />
+      ) : (
+        <Examples
+          title={t("examples")}
+          examples={EXAMPLES.map(({ label, sql }) => ({ label: t(label), sql }))}
+          onExample={setSql}
+        />
+      )}
       <Schedule open={scheduling} sql={sql} onClose={() => setScheduling(false)} />
     </div>
   );
@@ -204,27 +213,5 @@ function Limits({ limits, onChange }: { limits: Limit; onChange: (limits: Limit)
         {choice("rows_max", t("rowsMax"), ROWS, (rows) => rows.toLocaleString())}
       </div>
     </details>
-  );
-}
-
-function Examples({ onExample }: { onExample: (sql: string) => void }) {
-  const t = useText(text);
-  return (
-    <Panel title={t("examples")}>
-      <ul className="m-0 grid list-none gap-2 p-0 md:grid-cols-2 xl:grid-cols-3">
-        {EXAMPLES.map((example) => (
-          <li key={example.label}>
-            <button
-              type="button"
-              onClick={() => onExample(example.sql)}
-              className="flex h-full w-full flex-col gap-2 rounded-m border border-line bg-sunken p-3 text-left hover:border-line-strong"
-            >
-              <span className="text-sm font-medium">{t(example.label)}</span>
-              <code className="mono line-clamp-3 whitespace-pre-wrap text-xs text-text-3">{example.sql}</code>
-            </button>
-          </li>
-        ))}
-      </ul>
-    </Panel>
   );
 }

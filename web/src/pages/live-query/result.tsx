@@ -63,7 +63,6 @@ function useAnswer(query: LiveQuery, host: string | undefined, enabled: boolean)
     const about = "query" in message ? message.query : "id" in message ? message.id : undefined;
     if (message.type === "resync" || (message.type === "change" && about === id)) answer.news();
   });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: that it ended is news: what came last is fetched then
   useEffect(() => {
     answer.news();
     if (ended) return;

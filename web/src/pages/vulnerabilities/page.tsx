@@ -15,7 +15,7 @@ import { Segmented, Tabs } from "@/ui/tabs";
 import { useVulnerabilityColumns, VulnerabilityCard } from "./columns";
 import { countQuery, sortOf, vulnerabilitiesQuery } from "./data";
 import { Overview } from "./overview";
-import { ONLY, RATINGS, type VulnerabilitiesSearch, VIEWS } from "./search";
+import { ONLY, RATINGS, VIEWS, type VulnerabilitiesSearch } from "./search";
 import { VulnerabilitySettings } from "./settings";
 import { text } from "./strings";
 import { Compare, Exceptions, FixFirst } from "./tables";
