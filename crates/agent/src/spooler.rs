@@ -57,12 +57,15 @@ struct Spooler {
     since: Instant,
     waiting: Vec<SyncSender<()>>,
     synced: Instant,
+    /// The last batch could not be written.
+    failed: bool,
 }
 
 /// Starts the thread; it ends when all sources are gone and everything is written and synced.
 pub(crate) fn start(inbox: Inbox, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let now = Instant::now();
-    let spooler = Spooler { shared, open: Vec::new(), rows: 0, since: now, waiting: Vec::new(), synced: now };
+    let spooler =
+        Spooler { shared, open: Vec::new(), rows: 0, since: now, waiting: Vec::new(), synced: now, failed: false };
     std::thread::Builder::new().name("spool".into()).spawn(move || spooler.run(&inbox))
 }
 
@@ -81,7 +84,10 @@ impl Spooler {
                         self.since = Instant::now();
                     }
                     self.rows += out.rows.rows;
-                    self.open.push(out.rows);
+                    // One without rows only asks when those before it are on disk.
+                    if out.rows.rows > 0 {
+                        self.open.push(out.rows);
+                    }
                     self.waiting.extend(out.synced);
                     false
                 }
@@ -106,7 +112,7 @@ impl Spooler {
     fn sync(&mut self) {
         self.synced = Instant::now();
         let done = self.shared.with(Spool::sync);
-        self.shared.failing.store(done.is_err(), Ordering::Release);
+        self.shared.failing.store(self.failed || done.is_err(), Ordering::Release);
         for waiting in std::mem::take(&mut self.waiting) {
             // Without a word the source knows that its rows are not safe.
             if done.is_ok() {
@@ -128,7 +134,10 @@ impl Spooler {
     fn write(&mut self, events: &[Events]) {
         let rows: usize = events.iter().map(|e| e.rows).sum();
         let written = match seal(events) {
-            Ok(batch) => self.shared.with(|spool| spool.append(batch, rows as u32)).is_ok(),
+            Ok(batch) => {
+                self.failed = self.shared.with(|spool| spool.append(batch, rows as u32)).is_err();
+                !self.failed
+            }
             Err(WireError::Limit(_)) if events.len() > 1 => {
                 let (first, second) = events.split_at(events.len() / 2);
                 self.write(first);

@@ -39,6 +39,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const PAUSE_REVOKED: Duration = Duration::from_secs(600);
 /// Longest handshake, greeting and sending of one frame.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Heartbeats without an answer after which the connection is given up.
+const SILENT_BEATS: u32 = 3;
 /// Messages of the server that may wait to be looked at.
 const WAITING_MAX: usize = 64;
 /// A clock that differs by more is complained of, in microseconds.
@@ -295,15 +297,23 @@ impl Talk {
             conversation.renew(&mut link).await?;
         }
         let usual = Duration::from_millis(u64::from(welcome.heartbeat_ms.clamp(100, 3_600_000)));
-        let mut beat_at = Instant::now();
+        let (mut beat_at, mut heard) = (Instant::now(), Instant::now());
         let policies = Arc::clone(&self.policies);
         loop {
             let shared = Arc::clone(&self.shared);
+            let every = self.heartbeat.unwrap_or(usual);
             tokio::select! {
                 biased;
-                message = link.next() => self.hear(message?, &mut conversation, &mut link).await?,
+                message = link.next() => {
+                    heard = Instant::now();
+                    self.hear(message?, &mut conversation, &mut link).await?;
+                }
+                // Each heartbeat is answered. Where the network swallows everything nothing else tells that nobody is there.
+                () = sleep_until(heard + (every * SILENT_BEATS).max(PATIENCE)) => {
+                    return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                }
                 () = sleep_until(beat_at) => {
-                    beat_at = Instant::now() + self.heartbeat.unwrap_or(usual);
+                    beat_at = Instant::now() + every;
                     conversation.beat(&mut link, self).await?;
                     self.tell("connected", None);
                 }

@@ -21,12 +21,14 @@ pub struct Batcher {
     class: &'static str,
     rows: Rows,
     since: Option<Instant>,
+    /// Whether something was handed over that may not be on disk yet.
+    unsynced: bool,
 }
 
 impl Batcher {
     /// No rows of this class yet.
     pub fn new(outbox: Outbox, class: &'static EventClass) -> Self {
-        Self { outbox, class: class.name, rows: class.rows(), since: None }
+        Self { outbox, class: class.name, rows: class.rows(), since: None, unsynced: false }
     }
 
     /// Adds a row.
@@ -50,14 +52,21 @@ impl Batcher {
     pub fn flush(&mut self) {
         self.since = None;
         if !self.rows.is_empty() {
+            self.unsynced = true;
             self.outbox.send(self.rows.finish());
         }
     }
 
-    /// Hands over what is there and waits until it is on disk; whether it is.
+    /// Hands over what is there and waits until it is on disk, and all that was handed over before; whether it is.
     pub fn flush_durably(&mut self) -> bool {
         self.since = None;
-        self.rows.is_empty() || self.outbox.send_durably(self.rows.finish())
+        if self.rows.is_empty() && !self.unsynced {
+            return true;
+        }
+        // Without rows it says only when those before it are on disk.
+        let synced = self.outbox.send_durably(self.rows.finish());
+        self.unsynced = !synced;
+        synced
     }
 
     /// Counts rows that were lost before they could be added.

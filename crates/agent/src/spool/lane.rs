@@ -176,12 +176,19 @@ impl Lane {
         }
         self.unsynced = true;
         if self.segments.back().is_some_and(|segment| segment.bytes >= SEGMENT_BYTES) {
-            self.sync()?;
-            let (segment, file) = fresh(&self.dir, self.next)?;
-            self.segments.push_back(segment);
-            self.file = file;
+            // The batch is written, whatever comes of this: it must not be counted as lost. The next one tries again.
+            self.roll().ok();
         }
         Ok(sequence)
+    }
+
+    /// Begins the next segment.
+    fn roll(&mut self) -> Result<(), SpoolError> {
+        self.sync()?;
+        let (segment, file) = fresh(&self.dir, self.next)?;
+        self.segments.push_back(segment);
+        self.file = file;
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
@@ -194,8 +201,9 @@ impl Lane {
     }
 
     pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
-        if std::mem::take(&mut self.unsynced) {
+        if self.unsynced {
             self.file.sync_data().map_err(SpoolError::io("syncing the spool"))?;
+            self.unsynced = false;
         }
         Ok(())
     }
