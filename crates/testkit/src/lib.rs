@@ -1,4 +1,5 @@
 //! Development only: what tests of several crates share. Never a dependency of shipped code.
 
+pub mod machine;
 pub mod mmdb;
 pub mod random;

@@ -11,6 +11,7 @@ mod dist;
 mod fuzz;
 mod install;
 mod lint;
+mod machine;
 mod peers;
 mod postgres;
 mod probe;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{cargo, install, say};
+use crate::{cargo, install, machine, say};
 
 /// A Python package with what it brings along.
 pub(crate) struct Package {
@@ -98,7 +98,31 @@ pub(crate) fn install() -> Result<()> {
     if !install::has("curl") {
         install::apt(&["curl"], "the test of installing the agent by one command", || install::has("curl"))?;
     }
+    attacked()?;
     provider()
+}
+
+/// The machine that is attacked, and what its tests want on this one. Without root those tests say so and end.
+fn attacked() -> Result<()> {
+    if !install::is_root() {
+        return Ok(());
+    }
+    for (program, package) in [("mke2fs", "e2fsprogs"), ("ip", "iproute2")] {
+        let there = || install::has(program) || Path::new("/usr/sbin").join(program).is_file();
+        if !there() {
+            install::apt(&[package], "the tests that attack a throwaway machine", there)?;
+        }
+    }
+    if !faketime() {
+        install::apt(&["libfaketime"], "the test of a clock that jumps", faketime)?;
+    }
+    let folder = std::path::absolute(cargo::target_dir().join("test-machine"))?;
+    machine::image(&folder, guardian_testkit::machine::PACKAGES, "2G")?;
+    Ok(())
+}
+
+fn faketime() -> bool {
+    guardian_testkit::machine::faketime().is_some()
 }
 
 fn slapd() -> bool {

@@ -145,7 +145,7 @@ impl Way {
     }
 
     /// Nothing gets through from now on.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         *self.target.lock().unwrap() = None;
         for stream in self.open.lock().unwrap().drain(..) {
             stream.shutdown(Shutdown::Both).ok();

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -30,19 +30,20 @@ impl Drop for Running {
 }
 
 /// A machine beside this one, behind a wire of its own.
-struct Machine {
-    name: String,
-    wire: String,
+pub(crate) struct Machine {
+    pub(crate) name: String,
+    pub(crate) wire: String,
     /// Our address on the wire, and its.
     ours: String,
     theirs: String,
 }
 
 impl Machine {
-    fn start() -> Result<Self, String> {
-        let id = std::process::id() % 250;
-        let (name, wire) = (format!("gdn{id}"), format!("gdw{id}"));
-        let (ours, theirs) = (format!("10.77.{id}.1"), format!("10.77.{id}.2"));
+    pub(crate) fn start() -> Result<Self, String> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let (id, number) = (std::process::id() % 250, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let (name, wire) = (format!("gdn{id}n{number}"), format!("gdw{id}n{number}"));
+        let (ours, theirs) = (format!("10.77.{id}.{}", number * 4 + 1), format!("10.77.{id}.{}", number * 4 + 2));
         run(&format!(
             "ip netns del {name} 2>/dev/null || true; ip link del {wire} 2>/dev/null || true; ip netns add {name}; \
              ip link add {wire} type veth peer name eth0 netns {name}; ip addr add {ours}/30 dev {wire}; \
@@ -66,7 +67,7 @@ impl Drop for Machine {
 }
 
 /// The server is on this machine's loopback; agents on the wire reach it by a way of ours.
-fn way_in(machine: &Machine, app: &App) -> SocketAddr {
+pub(crate) fn way_in(machine: &Machine, app: &App) -> SocketAddr {
     let way = TcpListener::bind((machine.ours.as_str(), 0)).unwrap();
     let (server, to) = (way.local_addr().unwrap(), address(app));
     std::thread::spawn(move || {

@@ -7,10 +7,12 @@
 
 mod access;
 mod app;
+mod attacks;
 mod backup;
 mod bad_input;
 mod capture;
 mod certificates;
+mod chaos;
 mod crash;
 mod encryption;
 mod enrich;

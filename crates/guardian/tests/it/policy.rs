@@ -26,13 +26,13 @@ fn file(content: &Value) -> tempfile::NamedTempFile {
     file
 }
 
-fn ok(app: &App, args: &[&str]) -> String {
+pub(crate) fn ok(app: &App, args: &[&str]) -> String {
     let output = app.cli(args);
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
-fn create(app: &App, name: &str, document: &Value) {
+pub(crate) fn create(app: &App, name: &str, document: &Value) {
     ok(app, &["policy", "create", name, "--file", file(document).path().to_str().unwrap()]);
 }
 
@@ -45,7 +45,7 @@ fn value<'a>(policy: &'a Value, name: &str) -> &'a Value {
     values.iter().find(|value| value["name"] == name).unwrap_or_else(|| panic!("no {name} in {policy}"))
 }
 
-fn applied(app: &App, id: &str, version: u64) -> Value {
+pub(crate) fn applied(app: &App, id: &str, version: u64) -> Value {
     app.wait("the policy is applied", |app| {
         let state = host(app, id)["policy"].clone();
         (state["applied_version"] == version && state["state"] != "pending").then_some(state)

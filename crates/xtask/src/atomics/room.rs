@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use guardian_testkit::machine::MOUNT;
 
 use super::tests::FOLDER;
 use crate::child::Service;
-use crate::{install, say};
+use crate::{machine, say};
 
 /// Programs that tests commonly use, in Debian's packages.
 const PACKAGES: &str = "ca-certificates,cron,at,sudo,openssh-client,openssh-server,python3-minimal,perl,curl,wget,\
@@ -26,33 +27,6 @@ const CONTROL_GROUP: &str = "/sys/fs/cgroup/guardian-atomics";
 const OUTPUT_MAX: u64 = 4_096;
 /// How long a test may take, in seconds.
 const SECONDS_MAX: u32 = 20;
-
-/// Mounts the machine and holds it; `$1` is the folder to work in, `$2` the root as an image, `$3` the folder of the tests,
-/// `$4` where the tests are in the machine. An image, because the kernel says who changes files on real file systems only.
-const MOUNT: &str = r#"
-cp --sparse=always "$2" "$1/room.ext4"
-mkdir -p "$1/room"
-mount -o loop "$1/room.ext4" "$1/room"
-rm "$1/room.ext4"
-cd "$1/room"
-mkdir -p ".$4"
-mount --bind "$3" ".$4"
-mount -o remount,bind,ro ".$4"
-mount -t proc proc proc
-mount --bind proc/sys proc/sys
-mount -o remount,bind,ro proc/sys
-mount -t sysfs -o ro sysfs sys
-mount -t tmpfs -o mode=755,size=16m tmpfs dev
-mknod -m 666 dev/null c 1 3; mknod -m 666 dev/zero c 1 5; mknod -m 666 dev/full c 1 7
-mknod -m 666 dev/random c 1 8; mknod -m 666 dev/urandom c 1 9; mknod -m 666 dev/tty c 5 0
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
-mount -t tmpfs -o size=256m tmpfs dev/shm
-ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd; ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
-mount -t tmpfs -o mode=755,size=64m tmpfs run
-mkdir run/lock run/sshd
-exec chroot . sleep infinity
-"#;
 
 /// What a test may read of the kernel's settings and not write, since they are everybody's.
 const FILE_SYSTEMS: &str = "/proc/sys /proc/sys none bind,ro 0 0\n/dev/null /proc/sysrq-trigger none bind 0 0\n";
@@ -93,35 +67,7 @@ pub(crate) struct Room {
 
 /// Makes the root that is never written to, once.
 pub(crate) fn base(folder: &Path) -> Result<PathBuf> {
-    let (root, image) = (folder.join("root"), folder.join("root.ext4"));
-    if image.exists() {
-        return Ok(image);
-    }
-    if !install::has("debootstrap") {
-        install::apt(&["debootstrap"], "a root for the throwaway machine", || install::has("debootstrap"))?;
-    }
-    say::step("A Debian root for the throwaway machine (some minutes, once)");
-    if root.exists() {
-        fs::remove_dir_all(&root).context("the unfinished root cannot be removed")?;
-    }
-    fs::create_dir_all(folder)?;
-    let include = format!("--include={}", PACKAGES.replace(char::is_whitespace, ""));
-    let log = fs::File::create(folder.join("debootstrap.log"))?;
-    let status = Command::new("debootstrap")
-        .args(["--variant=minbase", &include, "bookworm"])
-        .arg(&root)
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .status()?;
-    ensure!(status.success(), "debootstrap failed: see {}", folder.join("debootstrap.log").display());
-    let account = Command::new("chroot").arg(&root).args(["useradd", "-m", "-s", "/bin/bash", "user"]).status()?;
-    ensure!(account.success(), "the account `user` could not be made");
-    let half = folder.join("root.ext4.half");
-    let made = Command::new("mke2fs").args(["-q", "-t", "ext4", "-d"]).arg(&root).arg(&half).arg("6G").status()?;
-    ensure!(made.success(), "the root could not be packed into an image");
-    fs::rename(half, &image)?;
-    fs::remove_dir_all(&root)?;
-    Ok(image)
+    machine::image(folder, PACKAGES, "6G")
 }
 
 impl Room {
