@@ -128,7 +128,7 @@ impl Logs {
             let position = state.files.get(&path.to_string_lossy().into_owned()).cloned();
             (Tail::new(path, position), *form)
         };
-        Self {
+        let mut logs = Self {
             tails: options.files.iter().map(tail).collect(),
             options,
             state,
@@ -141,7 +141,11 @@ impl Logs {
             logins: Batcher::new(outbox.clone(), &LOGINS),
             looked: None,
             kept: Instant::now(),
-        }
+        };
+        // Of a file that was never read, what comes from now on is to be read: also by the agent that comes after one that is
+        // killed before it reads anything.
+        logs.keep();
+        logs
     }
 
     /// What is counted.
