@@ -21,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use guardian_inventory::owned::Owned;
+use guardian_inventory::transaction::Transaction;
 use guardian_protocol::limits::LIST_RAW_BYTES_MAX;
 use guardian_protocol::lists::List;
 use guardian_sys::channel::Channel;
@@ -46,6 +47,8 @@ const IDLE_MAX: Duration = Duration::from_secs(10);
 const IDLE_WORKERS_MAX: usize = 2;
 /// Items of package databases in one answer of a task.
 const ITEMS_MAX: u64 = 20_000_000;
+/// Transactions in one answer of a task.
+const TRANSACTIONS_MAX: usize = 200_000;
 /// Issues that are taken.
 const ISSUES_MAX: usize = 100;
 
@@ -214,6 +217,19 @@ impl Apart {
         })
     }
 
+    /// What the package managers of a root wrote down of what they did, and what could not be read.
+    pub(crate) fn transactions(&self, root: &Path) -> Result<(Vec<Transaction>, Vec<String>), Failure> {
+        let mut all = Vec::new();
+        let issues = self.run(&Task::Transactions, root, &mut |word| match word {
+            Word::Transactions(part) if all.len() + part.len() <= TRANSACTIONS_MAX && part.iter().all(is_short) => {
+                all.extend(part);
+                Ok(())
+            }
+            _ => Err(Failure::Misbehaved("it answered what was not asked, or too much")),
+        })?;
+        Ok((all, issues))
+    }
+
     fn misbehaved(&self, how: &'static str) -> Failure {
         let failure = Failure::Misbehaved(how);
         self.note(&failure);
@@ -255,8 +271,7 @@ impl Apart {
         root: &Path,
         sink: &mut dyn FnMut(Word) -> Result<(), Failure>,
     ) -> Result<Vec<String>, Failure> {
-        let name = if let Task::List(name) = task { name.as_str() } else { "owned" };
-        let allowed = Allowed::of(name).ok_or(Failure::Misbehaved("there is no such task"))?;
+        let allowed = Allowed::of(task.name()).ok_or(Failure::Misbehaved("there is no such task"))?;
         let mut broker = Broker::new(root, allowed);
         let begun = Instant::now();
         let until = |within: Duration| Some((Instant::now() + within).min(begun + TASK_MAX));
@@ -426,6 +441,12 @@ fn shortened(text: &str) -> String {
 
 fn fits(package: &Installed) -> bool {
     [&package.name, &package.arch, &package.version].iter().all(|text| text.len() <= TEXT_BYTES_MAX)
+}
+
+fn is_short(transaction: &Transaction) -> bool {
+    let Transaction { at, name, arch, old, new, command, by, .. } = transaction;
+    let texts = [at, name, arch, old, new, command, by];
+    texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX / 8)
 }
 
 fn is_path(path: &[u8]) -> bool {

@@ -4,22 +4,33 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use guardian_protocol::message::{Action, Command, Denied, FetchPack, Outcome, PackPart, Progress};
+use guardian_protocol::message::{Action, Approve, Command, Denied, FetchPack, Outcome, PackPart, Progress, Step};
 use guardian_protocol::{Blob, limits};
 use tokio::sync::mpsc;
 
 use crate::home::{Home, Identity};
+use crate::imported;
 use crate::integrity::Wishes;
 use crate::policy::Policies;
 use crate::response::{Options, Response, Worker};
 use crate::run::say;
+use crate::sources;
 use crate::status::Status;
 
 /// Outcomes that are remembered, the oldest go.
 const REMEMBERED_MAX: usize = 256;
+
+/// Approved paths that an outcome names.
+const STEPS_MAX: usize = 200;
+
+/// Whether an action is about the agent itself, and not about the machine.
+const fn is_of_the_agent(action: &Action) -> bool {
+    matches!(action, Action::Recheck(_) | Action::Report(_) | Action::Approve(_))
+}
 
 /// Who carries commands out.
 pub(crate) struct Commands {
@@ -68,7 +79,7 @@ impl Commands {
     /// Takes a command. Answers what came of it, where that is known at once. `ahead` is how far this machine's clock is
     /// ahead of the server's, in microseconds.
     pub(crate) fn take(&mut self, command: Command, ahead: i64, status: &Status) -> Option<Outcome> {
-        if !command.action.as_ref().is_some_and(Action::is_routine) {
+        if !command.action.as_ref().is_some_and(is_of_the_agent) {
             let refused = |text: &str| Outcome {
                 command: command.id,
                 progress: Progress::Refused,
@@ -90,7 +101,7 @@ impl Commands {
             "the command came too late".clone_into(&mut outcome.text);
         } else {
             outcome.progress = Progress::Done;
-            self.routine(&command, status, &mut outcome);
+            self.routine(&command, ahead, status, &mut outcome);
         }
         outcome.ended = crate::now();
         self.remember(&outcome);
@@ -117,9 +128,9 @@ impl Commands {
         })
     }
 
-    fn routine(&self, command: &Command, status: &Status, outcome: &mut Outcome) {
+    fn routine(&self, command: &Command, ahead: i64, status: &Status, outcome: &mut Outcome) {
         match &command.action {
-            Some(Action::Recheck(_)) if !self.wishes.watched.load(Ordering::Acquire) => {
+            Some(Action::Recheck(_) | Action::Approve(_)) if !self.wishes.watched.load(Ordering::Acquire) => {
                 outcome.progress = Progress::Failed;
                 "no files are watched on this machine".clone_into(&mut outcome.text);
             }
@@ -129,12 +140,63 @@ impl Commands {
                 }
                 "all watched files are read, and what changed is told".clone_into(&mut outcome.text);
             }
+            Some(Action::Approve(wanted)) => self.approve(command, wanted, ahead, outcome),
             Some(Action::Report(_)) => {
                 "how the agent is".clone_into(&mut outcome.text);
                 outcome.output = Blob(serde_json::to_vec_pretty(status).unwrap_or_default());
             }
             _ => {}
         }
+    }
+
+    /// Approves changes of files. What is approved is what was told until the command was given, or until the moment that it
+    /// names: whoever gave it has not seen more.
+    fn approve(&self, command: &Command, wanted: &Approve, ahead: i64, outcome: &mut Outcome) {
+        if let Err(invalid) = Action::Approve(wanted.clone()).check() {
+            (outcome.progress, outcome.denied) = (Progress::Refused, Denied::Malformed);
+            outcome.text = invalid.to_string();
+            return;
+        }
+        let until = if wanted.until == 0 { command.issued } else { wanted.until }.saturating_add(ahead);
+        let below = Some(Path::new(&wanted.path)).filter(|_| !wanted.path.is_empty());
+        let mut open = self.wishes.open();
+        let approved = if command.dry_run {
+            open.would_approve(below, until)
+        } else {
+            let approved = open.approve(below, until, crate::now());
+            if let Err(error) = open.save() {
+                outcome.progress = Progress::Failed;
+                outcome.text =
+                    format!("what was approved could not be kept, and is open again after a restart: {error}");
+                return;
+            }
+            approved
+        };
+        drop(open);
+        let step = |path: &PathBuf| Step {
+            verb: "approve".to_owned(),
+            target: path.to_string_lossy().into_owned(),
+            note: String::new(),
+        };
+        outcome.steps = approved.paths.iter().take(STEPS_MAX).map(step).collect();
+        let count = approved.paths.len() as u64 + approved.more;
+        let verb = if command.dry_run { "would be" } else { "are" };
+        outcome.text = format!("{count} changes {verb} approved, {} stay open", approved.left);
+        let root = imported::baseline(&self.home).map(|baseline| sources::processes::hex(baseline.root())).ok();
+        let said = serde_json::json!({
+            "approved": count, "open": approved.left, "until": until, "baseline": root, "by": command.by,
+            "reason": wanted.reason,
+        });
+        outcome.output = Blob(said.to_string().into_bytes());
+        if !command.dry_run {
+            say(&format!("{} approved {count} changes of files: {}", command.by, wanted.reason));
+        }
+    }
+
+    /// How many changes of files nobody has approved, and since when the oldest of them is open (0 for none).
+    pub(crate) fn open_changes(&self) -> (u64, i64) {
+        let open = self.wishes.open();
+        (open.count(), open.oldest().unwrap_or_default())
     }
 
     fn remember(&mut self, outcome: &Outcome) {
@@ -163,7 +225,7 @@ impl Commands {
 
     /// What can be done here and now, by name.
     pub(crate) fn abilities(&self) -> Vec<String> {
-        let routine = ["recheck", "report"].map(|name| format!("response.{name}"));
+        let routine = ["recheck", "report", "approve"].map(|name| format!("response.{name}"));
         let mut all = self.worker.as_ref().map(|worker| worker.response().abilities()).unwrap_or_default();
         all.retain(|name| !routine.contains(name));
         all.into_iter().chain(routine).collect()

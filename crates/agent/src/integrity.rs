@@ -1,21 +1,29 @@
 //! File integrity at work: a baseline first, then changes as they happen, and a scan each day as proof. What the package
-//! manager did is told as that.
+//! manager did is told as that, and what was not as its package brought it before the first baseline.
+
+mod scanning;
+mod verdicts;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use guardian_inventory::owned::Owned;
+use guardian_inventory::transaction::Transaction;
 use guardian_sys::process::give_back_memory;
 
+use self::scanning::{Scanned, start_scan};
+use self::verdicts::{FOUND, told_of};
 use crate::apart::Apart;
 use crate::files::{
-    Baseline, BaselineError, Change, Comparison, Ledger, Live, Options, Policy, Property, Record, Root, Texts, Verdict,
-    What, Who, Writer, between, explain, look, package_manager_hint, scan_until, since, window_of,
+    Baseline, BaselineError, Change, Differs, Folder, Found, Ledger, Live, Open, Policy, Property, Record, Root, Texts,
+    What, Who, between, explain, look, package_manager_hint, since, window_of, without_rotation,
 };
 use crate::outbox::Outbox;
 use crate::policy::Watched;
@@ -30,20 +38,21 @@ const SETTLED: Duration = Duration::from_millis(500);
 const SETTLED_PACKAGES: Duration = Duration::from_secs(5);
 /// And not longer than so long after the first touch, whatever happens.
 const SETTLED_MAX: Duration = Duration::from_secs(60);
+/// The same while a package manager writes: what its database does not say yet would be told as nobody's.
+const SETTLED_PACKAGES_MAX: Duration = Duration::from_secs(300);
 /// Paths that wait to be looked at; with more, a scan tells.
 const WAITING_MAX: usize = 50_000;
 /// Changes since the baseline that are remembered; with more, a scan makes a new one.
 const REMEMBERED_MAX: usize = 100_000;
-/// Changes that one scan tells.
-const FOUND_MAX: usize = 100_000;
-/// Scans that this process began.
-static SCANS: AtomicU64 = AtomicU64::new(0);
 /// As good as never.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-/// Threads of a scan beside the machine's own work.
-const SCAN_THREADS: usize = 2;
-/// How far they stand behind others.
-const SCAN_NICE: i32 = 10;
+/// Names in the folder: the baseline, what packages said when it was made, under which policy it was made, what nobody has
+/// approved since, and what package managers had written down.
+pub(crate) const BASELINE: &str = "baseline";
+pub(crate) const LEDGER: &str = "ledger";
+pub(crate) const JUDGED: &str = "policy.json";
+pub(crate) const OPEN: &str = "open";
+pub(crate) const LOGGED: &str = "logged";
 /// What the thread is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -65,15 +74,24 @@ pub(crate) struct Wishes {
     pub(crate) scan_now: AtomicBool,
     /// The same files, at another rate, at other times, or with other windows.
     pub(crate) tuned: Mutex<Option<Watched>>,
+    /// Changes that nobody has approved yet.
+    open: Mutex<Open>,
+}
+
+impl Wishes {
+    /// Changes that nobody has approved yet.
+    pub(crate) fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Plan {
     fn baseline(&self) -> PathBuf {
-        self.folder.join("baseline")
+        self.folder.join(BASELINE)
     }
 
     fn ledger(&self) -> PathBuf {
-        self.folder.join("ledger")
+        self.folder.join(LEDGER)
     }
 
     /// What was in the texts among them.
@@ -83,7 +101,22 @@ impl Plan {
 
     /// Under which policy the baseline was made.
     fn judged(&self) -> PathBuf {
-        self.folder.join("policy.json")
+        self.folder.join(JUDGED)
+    }
+
+    /// Changes since that nobody has approved.
+    fn open(&self) -> PathBuf {
+        self.folder.join(OPEN)
+    }
+
+    /// What was told already of files that are not as their packages brought them.
+    fn deviations(&self) -> PathBuf {
+        self.folder.join("deviations")
+    }
+
+    /// What package managers had written down when the baseline was made.
+    fn logged(&self) -> PathBuf {
+        self.folder.join(LOGGED)
     }
 
     fn policy(&self) -> &Policy {
@@ -96,9 +129,9 @@ impl Plan {
     }
 
     /// What the databases of packages say now; what they said before where they cannot be read, so that changes are told
-    /// and nothing explains them.
-    fn ledger_now(&self, root: &mut Root) -> Ledger {
-        let ledger = Ledger::read(root);
+    /// and nothing explains them. Each file is handed over on the way.
+    fn ledger_now(&self, root: &mut Root, each: &mut dyn FnMut(&Owned)) -> Ledger {
+        let ledger = Ledger::read_with(root, each);
         if !root.incomplete {
             return ledger;
         }
@@ -110,6 +143,23 @@ impl Plan {
     fn ledger_before(&self) -> Ledger {
         fs::read(self.ledger()).ok().and_then(|bytes| Ledger::from_bytes(&bytes)).unwrap_or_default()
     }
+
+    /// What package managers wrote down since the baseline was made; nothing where it is not known what they had before.
+    fn logged_since(&self, root: &mut Root) -> Vec<Transaction> {
+        let Some(before) = numbers(&self.logged()) else { return Vec::new() };
+        root.transactions().into_iter().filter(|one| !before.contains(&number_of(one))).collect()
+    }
+}
+
+/// Numbers that were kept in a file; none where there is none.
+fn numbers(file: &Path) -> Option<HashSet<u64>> {
+    fs::read(file).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok())
+}
+
+/// Stands for a transaction.
+fn number_of(transaction: &Transaction) -> u64 {
+    let hash = blake3::hash(&postcard::to_allocvec(transaction).unwrap_or_default());
+    u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
 
 /// Whether a path is among those that a policy looks at.
@@ -132,17 +182,6 @@ struct Waiting {
 struct Remembered {
     now: Option<Record>,
     at: Instant,
-}
-
-/// What a scan found.
-struct Scanned {
-    begun: Instant,
-    /// The new baseline.
-    fresh: PathBuf,
-    changes: Vec<Change>,
-    /// Changes beyond those.
-    more: u64,
-    ledger: Ledger,
 }
 
 /// The source. One thread drives it; scans have threads of their own.
@@ -180,6 +219,10 @@ impl Integrity {
         }
         let baseline = kept(&plan);
         let texts = Texts::open(&plan.texts())?;
+        *plan.wishes.open() = Open::load(&plan.open()).unwrap_or_else(|error| {
+            say(&format!("the open changes of files cannot be read, and none is open now: {error}"));
+            Open::empty(&plan.open())
+        });
         let before = fs::read(plan.judged()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let before = before.filter(|before| before != plan.policy());
         Ok(Self {
@@ -264,7 +307,7 @@ impl Integrity {
         let busy = packages.is_some_and(|last| now.duration_since(last) < SETTLED_PACKAGES);
         let ready = |w: &Waiting| {
             let (age, quiet) = (now.duration_since(w.first), now.duration_since(w.last));
-            age >= SETTLED_MAX || if w.packages { !busy } else { quiet >= SETTLED }
+            if w.packages { !busy || age >= SETTLED_PACKAGES_MAX } else { quiet >= SETTLED || age >= SETTLED_MAX }
         };
         let due: Vec<(PathBuf, Waiting)> = self.waiting.extract_if(.., |_, w| ready(w)).collect();
         let mut changes = Vec::new();
@@ -281,7 +324,7 @@ impl Integrity {
         }
         if !changes.is_empty() {
             let mut root = self.plan.root();
-            let ledger = self.plan.ledger_now(&mut root);
+            let ledger = self.plan.ledger_now(&mut root, &mut |_| {});
             let source = if self.live.fallback.is_some() { "inotify" } else { "fanotify" };
             self.judge(&mut root, &changes, &actors, &ledger, source);
             drop((root, ledger));
@@ -303,25 +346,77 @@ impl Integrity {
             (None, Some(baseline)) => since(baseline, policy, path, after.as_ref())?,
             (None, None) => None,
         };
-        if change.is_some() {
+        let counting = policy.properties(path).unwrap_or_default();
+        // Of what may only grow, how long it was last is what counts.
+        if change.is_some() || (counting.contains(&Property::Growing) && after.is_some()) {
+            let change = change.and_then(|change| without_rotation(policy, change));
             self.remembered.insert(path.to_owned(), Remembered { now: after, at: now });
+            return Ok(change);
         }
-        Ok(change)
+        self.plan.wishes.open().settle(policy, path, after.as_ref());
+        Ok(None)
     }
 
     fn judge(&mut self, root: &mut Root, changes: &[Change], actors: &[Option<Who>], after: &Ledger, source: &str) {
-        let verdicts = explain(root, &self.plan.ledger_before(), after, &[], changes);
+        let log = self.plan.logged_since(root);
+        let verdicts = explain(root, &self.plan.ledger_before(), after, &log, changes);
         let at = crate::now();
         for (i, (change, verdict)) in changes.iter().zip(&verdicts).enumerate() {
-            let (package, mut expected) = explained(verdict);
+            let mut told = told_of(verdict);
             if window_of(&self.plan.watched.windows, change, at.div_euclid(1_000_000)).is_some() {
-                expected = Some(true);
+                told.expected = Some(true);
             }
-            let who = actors.get(i).and_then(Option::as_ref);
+            let (who, diff) = (actors.get(i).and_then(Option::as_ref), self.text(change));
+            self.plan.wishes.open().note(self.plan.policy(), change, told.expected == Some(true), at);
             let policy = self.plan.watched.set_of(&change.path);
-            let diff = self.text(change);
-            self.tell.tell(change, at, Around { who, package, expected, diff: diff.as_deref(), policy, source });
+            let Around { package, package_version, old_package_version, verdict, expected, .. } = told;
+            let around = Around {
+                who,
+                package,
+                package_version,
+                old_package_version,
+                verdict,
+                expected,
+                diff: diff.as_deref(),
+                policy,
+                source,
+            };
+            self.tell.tell(change, at, around);
         }
+    }
+
+    /// Tells of files that were not as their packages brought them before there was a baseline; of each deviation once. Those
+    /// that came since were told when they came.
+    fn deviate(&mut self, found: &[Found], more: u64, changes: &[Change]) -> io::Result<()> {
+        let known = numbers(&self.plan.deviations()).unwrap_or_default();
+        let since: HashSet<&Path> = changes.iter().map(|change| change.path.as_path()).collect();
+        let came = |path: &Path| {
+            since.contains(path) || self.remembered.contains_key(path) || self.plan.wishes.open().knows(path)
+        };
+        let news: Vec<&Found> = found.iter().filter(|one| !known.contains(&one.key()) && !came(&one.path)).collect();
+        if !news.is_empty() || more > 0 {
+            say(&format!("{} files are not as their packages brought them", news.len() as u64 + more));
+        }
+        for one in news {
+            match deviation(self.plan.policy(), one) {
+                Ok(Some(change)) => {
+                    let around = Around {
+                        package: Some(&one.package.name),
+                        package_version: Some(&one.package.version),
+                        verdict: FOUND,
+                        expected: Some(false),
+                        policy: self.plan.watched.set_of(&one.path),
+                        source: "scan",
+                        ..Around::default()
+                    };
+                    self.tell.tell(&change, crate::now(), around);
+                }
+                Ok(None) => {}
+                Err(error) => say(&format!("{} cannot be looked at: {error}", one.path.display())),
+            }
+        }
+        let all: HashSet<u64> = found.iter().map(Found::key).collect();
+        fs::write(self.plan.deviations(), postcard::to_allocvec(&all).map_err(io::Error::other)?)
     }
 
     /// What changed in a text, line by line.
@@ -359,33 +454,86 @@ impl Integrity {
                 return Ok(());
             }
         };
+        let policy = self.plan.policy();
         let told = |change: &Change| {
             let now = match &change.what {
                 What::Added(record) | What::Changed { after: record, .. } => Some(&**record),
                 What::Removed(_) => None,
             };
-            self.remembered.get(&change.path).is_some_and(|known| known.now.as_ref() == now)
+            let known = self.remembered.get(&change.path);
+            known.is_some_and(|known| between(policy, &change.path, known.now.clone(), now).is_none())
         };
         let both = |change: &&Change| {
             let path = &change.path;
-            self.before.as_ref().is_none_or(|before| covers(before, path) && covers(self.plan.policy(), path))
+            self.before.as_ref().is_none_or(|before| covers(before, path) && covers(policy, path))
         };
-        let news: Vec<Change> = found.changes.iter().filter(|change| !told(change)).filter(both).cloned().collect();
+        let news = found.changes.iter().filter(|change| !told(change)).filter(both).cloned();
+        let news: Vec<Change> = news.filter_map(|change| without_rotation(policy, change)).collect();
         if self.baseline.is_some() && !news.is_empty() {
             say(&format!("a scan found {} changes that nobody had told of", news.len() as u64 + found.more));
             self.judge(&mut self.plan.root(), &news, &[], &found.ledger, "scan");
         }
-        fs::rename(&found.fresh, self.plan.baseline())?;
-        fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
-        fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
-        self.before = None;
-        self.baseline = kept(&self.plan);
+        if let Some((deviations, more)) = &found.deviations {
+            self.deviate(deviations, *more, &found.changes)?;
+        }
+        self.take_over(&found)?;
         // What happened while the scan was under way may be newer than what it saw.
         self.remembered.retain(|_, known| known.at >= found.begun);
         drop((news, found));
         give_back_memory();
         Ok(())
     }
+
+    /// Makes what a scan saw the baseline. What is open is kept first: it is no longer found by comparing from then on.
+    fn take_over(&mut self, found: &Scanned) -> io::Result<()> {
+        let policy = self.plan.policy();
+        {
+            let mut open = self.plan.wishes.open();
+            open.taken_over(found.begun_us, |path| covers(policy, path));
+            // What was put back while nobody watched is no change to the last baseline.
+            let fresh = Baseline::open(&found.fresh).map_err(io::Error::other)?;
+            let mut folder: Option<Folder> = None;
+            for path in open.told_before(found.begun_us) {
+                let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+                if folder.as_ref().is_none_or(|folder| folder.path != parent) {
+                    folder = fresh.folder(parent).map_err(io::Error::other)?;
+                }
+                // Of what could not be read nothing is known.
+                if folder.as_ref().is_none_or(|folder| folder.error.is_none()) {
+                    let mut entries = folder.iter().flat_map(|folder| &folder.entries);
+                    open.settle(policy, &path, entries.find(|record| record.name == name.as_bytes()));
+                }
+            }
+            open.save()?;
+        }
+        fs::rename(&found.fresh, self.plan.baseline())?;
+        fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
+        fs::write(self.plan.logged(), postcard::to_allocvec(&found.logged).map_err(io::Error::other)?)?;
+        fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
+        self.before = None;
+        self.baseline = kept(&self.plan);
+        Ok(())
+    }
+}
+
+/// A file that is not as its package brought it, as the change that somebody made once; none where it is as it should be by
+/// now, or is not looked at.
+fn deviation(policy: &Policy, found: &Found) -> io::Result<Option<Change>> {
+    let path = found.path.clone();
+    let what = match look(policy, &path)? {
+        Some(now) => {
+            let mut properties: Vec<Property> = Vec::new();
+            for property in found.differs.iter().filter_map(|one| verdicts::property(*one)) {
+                if !properties.contains(&property) {
+                    properties.push(property);
+                }
+            }
+            What::Changed { before: Box::new(found.before(&now)), after: Box::new(now), properties }
+        }
+        None if found.differs.contains(&Differs::Missing) => What::Removed(Box::new(Record::missing(&path))),
+        None => return Ok(None),
+    };
+    Ok(Some(Change { path, what }))
 }
 
 /// The baseline that was kept. A damaged one is told, and a new one made.
@@ -400,98 +548,5 @@ fn kept(plan: &Plan) -> Option<Baseline> {
             say(&format!("the baseline of files cannot be used, and a new one is made: {error}"));
             None
         }
-    }
-}
-
-/// Reads everything, compares it with the baseline if there is one, and writes a new one beside it.
-fn start_scan(plan: &Plan, texts: &Texts, stop: &Arc<AtomicBool>) -> io::Result<Receiver<io::Result<Scanned>>> {
-    let (send, receive) = sync_channel(1);
-    let (plan, texts, stop) = (plan.clone(), texts.clone(), Arc::clone(stop));
-    std::thread::Builder::new().name("scan".into()).spawn(move || {
-        // Nobody listens any more where the agent is stopping.
-        send.send(scan_all(&plan, &texts, &stop)).ok();
-    })?;
-    Ok(receive)
-}
-
-fn scan_all(plan: &Plan, texts: &Texts, stop: &AtomicBool) -> io::Result<Scanned> {
-    let begun = Instant::now();
-    // Nobody waits for it, so that others come first; but it goes on on a machine that is always busy.
-    guardian_sys::process::background_thread().ok();
-    guardian_sys::process::nice_thread(SCAN_NICE).ok();
-    let ledger = plan.ledger_now(&mut plan.root());
-    let old = plan.baseline().exists().then(|| Baseline::open(&plan.baseline()).ok()).flatten();
-    // Of its own, because the scan of a source that was stopped may not be over.
-    let fresh = plan.folder.join(format!("baseline.new-{}", SCANS.fetch_add(1, Ordering::Relaxed)));
-    let sink = Mutex::new(Sink {
-        writer: Writer::new(File::create(&fresh)?)?,
-        comparison: old.as_ref().map(|old| Comparison::new(old, plan.policy())),
-        changes: Vec::new(),
-        more: 0,
-        error: None,
-    });
-    let options =
-        Options { threads: SCAN_THREADS, bytes_per_second: plan.watched.scan_bytes_per_second, fill_cache: false };
-    scan_until(stop, plan.policy(), options, &|folder| {
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let compared = sink.comparison.as_mut().map_or(Ok(Vec::new()), |comparison| comparison.folder(&folder));
-        let done = compared.map_err(io::Error::other).and_then(|changes| {
-            sink.keep(changes);
-            sink.writer.add(&folder)
-        });
-        if let Err(error) = done {
-            sink.error.get_or_insert(error);
-        }
-    });
-    if stop.load(Ordering::Relaxed) {
-        fs::remove_file(&fresh)?;
-        return Err(io::Error::from(io::ErrorKind::Interrupted));
-    }
-    let mut sink = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(comparison) = sink.comparison.take() {
-        let gone = comparison.finish().map_err(io::Error::other)?;
-        sink.keep(gone);
-    }
-    if let Some(error) = sink.error {
-        return Err(error);
-    }
-    sink.writer.finish()?;
-    let baseline = Baseline::open(&fresh).map_err(io::Error::other)?;
-    // What is new is told with its text, and kept then.
-    let new: HashSet<&Path> = match &old {
-        Some(_) => sink.changes.iter().filter(|c| matches!(c.what, What::Added(_))).map(|c| &*c.path).collect(),
-        None => HashSet::new(),
-    };
-    texts.fill(&baseline, |path| !new.contains(path) && plan.watched.shows_text(path), stop)?;
-    Ok(Scanned { begun, fresh, changes: sink.changes, more: sink.more, ledger })
-}
-
-/// Where the folders of a scan go.
-struct Sink<'a> {
-    writer: Writer,
-    comparison: Option<Comparison<'a>>,
-    changes: Vec<Change>,
-    more: u64,
-    error: Option<io::Error>,
-}
-
-impl Sink<'_> {
-    fn keep(&mut self, changes: Vec<Change>) {
-        let room = FOUND_MAX - self.changes.len();
-        self.more += changes.len().saturating_sub(room) as u64;
-        self.changes.extend(changes.into_iter().take(room));
-    }
-}
-
-/// The package that a verdict is about, and whether its transaction is the reason for the change.
-fn explained(verdict: &Verdict) -> (Option<&str>, Option<bool>) {
-    match verdict {
-        Verdict::Explained(by) | Verdict::Partly(by, _) => (Some(by.package.name.as_str()), Some(true)),
-        Verdict::Restored(by) | Verdict::Rewritten(by) | Verdict::Contradicted(by, _) | Verdict::Deviates(by, _) => {
-            (Some(by.package.name.as_str()), Some(false))
-        }
-        Verdict::LeadsTo(by) => (Some(by.package.name.as_str()), None),
-        Verdict::Moved => (None, None),
-        Verdict::Unowned => (None, Some(false)),
     }
 }

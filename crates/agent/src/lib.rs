@@ -11,6 +11,7 @@ pub mod enrol;
 pub mod facts;
 pub mod files;
 pub mod home;
+pub mod imported;
 pub mod install;
 mod integrity;
 pub mod inventory;

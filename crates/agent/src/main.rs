@@ -1,6 +1,7 @@
 //! `guardian-agent`: the command line.
 
 mod ask;
+mod baselines;
 mod manage;
 mod operate;
 mod release;
@@ -61,6 +62,8 @@ enum Command {
     SignRelease(release::SignRelease),
     /// Ask the tables of this machine by SQL, as root
     Query(ask::Ask),
+    /// Take the databases of AIDE and Tripwire over, compare with them, and write the baseline for AIDE
+    Baseline(baselines::Baselines),
     /// Answer one query that comes by the standard input
     #[command(hide = true)]
     QueryWorker,
@@ -202,6 +205,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::ReadApart => guardian_agent::apart::work()?,
         Command::Status => return status(&cli.dir),
         Command::Query(wanted) => return ask::ask(&wanted),
+        Command::Baseline(wanted) => return baselines::work(&cli.dir, &wanted),
         Command::QueryWorker => return ask::serve(),
         Command::Respond(wanted) => return operate::respond(&cli.dir, &wanted),
         Command::Reapply => return operate::reapply(&cli.dir),

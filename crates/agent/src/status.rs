@@ -30,6 +30,10 @@ pub struct Status {
     pub clock_skew_us: i64,
     /// Length of the round to the server and back, in microseconds.
     pub round_us: u64,
+    /// Changes of watched files that nobody has approved.
+    pub files_open: u64,
+    /// Since when the oldest of them is open, UTC microseconds; 0 where there is none.
+    pub files_open_since: i64,
     /// Until when the certificate is valid.
     pub not_after: String,
     /// When this was written, UTC microseconds.

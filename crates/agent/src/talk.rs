@@ -229,6 +229,7 @@ impl Talk {
         self.status.updated = now;
         self.status.rows = self.shared.rows.load(Ordering::Relaxed);
         self.status.not_after.clone_from(&self.identity.not_after);
+        (self.status.files_open, self.status.files_open_since) = self.commands.open_changes();
         let status = &mut self.status;
         self.shared.with(|spool| {
             let lane = spool.lane();

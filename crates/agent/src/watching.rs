@@ -196,9 +196,10 @@ fn health(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     let begin = || -> Run {
         let mut health = Health::start(with.outbox.clone(), settings.health_every);
         let (apart, watchdog) = (Arc::clone(&with.apart), Arc::clone(&with.watchdog));
+        let wishes = Arc::clone(&with.wishes);
         health.count(move || {
             let children = apart.children().into_iter().map(|(_, bytes)| bytes).sum();
-            Parts { children_bytes: children, anew: watchdog.anew() }
+            Parts { children_bytes: children, anew: watchdog.anew(), files_open: wishes.open().count() }
         });
         Box::new(move |stop| {
             health.run(stop);

@@ -67,6 +67,8 @@ shipped![
     "host/privileged-group",
     "host/process-hidden",
     "host/process-memory-read",
+    "host/program-tampered",
+    "host/program-unexplained",
     "host/protection-off",
     "host/ptrace",
     "host/python-startup-hook",

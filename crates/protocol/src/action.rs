@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    ARGUMENT_BYTES_MAX, KEEP_MAX, PACK_BYTES_MAX, PATH_BYTES_MAX, PATTERNS_MAX, SCRIPT_BYTES_MAX, SCRIPT_LIST_MAX,
-    STANDING_SECONDS_MAX,
+    ARGUMENT_BYTES_MAX, KEEP_MAX, PACK_BYTES_MAX, PATH_BYTES_MAX, PATTERNS_MAX, RULES_BYTES_MAX, SCANNED_BYTES_MAX,
+    SCRIPT_BYTES_MAX, SCRIPT_LIST_MAX, STANDING_SECONDS_MAX,
 };
 use crate::wire::{Blob, Budget, Value as _, WireError, choice, code, message};
 
@@ -222,12 +222,34 @@ message! {
         /// Files and folders.
         1 paths: Vec<String>,
     }
+    /// Let rules of YARA-X look through files, where its scanner lies beside the agent.
+    #[derive(Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    Yara {
+        /// The rules, in their own language.
+        1 rules: String,
+        /// Files and folders, with all that is below.
+        2 paths: Vec<String>,
+        /// Larger files are left out; 0 for 64 MiB.
+        3 bytes_max: u64,
+    }
     /// Read all watched files now, and compare them.
     #[derive(Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
     Recheck {
         /// Why, for the host's own log.
         1 reason: String,
+    }
+    /// Approve changes of watched files: from then on they are how the files should be.
+    #[derive(Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    Approve {
+        /// Only what is at this path or below; empty for all of them.
+        1 path: String,
+        /// Only what was told until then, by the server's clock in UTC microseconds; 0 for when the command was given.
+        2 until: i64,
+        /// Why.
+        3 reason: String,
     }
     /// Say how the agent and its machine are.
     #[derive(Serialize, Deserialize)]
@@ -313,6 +335,10 @@ choice! {
         16 Recheck(Recheck),
         /// See [`Report`].
         17 Report(Report),
+        /// See [`Yara`].
+        18 Yara(Yara),
+        /// See [`Approve`].
+        19 Approve(Approve),
     }
 }
 
@@ -409,6 +435,8 @@ impl Action {
         "scan",
         "recheck",
         "report",
+        "yara",
+        "approve",
     ];
 
     /// Its name, as in the field `kind` of the JSON.
@@ -423,7 +451,7 @@ impl Action {
 
     /// Whether it only looks: nothing on the machine is changed but what the agent keeps for itself.
     pub const fn only_looks(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Scan(_) | Self::Recheck(_) | Self::Report(_))
+        matches!(self, Self::Collect(_) | Self::Scan(_) | Self::Yara(_) | Self::Recheck(_) | Self::Report(_))
     }
 
     /// Whether it is what the agent does by itself all the time, only now: it needs nobody to prove who they are again.
@@ -442,7 +470,7 @@ impl Action {
     /// How long it may take where nobody says otherwise, in milliseconds.
     pub const fn usual_timeout_ms(&self) -> u32 {
         match self {
-            Self::Collect(_) | Self::Scan(_) => 1_800_000,
+            Self::Collect(_) | Self::Scan(_) | Self::Yara(_) => 1_800_000,
             Self::Script(_) | Self::Quarantine(_) | Self::Restore(_) => 300_000,
             _ => 60_000,
         }
@@ -481,9 +509,21 @@ impl Action {
                 ensure(!wanted.paths.is_empty(), "paths", "at least one is needed")?;
                 paths(&wanted.paths, "paths")
             }
+            Self::Yara(wanted) => {
+                let fits = !wanted.rules.trim().is_empty() && wanted.rules.len() <= RULES_BYTES_MAX;
+                ensure(fits, "rules", "1 byte to 256 KiB are expected")?;
+                ensure(!wanted.paths.is_empty(), "paths", "at least one is needed")?;
+                ensure(wanted.bytes_max <= SCANNED_BYTES_MAX, "bytes_max", "at most 512 MiB")?;
+                paths(&wanted.paths, "paths")
+            }
             Self::Undo(wanted) => id(&wanted.command),
             Self::Recheck(wanted) => ensure(wanted.reason.len() <= WORDS_BYTES_MAX, "reason", "it is too long"),
             Self::Report(_) => Ok(()),
+            Self::Approve(wanted) => {
+                ensure(wanted.until >= 0, "until", "a time is expected, or 0")?;
+                ensure(wanted.reason.len() <= WORDS_BYTES_MAX, "reason", "it is too long")?;
+                if wanted.path.is_empty() { Ok(()) } else { path(&wanted.path, "path") }
+            }
         }
     }
 

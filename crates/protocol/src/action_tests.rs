@@ -35,6 +35,8 @@ fn every() -> Vec<Action> {
         Action::Scan(Scan { paths: vec!["/srv".into()] }),
         Action::Recheck(Recheck { reason: "was it touched?".into() }),
         Action::Report(Report { inventory: true }),
+        Action::Yara(Yara { rules: "rule r { condition: true }".into(), paths: vec!["/srv".into()], bytes_max: 1 }),
+        Action::Approve(Approve { path: "/etc".into(), until: 1, reason: "CHG-17".into() }),
     ]
 }
 
@@ -110,6 +112,10 @@ fn what_is_out_of_bounds_is_refused_by_its_name() {
         (Action::Collect(Collect { parts: vec!["passwords".into()], ..Collect::default() }), "parts"),
         (Action::Collect(Collect { bytes_max: u64::MAX, ..Collect::default() }), "bytes_max"),
         (Action::Scan(Scan::default()), "paths"),
+        (Action::Approve(Approve { path: "etc".into(), ..Approve::default() }), "path"),
+        (Action::Approve(Approve { until: -1, ..Approve::default() }), "until"),
+        (Action::Yara(Yara { paths: vec!["/srv".into()], ..Yara::default() }), "rules"),
+        (Action::Yara(Yara { rules: "rule r { condition: true }".into(), ..Yara::default() }), "paths"),
     ];
     for (action, field) in cases {
         assert_eq!(action.check().map_err(|invalid| invalid.field), Err(field), "{action:?}");

@@ -150,6 +150,16 @@ event_class! {
     Diff = 41 Text,
     Policy = 42 Label,
     Source = 43 Label,
+    ParentPid = 44 Number,
+    ParentImage = 45 Label,
+    OldTarget = 46 Text,
+    Attributes = 47 Text,
+    OldAttributes = 48 Text,
+    Capabilities = 49 Text,
+    OldCapabilities = 50 Text,
+    Verdict = 51 Label,
+    PackageVersion = 52 Label,
+    OldPackageVersion = 53 Label,
 }
 
 event_class! {

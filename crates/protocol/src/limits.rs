@@ -37,6 +37,10 @@ pub const SCRIPT_LIST_MAX: usize = 1_000;
 pub const ARGUMENT_BYTES_MAX: usize = 8_192;
 /// Patterns of files that are collected, folders of a timeline, paths that are scanned.
 pub const PATTERNS_MAX: usize = 256;
+/// Bytes of the YARA rules of one command.
+pub const RULES_BYTES_MAX: usize = TEXT_BYTES_MAX;
+/// Bytes of the largest file that YARA rules may be asked to look through.
+pub const SCANNED_BYTES_MAX: u64 = 512 << 20;
 /// Largest pack of evidence, in bytes before compression.
 pub const PACK_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of one part of a pack of evidence.

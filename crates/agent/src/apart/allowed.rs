@@ -16,7 +16,7 @@ pub(super) enum Answer {
 /// What a task may ask for.
 #[derive(Debug)]
 pub(super) struct Allowed {
-    /// The list, or `owned`.
+    /// The list, or what is no list: `owned`, `transactions`.
     name: &'static str,
     /// Whether a path is read; both as it is asked for and where it leads to.
     pub(super) file: fn(&str) -> Answer,
@@ -34,6 +34,7 @@ const ALL: &[Allowed] = &[
         folder: |path| below(path, DATABASES),
         programs: false,
     },
+    Allowed { name: "transactions", file: |path| yes(crate::files::is_log(path)), folder: |_| false, programs: false },
     Allowed { name: "packages", file: package_file, folder: package_folder, programs: false },
     Allowed { name: "libraries", file: library, folder: |path| below(path, &libraries::ROOTS), programs: false },
     Allowed {
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_task_is_known_and_has_a_list() {
-        for allowed in ALL.iter().filter(|allowed| allowed.name != "owned") {
+        for allowed in ALL.iter().filter(|allowed| !["owned", "transactions"].contains(&allowed.name)) {
             assert!(lists::find(allowed.name).is_some(), "{}", allowed.name);
         }
         for secret in ["users", "keys", "sudoers", "tunnels"] {
@@ -194,6 +195,8 @@ mod tests {
             ("owned", "/var/lib/dpkg/../../../etc/shadow", Answer::No),
             ("owned", "/var/lib/dpkgs", Answer::No),
             ("owned", "/etc/shadow", Answer::No),
+            ("transactions", "/var/log/dpkg.log", Answer::Yes),
+            ("transactions", "/var/log/auth.log", Answer::No),
             ("packages", "/usr/share/doc/bash/copyright", Answer::Yes),
             ("packages", "/usr/share/doc/bash/changelog", Answer::No),
             ("packages", "/snap/x/current/meta/snap.yaml", Answer::Yes),

@@ -2,6 +2,7 @@
 //! taken over is what every message is read with in mind.
 
 use guardian_inventory::owned::Owned;
+use guardian_inventory::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{Installed, Sort, Tool};
@@ -20,6 +21,19 @@ pub(super) enum Task {
     List(String),
     /// Say which files packages own.
     Owned,
+    /// Say what package managers wrote down of what they did.
+    Transactions,
+}
+
+impl Task {
+    /// By which it is known which files it is about.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::List(name) => name,
+            Self::Owned => "owned",
+            Self::Transactions => "transactions",
+        }
+    }
 }
 
 /// To a child: a task, and answers to what it asks for.
@@ -74,6 +88,8 @@ pub(super) enum Word {
     Lines(Vec<u8>),
     /// Some of what packages own.
     Owned(Vec<Item>),
+    /// Some of what package managers wrote down.
+    Transactions(Vec<Transaction>),
     /// That was all.
     Done {
         /// What could not be read.

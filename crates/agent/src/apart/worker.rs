@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guardian_inventory::accounts;
+use guardian_inventory::transaction::Transaction;
 use guardian_protocol::lists::List;
 use guardian_sys::channel::Channel;
 use guardian_sys::confine::{Calls, Held, Room, confine};
@@ -36,6 +37,8 @@ const FILES_MAX: u64 = 32;
 const NAMES_MAX: usize = 1_000_000;
 /// Issues that are told.
 const ISSUES_MAX: usize = 50;
+/// Transactions in one message.
+const TRANSACTIONS_PART: usize = 32;
 
 /// Locks this process up so that it can read below these paths and do little else: no program, no network, no change to any
 /// file. It must be called before there are threads; those that come later are locked up as well. Answers what holds.
@@ -132,6 +135,15 @@ impl Talk {
                 }
             }
             Task::Owned => self.owned(&mut root)?,
+            Task::Transactions => {
+                // What was asked for by whom is of no use here, and may be long.
+                let short = |one: Transaction| Transaction { command: String::new(), by: String::new(), ..one };
+                let all: Vec<Transaction> =
+                    root.transactions().into_iter().map(short).filter(super::is_short).collect();
+                for part in all.chunks(TRANSACTIONS_PART) {
+                    self.say(&Word::Transactions(part.to_vec()))?;
+                }
+            }
         }
         let issues = root.issues.into_iter().take(ISSUES_MAX);
         self.say(&Word::Done { issues: issues.map(|text| text.chars().take(TEXT_BYTES_MAX / 8).collect()).collect() })

@@ -81,7 +81,8 @@ impl Verdict {
     }
 }
 
-fn path_hash(path: &[u8]) -> u64 {
+/// Part of the hash of a path.
+pub(crate) fn path_hash(path: &[u8]) -> u64 {
     let hash = blake3::hash(path);
     u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
@@ -89,6 +90,11 @@ fn path_hash(path: &[u8]) -> u64 {
 impl Ledger {
     /// What the databases of a root say now. Keep it with a baseline that is made at the same time.
     pub fn read(root: &mut Root) -> Self {
+        Self::read_with(root, &mut |_| {})
+    }
+
+    /// As [`Ledger::read`], and hands over each file on the way.
+    pub fn read_with(root: &mut Root, each: &mut dyn FnMut(&Owned)) -> Self {
         let mut packages: BTreeMap<Installed, (blake3::Hasher, u64, u32)> = BTreeMap::new();
         let mut files: Vec<(u64, u32)> = Vec::new();
         let (mut last, mut count): (Option<(Installed, u32)>, u32) = (None, 0);
@@ -110,6 +116,7 @@ impl Ledger {
                 last = Some((installed.clone(), number));
             }
             let Some(owned) = owned else { return };
+            each(&owned);
             files.push((path_hash(&owned.path), number));
             if let (Some((hash, entries, _)), Ok(bytes)) = (packages.get_mut(installed), postcard::to_allocvec(&owned))
             {

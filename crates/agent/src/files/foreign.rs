@@ -1,7 +1,7 @@
-//! Other file integrity checkers: their databases compared with what is on the disk or turned into a baseline, and a
+//! Other file integrity checkers: their databases compared with what is on the disk or put into a baseline, and a
 //! baseline written as AIDE's. What comes from Tripwire has a signature that nobody here has verified.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use guardian_inventory::tripwire;
 use super::attributes::{acl_of_mode, acl_text, capabilities_text};
 use super::packages::Root;
 use super::verify::{Differs, check};
-use super::{Baseline, BaselineError, Folder, Kind, Record};
+use super::{Baseline, BaselineError, Folder, Kind, Policy, Record};
 
 /// The strongest digest of those that can be made here.
 fn strongest(digests: &[(String, Vec<u8>)]) -> Option<Digest> {
@@ -66,41 +66,144 @@ pub fn of_tripwire(object: &tripwire::Object) -> Owned {
 /// Compares files of another checker's database with what is on the disk; returns those that deviate. Files that the
 /// database does not have are not looked for.
 pub fn compare_foreign(root: &Root, files: impl IntoIterator<Item = Owned>) -> Vec<(PathBuf, Vec<Differs>)> {
-    let path = |owned: &Owned| PathBuf::from(std::ffi::OsStr::from_bytes(&owned.path));
-    let one = |owned: Owned| Some((path(&owned), check(root, &owned))).filter(|(_, differs)| !differs.is_empty());
+    let one = |owned: Owned| Some((path_of(&owned), check(root, &owned))).filter(|(_, differs)| !differs.is_empty());
     files.into_iter().filter_map(one).collect()
 }
 
-/// The files of AIDE's database as folders, to be written as a baseline ([`super::Writer`]). Contents are known by SHA-256,
-/// where the database has it; without it their lengths are compared.
-pub fn aide_folders(entries: Vec<Entry>) -> Vec<Folder> {
-    let mut folders: BTreeMap<PathBuf, Vec<Record>> = BTreeMap::new();
-    for entry in entries {
-        let path = Path::new(std::ffi::OsStr::from_bytes(&entry.path));
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
-        let Some(kind) = entry.mode.and_then(Kind::of_mode) else { continue };
-        let nanoseconds = |s: Option<i64>| s.unwrap_or(0).saturating_mul(1_000_000_000);
-        let mut record = Record::new(name.as_bytes().to_vec(), kind);
-        record.mode = entry.mode.unwrap_or(0) & 0o7777;
-        record.uid = entry.uid.unwrap_or(0);
-        record.gid = entry.gid.unwrap_or(0);
-        record.size = entry.size.unwrap_or(0);
-        record.inode = entry.inode.unwrap_or(0);
-        record.links = entry.links.unwrap_or(0);
-        (record.modified_ns, record.changed_ns) = (nanoseconds(entry.modified_s), nanoseconds(entry.changed_s));
-        record.target = entry.target.unwrap_or_default();
-        let sha256 = entry.digests.iter().find(|(name, _)| name == "sha256");
-        record.sha256 = sha256.and_then(|(_, bytes)| bytes.as_slice().try_into().ok());
-        record.attributes = entry.attributes;
-        record.attributes.sort_unstable();
-        folders.entry(parent.to_owned()).or_default().push(record);
+fn path_of(owned: &Owned) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(&owned.path))
+}
+
+/// What another checker's database says of the files of one folder.
+#[derive(Debug, Default)]
+struct Said {
+    /// Every name that it has.
+    names: BTreeSet<Vec<u8>>,
+    /// Files that are not as it says, and in what.
+    others: Vec<(Owned, Vec<Differs>)>,
+}
+
+/// Another checker's database beside what is on the disk: with it, what a scan finds is put back to how it was.
+#[derive(Debug, Default)]
+pub struct Foreign {
+    folders: BTreeMap<PathBuf, Said>,
+    /// How many files the database has, and how many of them are not as it says.
+    pub files: u64,
+    /// See there.
+    pub others: u64,
+}
+
+impl Foreign {
+    /// Compares all files of a database with what is on the disk. Times of change are left out: they differ where nothing else
+    /// does.
+    pub fn compare(root: &Root, files: impl IntoIterator<Item = Owned>) -> Self {
+        let mut foreign = Self::default();
+        for owned in files {
+            let path = path_of(&owned);
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            let mut differs = check(root, &owned);
+            differs.retain(|what| !matches!(what, Differs::Modified | Differs::Unreadable));
+            let said = foreign.folders.entry(folder.to_owned()).or_default();
+            said.names.insert(name.as_bytes().to_vec());
+            foreign.files += 1;
+            if !differs.is_empty() {
+                foreign.others += 1;
+                said.others.push((owned, differs));
+            }
+        }
+        foreign
     }
-    let folder = |(path, mut entries): (PathBuf, Vec<Record>)| {
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        entries.dedup_by(|a, b| a.name == b.name);
-        Folder { path, entries, error: None }
+
+    /// A folder of a scan as the database says: what differs is as it was, and what the database does not have in a folder
+    /// that it knows was not there. A folder that it does not know stays as it is.
+    pub fn put_back(&mut self, mut folder: Folder) -> Folder {
+        let Some(said) = self.folders.remove(&folder.path) else { return folder };
+        folder.entries.retain(|record| said.names.contains(&record.name));
+        for (owned, differs) in &said.others {
+            let name = path_of(owned).file_name().unwrap_or_default().as_bytes().to_vec();
+            let was = record_of(name, owned);
+            match folder.entries.binary_search_by(|record| record.name.cmp(&was.name)) {
+                Ok(at) => turn_back(&mut folder.entries[at], was, owned, differs),
+                Err(at) => folder.entries.insert(at, was),
+            }
+        }
+        folder
+    }
+
+    /// Folders that are not there any more, as far as a policy looks at them.
+    pub fn gone(self, policy: &Policy) -> Vec<Folder> {
+        let mut all = Vec::new();
+        for (path, said) in self.folders {
+            let looked_at =
+                policy.roots.iter().any(|root| path.starts_with(root)) && policy.properties(&path).is_some();
+            let missing = said.others.iter().filter(|(_, differs)| differs.contains(&Differs::Missing));
+            let record = |(owned, _): &(Owned, Vec<Differs>)| {
+                record_of(path_of(owned).file_name().unwrap_or_default().as_bytes().to_vec(), owned)
+            };
+            let mut entries: Vec<Record> = missing.map(record).collect();
+            if looked_at && !entries.is_empty() {
+                entries.sort_by(|a, b| a.name.cmp(&b.name));
+                entries.dedup_by(|a, b| a.name == b.name);
+                all.push(Folder { path, entries, error: None });
+            }
+        }
+        all
+    }
+}
+
+/// What a database says of a file, and nothing else.
+fn record_of(name: Vec<u8>, owned: &Owned) -> Record {
+    let number = |account: &Option<Account>| match account {
+        Some(Account::Number(number)) => *number,
+        _ => 0,
     };
-    folders.into_iter().map(folder).collect()
+    let mut record = Record::new(name, owned.kind.and_then(Kind::of_mode).unwrap_or(Kind::Regular));
+    record.mode = owned.mode.unwrap_or(0);
+    (record.uid, record.gid) = (number(&owned.user), number(&owned.group));
+    record.size = owned.size.unwrap_or(0);
+    record.target = owned.target.clone().unwrap_or_default();
+    record.modified_ns = owned.modified_s.unwrap_or(0).saturating_mul(1_000_000_000);
+    content(&mut record, owned);
+    record
+}
+
+/// The content is known by SHA-256, or only as one that is none of today's.
+fn content(record: &mut Record, owned: &Owned) {
+    let Some(digest) = &owned.digest else { return };
+    let sha256 = digest.bytes.as_slice().try_into().ok().filter(|_| digest.algorithm == Algorithm::Sha256);
+    record.sha256 = sha256;
+    record.blake3 = sha256.is_none().then_some([0; 32]);
+}
+
+fn turn_back(record: &mut Record, was: Record, owned: &Owned, differs: &[Differs]) {
+    if differs.contains(&Differs::Kind) {
+        *record = was;
+        return;
+    }
+    for what in differs {
+        match what {
+            Differs::Mode => record.mode = was.mode,
+            Differs::User => record.uid = was.uid,
+            Differs::Group => record.gid = was.gid,
+            Differs::Target => record.target.clone_from(&was.target),
+            Differs::Size => {
+                record.size = was.size;
+                (record.blake3, record.sha256) = (Some([0; 32]), None);
+            }
+            Differs::Capabilities => {
+                record.attributes.retain(|(name, _)| name != b"security.capability");
+                // Only their text is known.
+                let text = owned.capabilities.clone().filter(|text| !text.is_empty());
+                let value = text.map(|text| (b"security.capability".to_vec(), text.into_bytes()));
+                record.attributes.extend(value);
+                record.attributes.sort_unstable();
+            }
+            _ => {}
+        }
+    }
+    if differs.contains(&Differs::Digest) {
+        content(record, owned);
+    }
 }
 
 /// Why a baseline could not be exported.

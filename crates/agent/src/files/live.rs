@@ -65,10 +65,16 @@ impl Live {
 
     fn by_fanotify(policy: &Policy) -> io::Result<Self> {
         let mut source = fanotify::Fanotify::new()?;
+        let mut unwatched = 0;
         for root in existing(policy) {
-            source.watch(&root, fanotify::mask::CHANGES)?;
+            match source.watch(&root, fanotify::mask::CHANGES) {
+                Ok(()) => {}
+                // Older kernels cannot name what is in memory alone: that is no reason to know less of all the rest.
+                Err(_) if root.starts_with("/run") => unwatched += 1,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Self { source: Source::Fanotify(source), policy: policy.clone(), fallback: None, unwatched: 0 })
+        Ok(Self { source: Source::Fanotify(source), policy: policy.clone(), fallback: None, unwatched })
     }
 
     /// Begins to watch by inotify, whatever else is possible.

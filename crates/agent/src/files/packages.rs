@@ -3,6 +3,7 @@
 //!
 //! It reads only; a root that is not `/` is read as from inside, so that links in it lead nowhere else.
 
+mod logs;
 mod reach;
 mod sources;
 
@@ -15,10 +16,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guardian_inventory::owned::{Account, Owned};
+use guardian_inventory::transaction::Transaction;
 use guardian_inventory::{Manager, accounts};
 use guardian_sys::inspect;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::logs::is_log;
 pub(crate) use self::reach::{OUTPUT_BYTES_MAX, Reach, Sort, Tool};
 use crate::apart::Apart;
 
@@ -274,6 +277,21 @@ impl Root {
             Err(error) => {
                 self.incomplete = true;
                 self.issue(format!("the databases of packages were not read to their end: {error}"));
+            }
+        }
+    }
+
+    /// What the package managers wrote down of what they did; nothing where it cannot be read.
+    pub fn transactions(&mut self) -> Vec<Transaction> {
+        let Some(apart) = self.apart.clone() else { return logs::read(self) };
+        match apart.transactions(&self.path) {
+            Ok((found, issues)) => {
+                issues.into_iter().for_each(|issue| self.issue(issue));
+                found
+            }
+            Err(error) => {
+                self.issue(format!("the logs of package managers were not read: {error}"));
+                Vec::new()
             }
         }
     }

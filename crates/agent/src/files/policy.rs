@@ -49,8 +49,22 @@ impl Policy {
     /// own folder, without what changes by itself. It holds for the Debian, Red Hat, SUSE, Alpine and Arch families: what
     /// one of them lacks is not there to be read.
     pub fn linux() -> Self {
-        let roots =
-            ["/boot", "/etc", "/root", "/home", "/usr", "/opt", "/bin", "/sbin", "/lib", "/lib64", "/var/spool/cron"];
+        let roots = [
+            "/boot",
+            "/etc",
+            "/root",
+            "/home",
+            "/usr",
+            "/opt",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib64",
+            "/var/spool/cron",
+            "/var/spool/at",
+            "/var/log",
+            "/run/systemd",
+        ];
         let ignored = [
             "/etc/mtab",
             "/etc/ld.so.cache",
@@ -70,12 +84,22 @@ impl Policy {
             "/opt/**/__pycache__",
             "/opt/**/log",
             "/opt/**/logs",
+            "/var/spool/**/.SEQ",
+            "/var/spool/at/spool",
+            "/var/spool/cron/atspool",
         ];
         let mut rules = ignored.map(|path| Rule { path: path.to_owned(), watch: Watch::Nothing }).to_vec();
         // The last one that fits decides: of what people have, only what is run when they come in.
         rules.push(Rule { path: "/home/*/*".to_owned(), watch: Watch::Nothing });
         let looked_at = || Watch::Properties(PROPERTIES_DEFAULT.to_vec());
         rules.extend(BEGINNINGS.map(|name| Rule { path: format!("/home/*/{name}"), watch: looked_at() }));
+        // Of what systemd keeps in memory, only the units that somebody put there.
+        rules.push(Rule { path: "/run/systemd/*".to_owned(), watch: Watch::Nothing });
+        rules.extend(["system", "user"].map(|of| Rule { path: format!("/run/systemd/{of}"), watch: looked_at() }));
+        // Logs may grow and be rotated; what was rotated before goes by itself.
+        let log = Watch::Properties(vec![Property::Mode, Property::Owner, Property::Growing]);
+        rules.push(Rule { path: "/var/log".to_owned(), watch: log });
+        rules.extend(ROTATED.map(|name| Rule { path: format!("/var/log/**/{name}"), watch: Watch::Nothing }));
         Self { roots: roots.map(PathBuf::from).to_vec(), rules, hash_bytes_max: 0 }
     }
 
@@ -89,6 +113,27 @@ impl Policy {
         }
     }
 }
+
+/// Names of logs that were rotated.
+const ROTATED: [&str; 17] = [
+    "*.gz",
+    "*.xz",
+    "*.zst",
+    "*.bz2",
+    "*.old",
+    "*-20*",
+    "*@*.journal*",
+    "*.1",
+    "*.2",
+    "*.3",
+    "*.4",
+    "*.5",
+    "*.6",
+    "*.7",
+    "*.8",
+    "*.9",
+    "*.10",
+];
 
 /// What is run, or lets somebody in, where people have their homes.
 const BEGINNINGS: [&str; 21] = [
@@ -197,6 +242,30 @@ mod tests {
         let watch = Watch::Properties(vec![Property::Mode]);
         policy.rules.push(Rule { path: "/etc/lvm/archive/x".into(), watch });
         assert_eq!(policy.properties(Path::new("/etc/lvm/archive/x")), Some(&[Property::Mode][..]));
+    }
+
+    #[test]
+    fn logs_may_grow_and_what_was_rotated_may_go() {
+        let policy = Policy::linux();
+        let log = [Property::Mode, Property::Owner, Property::Growing];
+        for path in
+            ["/var/log/auth.log", "/var/log/wtmp", "/var/log/audit/audit.log", "/var/log/journal/1f/system.journal"]
+        {
+            assert_eq!(policy.properties(Path::new(path)), Some(&log[..]), "{path}");
+        }
+        for path in [
+            "/var/log/auth.log.1",
+            "/var/log/apt/term.log.2.gz",
+            "/var/log/messages-20261122",
+            "/var/log/journal/1f/system@0006.journal",
+            "/run/systemd/transient/x.scope",
+            "/var/spool/cron/atjobs/.SEQ",
+        ] {
+            assert_eq!(policy.properties(Path::new(path)), None, "{path}");
+        }
+        for path in ["/run/systemd/system/x.service", "/var/spool/at/a00001", "/var/spool/cron/atjobs/a00001"] {
+            assert_eq!(policy.properties(Path::new(path)), Some(PROPERTIES_DEFAULT), "{path}");
+        }
     }
 
     #[test]

@@ -101,6 +101,12 @@ impl Record {
         }
     }
 
+    /// What should be at a path and is not there: nothing is known of it but its name.
+    pub(crate) fn missing(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default();
+        Self::new(name.as_bytes().to_vec(), Kind::Regular)
+    }
+
     /// The value of an extended attribute.
     pub fn attribute(&self, name: &str) -> Option<&[u8]> {
         self.attributes.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, value)| value.as_slice())

@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
+use guardian_inventory::owned::Algorithm;
 use guardian_sys::inspect;
 use sha2::{Digest as _, Sha256};
 
 use super::record::join;
-use super::{Budget, Folder, Kind, Policy, Property, Record};
+use super::verify::Hash;
+use super::{Budget, Digests, Folder, Kind, Policy, Property, Record};
 
 /// Files of one task.
 const FILES_PER_TASK: usize = 32;
@@ -115,17 +117,27 @@ struct Scan<'a> {
     counters: Counters,
     /// Set where it is to end early.
     stop: &'a AtomicBool,
+    /// What packages say of contents, and the files whose content is another.
+    digests: Option<&'a Digests>,
+    others: Mutex<Vec<PathBuf>>,
     sink: &'a (dyn Fn(Folder) + Sync),
 }
 
 /// Looks at everything below the policy's roots and hands each folder to `sink`, from several threads and in no order. A
 /// root that is not there is left out; other file systems below a root are named in their folder and not entered.
 pub fn scan(policy: &Policy, options: Options, sink: &(dyn Fn(Folder) + Sync)) -> Summary {
-    scan_until(&AtomicBool::new(false), policy, options, sink)
+    scan_beside(&AtomicBool::new(false), policy, options, None, sink).0
 }
 
-/// As [`scan`], but it ends early when `stop` is set; what it has seen by then is not all.
-pub fn scan_until(stop: &AtomicBool, policy: &Policy, options: Options, sink: &(dyn Fn(Folder) + Sync)) -> Summary {
+/// As [`scan`], but it ends early when `stop` is set; what it has seen by then is not all. What is read is compared with
+/// `digests` on the way; answers too which files have a content that none of theirs fits.
+pub fn scan_beside(
+    stop: &AtomicBool,
+    policy: &Policy,
+    options: Options,
+    digests: Option<&Digests>,
+    sink: &(dyn Fn(Folder) + Sync),
+) -> (Summary, Vec<PathBuf>) {
     let begun = Instant::now();
     // A root inside another one would be read twice.
     let roots = policy.roots.iter().filter(|root| {
@@ -141,6 +153,8 @@ pub fn scan_until(stop: &AtomicBool, policy: &Policy, options: Options, sink: &(
         begun,
         counters: Counters::default(),
         stop,
+        digests,
+        others: Mutex::default(),
         sink,
     };
     std::thread::scope(|scope| {
@@ -149,13 +163,14 @@ pub fn scan_until(stop: &AtomicBool, policy: &Policy, options: Options, sink: &(
         }
     });
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    Summary {
+    let summary = Summary {
         folders: read(&scan.counters.folders),
         entries: read(&scan.counters.entries),
         hashed: read(&scan.counters.hashed),
         hashed_bytes: read(&scan.counters.hashed_bytes),
         errors: read(&scan.counters.errors),
-    }
+    };
+    (summary, scan.others.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Looks at one path, as a scan would; none where nothing is there or it is not looked at.
@@ -180,6 +195,8 @@ pub fn look(policy: &Policy, path: &Path) -> io::Result<Option<Record>> {
         begun,
         counters: Counters::default(),
         stop: &AtomicBool::new(false),
+        digests: None,
+        others: Mutex::default(),
         sink: &|_| {},
     };
     let open = Open { fd, path: parent.to_owned(), device: 0 };
@@ -383,7 +400,8 @@ impl Scan<'_> {
         }
         fill(record, &metadata);
         record.attributes = inspect::attributes(&file)?;
-        let wanted = self.policy.properties(&join(&open.path, name.as_bytes()));
+        let path = join(&open.path, name.as_bytes());
+        let wanted = self.policy.properties(&path);
         let limit = self.policy.hash_bytes_max;
         let hashes = wanted.is_some_and(|p| p.contains(&Property::Content)) && (limit == 0 || metadata.len() <= limit);
         if !hashes {
@@ -393,9 +411,14 @@ impl Scan<'_> {
         if metadata.len() > READ_BYTES as u64 {
             inspect::will_read_once(&file);
         }
+        let said = self.digests.map(|digests| digests.of(&path)).unwrap_or_default();
+        let mut is_other = false;
         for attempt in 1.. {
-            match self.hash(&file, buffer) {
-                Ok((blake3, sha256)) => (record.blake3, record.sha256) = (Some(blake3), Some(sha256)),
+            match self.hash(&file, buffer, &said) {
+                Ok((blake3, sha256, fits)) => {
+                    (record.blake3, record.sha256) = (Some(blake3), Some(sha256));
+                    is_other = !fits;
+                }
                 Err(e) => record.error = Some(e.to_string()),
             }
             let after = file.metadata()?;
@@ -412,12 +435,27 @@ impl Scan<'_> {
         if drops {
             inspect::drop_cached(&file);
         }
+        if is_other && record.error.is_none() {
+            lock(&self.others).push(path);
+        }
         count(&self.counters.errors, u64::from(record.error.is_some()));
         Ok(())
     }
 
-    fn hash(&self, file: &File, buffer: &mut [u8]) -> io::Result<([u8; 32], [u8; 32])> {
+    /// BLAKE3 and SHA-256 of a file, and whether its content is one of those that packages say, where they do.
+    fn hash(
+        &self,
+        file: &File,
+        buffer: &mut [u8],
+        said: &[(Algorithm, &[u8])],
+    ) -> io::Result<([u8; 32], [u8; 32], bool)> {
         let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
+        // SHA-256 is made anyway.
+        let mut algorithms: Vec<Algorithm> =
+            said.iter().map(|(of, _)| *of).filter(|of| *of != Algorithm::Sha256).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        let mut others: Vec<(Algorithm, Hash)> = algorithms.into_iter().map(|of| (of, Hash::new(of))).collect();
         let mut file = file;
         io::Seek::seek(&mut file, io::SeekFrom::Start(0))?;
         count(&self.counters.hashed, 1);
@@ -431,9 +469,14 @@ impl Scan<'_> {
             self.pay(length as u64);
             blake3.update(&buffer[..length]);
             sha256.update(&buffer[..length]);
+            others.iter_mut().for_each(|(_, hash)| hash.update(&buffer[..length]));
             count(&self.counters.hashed_bytes, length as u64);
         }
-        Ok((*blake3.finalize().as_bytes(), sha256.finalize().into()))
+        let sha256: [u8; 32] = sha256.finalize().into();
+        let mut made: Vec<(Algorithm, Vec<u8>)> = others.into_iter().map(|(of, hash)| (of, hash.finish())).collect();
+        made.push((Algorithm::Sha256, sha256.to_vec()));
+        let fits = said.is_empty() || said.iter().any(|(of, bytes)| made.iter().any(|(o, b)| o == of && b == bytes));
+        Ok((*blake3.finalize().as_bytes(), sha256, fits))
     }
 
     /// Waits as long as the budget says.

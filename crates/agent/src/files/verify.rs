@@ -141,6 +141,15 @@ fn check_all(root: &Root, files: &[(Installed, Owned)]) -> Vec<Deviation> {
 
 /// In what a file is not what its package says; its path is where it really is.
 pub fn check(root: &Root, owned: &Owned) -> Vec<Differs> {
+    compare(root, owned, true)
+}
+
+/// As [`check`], without reading the content of files.
+pub(crate) fn check_about(root: &Root, owned: &Owned) -> Vec<Differs> {
+    compare(root, owned, false)
+}
+
+fn compare(root: &Root, owned: &Owned, contents: bool) -> Vec<Differs> {
     let path = root.outside(Path::new(std::ffi::OsStr::from_bytes(&owned.path)));
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
@@ -152,6 +161,7 @@ pub fn check(root: &Root, owned: &Owned) -> Vec<Differs> {
     let mut differs = properties(root, owned, &metadata);
     let kind = metadata.mode() & KIND_MASK;
     let content = match (&owned.digest, kind) {
+        (Some(_), REGULAR) if !contents => Ok(false),
         (Some(wanted), REGULAR) if !differs.contains(&Differs::Kind) => {
             hash_file(&path, &[wanted.algorithm]).map(|(digests, _)| digests.first() != Some(wanted))
         }

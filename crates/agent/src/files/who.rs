@@ -21,6 +21,8 @@ pub struct Who {
     pub command: Vec<String>,
     /// Number of its parent.
     pub parent: u32,
+    /// Its parent's program.
+    pub parent_program: Option<PathBuf>,
     /// Its user.
     pub uid: Option<u32>,
     /// Who signed in at the beginning, whatever user it has become since; none for services.
@@ -51,6 +53,7 @@ impl Who {
         who.name = stat.name;
         who.parent = stat.parent;
         who.program = fs::read_link(folder.join("exe")).ok();
+        who.parent_program = fs::read_link(format!("/proc/{}/exe", who.parent)).ok();
         who.command = process::parse_cmdline(&read(&folder, "cmdline"));
         who.uid = Some(process::parse_status(&read(&folder, "status")).uid[1]);
         let login = read(&folder, "loginuid");

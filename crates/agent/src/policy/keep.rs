@@ -31,7 +31,7 @@ impl Kept {
         blake3::hash(self.document.as_bytes()).as_bytes().to_vec()
     }
 
-    pub(super) fn load(home: &Home) -> io::Result<Option<Self>> {
+    pub(crate) fn load(home: &Home) -> io::Result<Option<Self>> {
         match fs::read(home.policy()) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -14,6 +14,10 @@ use crate::sources::processes::boot_id;
 
 /// Set-user-id and set-group-id.
 const SETID: u32 = 0o6000;
+/// The attribute that holds capabilities, which have columns of their own.
+const CAPABILITY: &str = "security.capability";
+/// Bytes of the attributes of a file that are told.
+const ATTRIBUTES_BYTES_MAX: usize = 4_096;
 /// The bit with which set-group-id makes a program run with its group's rights.
 const GROUP_RUNS: u32 = 0o010;
 
@@ -24,6 +28,12 @@ pub struct Around<'a> {
     pub who: Option<&'a Who>,
     /// The package that the file belongs to.
     pub package: Option<&'a str>,
+    /// The version of that package now, and the one before where it is another.
+    pub package_version: Option<&'a str>,
+    /// See there.
+    pub old_package_version: Option<&'a str>,
+    /// What packages have to do with it, in a word; empty for not known.
+    pub verdict: &'a str,
     /// Whether a transaction of the package manager or a maintenance window explains it; none where that is not known.
     pub expected: Option<bool>,
     /// What changed in a text, with secrets masked.
@@ -114,11 +124,10 @@ impl Files {
         let old_sha256 = old.and_then(|r| hex(r.sha256)).filter(|h| Some(h) != sha256.as_ref());
         let target = String::from_utf8_lossy(&now.target).into_owned();
         let owner = self.names.user(now.uid).map(str::to_owned);
-        let who = around.who;
-        let user = who.and_then(|w| w.uid).and_then(|uid| self.names.user(uid)).map(str::to_owned);
-        let command = who.map(|w| w.command.join(" ")).unwrap_or_default();
-        let image = who.and_then(|w| w.program.as_deref()).map(path_text);
         let setid = after.map(|r| runs_as_owner(r) && !before.is_some_and(runs_as_owner));
+        let attributes = Attributes::of(before, after);
+        let was_target =
+            old.filter(|r| r.target != now.target).map(|r| String::from_utf8_lossy(&r.target).into_owned());
         let mut cells = [Cell::Null; C::COUNT];
         let mut set = |column: C, cell| cells[column as usize] = cell;
         set(C::Time, Cell::Time(at));
@@ -143,20 +152,98 @@ impl Files {
         set(C::Modified, Cell::Time(now.modified_ns / 1_000));
         set(C::Inode, Cell::Number(now.inode));
         set(C::Target, text(&target));
-        set(C::Pid, number(who.map(|w| w.pid)));
-        set(C::StartTicks, number(who.and_then(|w| w.start_ticks)));
-        set(C::Image, some_text(image.as_deref()));
-        set(C::CommandLine, text(&command));
-        set(C::User, some_text(user.as_deref()));
-        set(C::UserId, number(who.and_then(|w| w.uid)));
-        set(C::LoginUid, number(who.and_then(|w| w.login_uid)));
-        set(C::Container, some_text(who.and_then(|w| w.container.as_deref())));
-        set(C::Package, some_text(around.package));
-        set(C::Expected, truth(around.expected));
-        set(C::Diff, some_text(around.diff));
-        set(C::Policy, text(around.policy));
-        set(C::Source, text(around.source));
+        set(C::OldTarget, some_text(was_target.as_deref()));
+        set(C::Attributes, text(&attributes.now));
+        set(C::OldAttributes, text(&attributes.before));
+        set(C::Capabilities, some_text(attributes.capabilities.as_deref()));
+        set(C::OldCapabilities, some_text(attributes.old_capabilities.as_deref()));
+        let actor = Actor::of(around.who, &mut self.names);
+        actor.set(around.who, &mut cells);
+        around.set(&mut cells);
         self.batcher.push(&cells);
+    }
+}
+
+impl<'a> Around<'a> {
+    fn set(&self, cells: &mut [Cell<'a>; C::COUNT]) {
+        let mut set = |column: C, cell| cells[column as usize] = cell;
+        set(C::Package, some_text(self.package));
+        set(C::PackageVersion, some_text(self.package_version));
+        set(C::OldPackageVersion, some_text(self.old_package_version));
+        set(C::Verdict, text(self.verdict));
+        set(C::Expected, truth(self.expected));
+        set(C::Diff, some_text(self.diff));
+        set(C::Policy, text(self.policy));
+        set(C::Source, text(self.source));
+    }
+}
+
+/// What is to be told of who made a change, as text.
+#[derive(Debug, Default)]
+struct Actor {
+    user: Option<String>,
+    command: String,
+    image: Option<String>,
+    parent_image: Option<String>,
+}
+
+impl Actor {
+    fn of(who: Option<&Who>, names: &mut Names) -> Self {
+        let Some(who) = who else { return Self::default() };
+        Self {
+            user: who.uid.and_then(|uid| names.user(uid)).map(str::to_owned),
+            command: who.command.join(" "),
+            image: who.program.as_deref().map(path_text),
+            parent_image: who.parent_program.as_deref().map(path_text),
+        }
+    }
+
+    fn set<'a>(&'a self, who: Option<&'a Who>, cells: &mut [Cell<'a>; C::COUNT]) {
+        let Some(who) = who else { return };
+        let mut set = |column: C, cell| cells[column as usize] = cell;
+        set(C::Pid, number(Some(who.pid)));
+        set(C::StartTicks, number(who.start_ticks));
+        set(C::Image, some_text(self.image.as_deref()));
+        set(C::CommandLine, text(&self.command));
+        set(C::User, some_text(self.user.as_deref()));
+        set(C::UserId, number(who.uid));
+        set(C::LoginUid, number(who.login_uid));
+        set(C::Container, some_text(who.container.as_deref()));
+        set(C::ParentPid, number(Some(who.parent).filter(|parent| *parent != 0)));
+        set(C::ParentImage, some_text(self.parent_image.as_deref()));
+    }
+}
+
+/// Extended attributes of a file as people read them: those that it has where it is new, else those that differ. One on a
+/// line; the lines of an access list have commas between them.
+#[derive(Debug, Default)]
+struct Attributes {
+    now: String,
+    before: String,
+    capabilities: Option<String>,
+    old_capabilities: Option<String>,
+}
+
+impl Attributes {
+    fn of(before: Option<&Record>, after: Option<&Record>) -> Self {
+        let pairs = |record: Option<&Record>| record.map(Record::attributes_text).unwrap_or_default();
+        let (was, is) = (pairs(before), pairs(after));
+        let shown = |of: &[(String, String)], other: &[(String, String)]| {
+            let differ = of.iter().filter(|pair| !other.contains(pair) && pair.0 != CAPABILITY);
+            let lines = differ.map(|(name, value)| format!("{name}={}", value.trim_end().replace('\n', ",")));
+            let mut lines = lines.collect::<Vec<_>>().join("\n");
+            let mut end = lines.len().min(ATTRIBUTES_BYTES_MAX);
+            while !lines.is_char_boundary(end) {
+                end -= 1;
+            }
+            lines.truncate(end);
+            lines
+        };
+        let capability =
+            |of: &[(String, String)]| of.iter().find(|(name, _)| name == CAPABILITY).map(|(_, v)| v.clone());
+        let (old_capabilities, capabilities) = (capability(&was), capability(&is));
+        let old_capabilities = old_capabilities.filter(|old| Some(old) != capabilities.as_ref());
+        Self { now: shown(&is, &was), before: shown(&was, &is), capabilities, old_capabilities }
     }
 }
 

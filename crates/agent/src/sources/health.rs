@@ -40,6 +40,8 @@ pub struct Parts {
     pub children_bytes: u64,
     /// How often one of them, or all of it, had to be started anew.
     pub anew: u64,
+    /// Changes of watched files that nobody has approved.
+    pub files_open: u64,
 }
 
 type Count = Box<dyn Fn() -> Parts + Send>;
@@ -137,6 +139,7 @@ impl Health {
         }
         if let Some(parts) = parts {
             add("agent_restarts", None, parts.anew, "count");
+            add("files_open", None, parts.files_open, "count");
         }
         if let Ok(used) = process::cpu_time() {
             if let Some((before, passed)) = self.own.zip(passed) {

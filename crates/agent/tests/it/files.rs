@@ -11,10 +11,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use guardian_agent::files::{
-    ApproveError, Baseline, Change, Comparison, Folder, Kind, Live, Manifest, Options, Policy, Property, Record, Rule,
-    Signed, Summary, Watch, What, Writer, apply, look, scan, since,
+    Baseline, Change, Comparison, Folder, Kind, Live, Options, Policy, Property, Record, Rule, Summary, Watch, What,
+    Who, Writer, between, look, scan, since,
 };
+use guardian_agent::outbox::Outbox;
+use guardian_agent::sources::files::{Around, Files};
+use guardian_protocol::classes::FileColumn as C;
 use proptest::prelude::*;
+
+use crate::rows::take;
 
 fn policy(root: &Path) -> Policy {
     Policy { roots: vec![root.to_owned()], ..Policy::default() }
@@ -365,93 +370,49 @@ fn the_fallback_tells_the_same_without_who() {
 }
 
 #[test]
-fn approved_changes_are_a_new_version() {
+fn links_attributes_capabilities_and_who_are_told_before_and_after() {
     let place = tempfile::tempdir().unwrap();
-    let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
-    for folder in ["etc/ssh", "gone/deep", "kind"] {
-        fs::create_dir_all(root.join(folder)).unwrap();
-    }
-    for name in ["etc/passwd", "etc/ssh/config", "gone/deep/x", "gone/y", "other"] {
-        fs::write(root.join(name), name).unwrap();
-    }
-    let policy = policy(&root);
-    baseline(&policy, &first);
-    fs::write(root.join("etc/passwd"), "changed").unwrap();
-    fs::remove_dir_all(root.join("gone")).unwrap();
-    fs::create_dir_all(root.join("new/deep/empty")).unwrap();
-    fs::write(root.join("new/deep/x"), "x").unwrap();
-    fs::remove_dir(root.join("kind")).unwrap();
-    fs::write(root.join("kind"), "a file now").unwrap();
-    fs::remove_file(root.join("other")).unwrap();
-    fs::create_dir(root.join("other")).unwrap();
-    let changes = compare(&policy, &first);
-    assert_eq!(changes.len(), 11, "{changes:#?}");
-
-    // All of them: nothing is left to tell.
-    let before = Baseline::open(&first).unwrap();
-    let write = |changes: &[Change]| apply(&before, changes, Writer::new(fs::File::create(&second).unwrap()).unwrap());
-    let approved = write(&changes).unwrap();
-    assert_eq!(compare(&policy, &second), []);
-    assert_eq!(&approved, Baseline::open(&second).unwrap().root());
-
-    // One of them: the others are told as before.
-    write(&changes[..1]).unwrap();
-    assert_eq!(compare(&policy, &second), changes[1..]);
-
-    // What is not what was looked at is refused.
-    let passwd = changes.iter().position(|change| change.path.ends_with("passwd")).unwrap();
-    let mut stale = changes.clone();
-    let What::Changed { before: was, .. } = &mut stale[passwd].what else { panic!("changed") };
-    was.blake3 = Some([0; 32]);
-    assert!(matches!(write(&stale), Err(ApproveError::Stale(path)) if path.ends_with("passwd")));
-    let twice = [changes[passwd].clone(), changes[passwd].clone()];
-    assert!(matches!(write(&twice), Err(ApproveError::Twice(_))));
-    let folder_alone: Vec<Change> = changes.iter().filter(|change| change.path.ends_with("gone")).cloned().collect();
-    assert!(matches!(write(&folder_alone), Err(ApproveError::Stale(_))), "what was in it is not approved");
-}
-
-#[test]
-fn only_the_server_can_say_that_a_baseline_counts() {
-    let place = tempfile::tempdir().unwrap();
-    let (root, first, second) = (place.path().join("root"), place.path().join("first"), place.path().join("second"));
-    fs::create_dir_all(&root).unwrap();
-    baseline(&policy(&root), &first);
-    fs::write(root.join("x"), "x").unwrap();
-    let approved = baseline(&policy(&root), &second);
-    let before = Baseline::open(&first).unwrap();
-    let key = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-    let public = ring::signature::KeyPair::public_key(&key).as_ref();
-    let sign = |manifest: &Manifest| {
-        let manifest = manifest.to_bytes();
-        let signature = key.sign(&Manifest::to_sign(&manifest)).as_ref().to_vec();
-        Signed { manifest, signature }
+    let (root, policy) = (place.path(), policy(place.path()));
+    let (file, link) = (root.join("tool"), root.join("link"));
+    fs::write(&file, "x").unwrap();
+    symlink("first", &link).unwrap();
+    let now = |path: &Path| look(&policy, path).unwrap();
+    let before = (now(&file), now(&link));
+    fs::remove_file(&link).unwrap();
+    symlink("second", &link).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).arg(&file).status().is_ok_and(|status| status.success())
     };
-    let manifest = Manifest {
-        agent: "a1".into(),
-        version: 1,
-        root: approved,
-        ledger: [0; 32],
-        previous: [0; 32],
-        approved_s: 1_795_000_000,
-        approved_by: "jane".into(),
-        reason: "upgrade".into(),
-        changes: 7,
+    let acl = run("setfacl", &["-m", "u:1:r"]);
+    let capable = run("setcap", &["cap_setuid=ep"]);
+    let (outbox, inbox) = Outbox::new();
+    let mut files = Files::new(outbox);
+    let who = Who::of(std::process::id());
+    assert_eq!(who.parent, std::os::unix::process::parent_id());
+    let around = Around { who: Some(&who), verdict: "unowned", package_version: Some("2"), ..Around::default() };
+    let mut tell = |path: &Path, was: Option<Record>| {
+        if let Some(change) = between(&policy, path, was, now(path).as_ref()) {
+            files.tell(&change, 5, around);
+        }
+        files.flush();
+        take(&inbox).pop()
     };
-    let signed = sign(&manifest);
-    let after = Baseline::open(&second).unwrap();
-    assert_eq!(signed.verify(public), Some(manifest.clone()));
-    assert!(
-        signed.is_of(public, "a1", &after)
-            && !signed.is_of(public, "a2", &after)
-            && !signed.is_of(public, "a1", &before)
-    );
-    for at in 0..signed.manifest.len() {
-        let mut forged = signed.clone();
-        forged.manifest[at] ^= 1;
-        assert_eq!(forged.verify(public), None);
+    let row = tell(&link, before.1).unwrap();
+    assert_eq!((row.get(C::Target as usize), row.get(C::OldTarget as usize)), ("second", "first"));
+    assert_eq!((row.get(C::Verdict as usize), row.get(C::PackageVersion as usize)), ("unowned", "2"));
+    assert_eq!(row.get(C::ParentPid as usize), who.parent.to_string());
+    assert!(!row.get(C::ParentImage as usize).is_empty());
+    let row = tell(&file, before.0);
+    if capable {
+        let row = row.as_ref().unwrap();
+        assert_eq!((row.get(C::Capabilities as usize), row.get(C::OldCapabilities as usize)), ("cap_setuid=ep", ""));
+        let was = now(&file);
+        assert!(run("setcap", &["-r"]));
+        let row = tell(&file, was).unwrap();
+        assert_eq!((row.get(C::Capabilities as usize), row.get(C::OldCapabilities as usize)), ("", "cap_setuid=ep"));
     }
-    assert_eq!(signed.verify(&[9; 32]), None);
-    let next = Manifest { version: 2, previous: *blake3::hash(&signed.manifest).as_bytes(), ..manifest.clone() };
-    assert!(next.follows(Some(&signed)) && !manifest.follows(Some(&signed)) && manifest.follows(None));
-    assert!(!manifest.follows(Some(&sign(&next))), "an old one does not come back");
+    if acl {
+        let told = row.unwrap().get(C::Attributes as usize).to_owned();
+        assert!(told.contains("system.posix_acl_access=user::rw-,user:1:r--,"), "{told}");
+    }
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use guardian_agent::files::{
-    Baseline, Differs, Options, Policy, Root, What, Writer, aide_folders, capabilities_text, compare_foreign,
-    export_aide, look, of_aide, of_tripwire, scan, since,
+    Baseline, Differs, Options, Policy, Property, Root, What, Writer, capabilities_text, compare_foreign, export_aide,
+    look, of_aide, of_tripwire, scan, since,
 };
 use guardian_inventory::aide::{self, Columns};
 use guardian_inventory::{accounts, tripwire};
@@ -84,13 +84,8 @@ fn aide_checks_against_our_export_and_we_against_its_database() {
     let files = || read.entries.iter().map(of_aide);
     let inside = Root::new(Path::new("/"));
     assert_eq!(compare_foreign(&inside, files()), []);
-    let imported = place.path().join("imported");
-    let mut writer = Writer::new(fs::File::create(&imported).unwrap()).unwrap();
-    for folder in aide_folders(read.entries.clone()) {
-        writer.add(&folder).unwrap();
-    }
-    writer.finish().unwrap();
-    let imported = Baseline::open(&imported).unwrap();
+    let compared = |expected: i32| agent(place.path(), &["compare", theirs.to_str().unwrap()], expected);
+    assert_eq!(compared(0), "");
 
     fs::write(root.join("file"), "CONTENT\n").unwrap();
     fs::remove_file(root.join("0zero")).unwrap();
@@ -110,11 +105,54 @@ fn aide_checks_against_our_export_and_we_against_its_database() {
     assert!(of("file").unwrap().contains(&Differs::Digest));
     assert_eq!(of("0zero"), Some(vec![Differs::Missing]));
     assert!(of("inner").unwrap().contains(&Differs::Mode));
-    // As a baseline: the content by the hash that AIDE made.
-    let file = root.join("file");
-    let change = since(&imported, &policy, &file, look(&policy, &file).unwrap().as_ref()).unwrap().unwrap();
-    let What::Changed { properties, .. } = change.what else { panic!("changed") };
-    assert!(properties.contains(&guardian_agent::files::Property::Content));
+    assert_eq!(compared(3).lines().count(), found.len());
+    let lines = place.path().join("report");
+    fs::write(&lines, said).unwrap();
+    let listed = agent(place.path(), &["aide-report", lines.to_str().unwrap()], 3);
+    assert!(listed.lines().any(|line| line.starts_with("added\t") && line.ends_with("/new")), "{listed}");
+    taken_over(place.path(), &root, &policy, &theirs, conf, &ours);
+}
+
+/// The agent's own command: what it prints.
+fn agent(place: &Path, words: &[&str], expected: i32) -> String {
+    let home = place.join("home");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guardian-agent"));
+    let out = command.arg("--dir").arg(home).arg("baseline").args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(expected), "{words:?}: {said}");
+    if words[0] == "import-tripwire" {
+        assert!(said.contains("NOT verified"), "{said}");
+    }
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// AIDE's database as the agent's baseline: what changed since AIDE made it is what the agent would tell, and AIDE agrees.
+fn taken_over(place: &Path, root: &Path, policy: &Policy, theirs: &Path, conf: &str, ours: &Path) {
+    let files = root.to_str().unwrap();
+    let said = agent(place, &["import-aide", theirs.to_str().unwrap(), "--files", files], 0);
+    assert!(said.starts_with("8 files of the database, "), "{said}");
+    let imported = Baseline::open(&place.join("home/files/baseline")).unwrap();
+    let changed = |name: &str| {
+        let path = root.join(name);
+        let change = since(&imported, policy, &path, look(policy, &path).unwrap().as_ref()).unwrap();
+        change.map(|change| change.what)
+    };
+    let Some(What::Changed { properties, .. }) = changed("file") else { panic!("changed") };
+    assert_eq!(properties, [Property::Content]);
+    let Some(What::Changed { properties, before, .. }) = changed("folder/inner") else { panic!("changed") };
+    assert_eq!((properties.as_slice(), before.mode), (&[Property::Mode][..], 0o755));
+    let Some(What::Removed(was)) = changed("0zero") else { panic!("removed") };
+    assert_eq!((was.mode, was.size), (0o4711, 1));
+    assert!(matches!(changed("new"), Some(What::Added(_))));
+    assert_eq!(changed("link"), None);
+    // Written for AIDE again, it says the same.
+    fs::remove_file(ours).unwrap();
+    agent(place, &["export-aide", ours.to_str().unwrap()], 0);
+    let (status, said) = run("aide", &["-c", conf, "--check"]).unwrap();
+    assert_eq!(status & 7, 7, "{said}");
+    let report = aide::report(said.as_bytes()).unwrap();
+    let of = |what: &str| report.listed.entries.iter().filter(|one| one.what == what).count();
+    assert_eq!((of("added"), of("removed")), (1, 1), "{said}");
 }
 
 #[test]
@@ -155,6 +193,20 @@ fn tripwire_database_is_compared() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0].1, [Differs::Digest]);
     assert_eq!(found[1].1, [Differs::Missing]);
+    // As the agent's baseline.
+    let printed_at = at("printed");
+    fs::write(&printed_at, printed).unwrap();
+    assert_eq!(agent(place.path(), &["compare", &printed_at], 3).lines().count(), 2);
+    agent(place.path(), &["import-tripwire", &printed_at, "--files", root.to_str().unwrap()], 0);
+    let imported = Baseline::open(&place.path().join("home/files/baseline")).unwrap();
+    let policy = Policy { roots: vec![root.clone()], ..Policy::default() };
+    let change = |name: &str| {
+        let path = root.join(name);
+        since(&imported, &policy, &path, look(&policy, &path).unwrap().as_ref()).unwrap()
+    };
+    assert!(matches!(change("file").unwrap().what, What::Changed { .. }));
+    assert!(matches!(change("link").unwrap().what, What::Removed(_)));
+    assert_eq!(change("folder/empty"), None);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use guardian_agent::files::{
-    Baseline, Change, Comparison, Ledger, Options, Policy, Root, Verdict, Writer, explain, scan, verify,
+    Baseline, Change, Comparison, Differs, Digests, Ledger, Options, Policy, Root, Verdict, Writer, explain, found,
+    scan, scan_beside, verify,
 };
 use guardian_inventory::transaction;
 
@@ -266,6 +267,47 @@ fn again_and_gone(root: &Path, second: &Path, watched: &mut Watched, place: &Pat
     assert!(told.contains(&"usr/bin/acme: explained acme 2.0->-".to_owned()), "{told:#?}");
     let explained = |line: &String| line.contains(": explained") || line.starts_with("etc/acme.conf.dpkg-old");
     assert!(told.iter().all(explained), "{told:#?}");
+}
+
+#[test]
+fn what_deviated_before_the_baseline_is_found_while_a_scan_reads() {
+    let place = tempfile::tempdir().unwrap();
+    let root = dpkg_root(place.path());
+    if run("dpkg-deb", &["--version"]).is_none() {
+        return;
+    }
+    if dpkg(&root, &["-i", text(&deb(place.path(), "1.0"))]).is_none() {
+        return;
+    }
+    let policy = Policy { roots: vec![root.join("usr"), root.join("etc")], ..Policy::default() };
+    let look = || {
+        let mut databases = Root::new(&root);
+        let mut digests = Digests::new(&root);
+        Ledger::read_with(&mut databases, &mut |owned| digests.add(owned));
+        digests.seal();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (_, suspects) = scan_beside(&stop, &policy, Options::default(), Some(&digests), &|_| {});
+        let suspects: std::collections::HashSet<PathBuf> = suspects.into_iter().collect();
+        // An hour later: nothing of it is half of an installation.
+        let (found, more) = found(&mut databases, &policy, &suspects, i64::MAX - 1);
+        assert_eq!((more, databases.issues.len()), (0, 0));
+        found
+    };
+    assert_eq!(look(), []);
+    append(&root.join("usr/bin/acme"), "evil\n");
+    append(&root.join("etc/acme.conf"), "mine = 1\n");
+    fs::remove_file(root.join("usr/lib/libacme.so.1.0")).unwrap();
+    fs::remove_file(root.join("usr/share/doc/acme/read me")).unwrap();
+    let found = look();
+    let told: Vec<_> =
+        found.iter().map(|one| (text(&one.path), one.differs.as_slice(), &*one.package.version)).collect();
+    let (program, library) = (root.join("usr/bin/acme"), root.join("usr/lib/libacme.so.1.0"));
+    let expected = [(text(&program), &[Differs::Digest][..], "1.0"), (text(&library), &[Differs::Missing][..], "1.0")];
+    assert_eq!(told, expected, "configuration may be changed, and documents left out");
+    assert_eq!(look()[0].key(), found[0].key());
+    // The log says what was installed.
+    let log = Root::new(&root).transactions();
+    assert_eq!((log.len(), &*log[0].name, &*log[0].new), (1, "acme", "1.0"));
 }
 
 #[test]

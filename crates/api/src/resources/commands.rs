@@ -193,7 +193,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewCommandBody {
     /// The action: `{"kind": "recheck"}`. Kinds are isolate, release, block, unblock, kill, suspend, resume, quarantine,
-    /// restore, disable_user, enable_user, script, collect, scan, undo, recheck and report.
+    /// restore, disable_user, enable_user, script, collect, scan, undo, recheck, approve and report.
     #[schema(value_type = Object)]
     pub(crate) action: Value,
     /// Which hosts.

@@ -24,6 +24,7 @@ mod headers;
 mod hosts;
 mod http;
 mod incidents;
+mod integrity;
 mod live;
 mod live_query;
 mod notify;

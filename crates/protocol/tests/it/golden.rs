@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use guardian_protocol::message::{
-    Ack, Action, Answer, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser, EnableUser,
-    Fetch, FetchPack, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving, Loss, Offer,
-    Outcome, Pack, PackPart, Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query, Recheck,
-    Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock, Undo,
-    UpgradeNews, UpgradeState, Welcome, Withdraw,
+    Ack, Action, Answer, Approve, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser,
+    EnableUser, Fetch, FetchPack, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving,
+    Loss, Offer, Outcome, Pack, PackPart, Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query,
+    Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock,
+    Undo, UpgradeNews, UpgradeState, Welcome, Withdraw,
 };
 use guardian_protocol::release::SignedManifest;
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
@@ -192,6 +192,10 @@ fn actions() -> Vec<(&'static str, Action)> {
         ("server-scan", Action::Scan(Scan { paths: vec!["/srv".into()] })),
         ("server-recheck", Action::Recheck(Recheck { reason: "was it touched?".into() })),
         ("server-report", Action::Report(Report { inventory: true })),
+        (
+            "server-approve",
+            Action::Approve(Approve { path: "/etc".into(), until: 1_767_225_600_000_000, reason: "CHG-17".into() }),
+        ),
         ("server-kill-gently", Action::Kill(gently)),
         ("server-script-signed", Action::Script(signed)),
         ("server-collect-timeline", Action::Collect(timeline)),

@@ -14,6 +14,7 @@ it("has a name, a hint and a label for everything that is offered", () => {
 
 it("says what was typed, as the API takes it, and nothing that was left empty", () => {
   expect(actionOf(form("recheck"), {})).toEqual({ kind: "recheck" });
+  expect(actionOf(form("approve"), { path: "/etc", reason: "" })).toEqual({ kind: "approve", path: "/etc" });
   const isolate = { seconds: "3600", keep: "10.0.0.1\n 10.0.0.2 ,", no_dns: false };
   expect(actionOf(form("isolate"), isolate)).toEqual({
     kind: "isolate",

@@ -33,6 +33,15 @@ const process: readonly Argument[] = [
 export const ACTIONS: readonly ActionForm[] = [
   { kind: "recheck", label: "recheck", hint: "recheckHint", arguments: [] },
   {
+    kind: "approve",
+    label: "approve",
+    hint: "approveHint",
+    arguments: [
+      { name: "path", label: "approvePath", kind: "text" },
+      { name: "reason", label: "reason", kind: "text" },
+    ],
+  },
+  {
     kind: "report",
     label: "report",
     hint: "reportHint",

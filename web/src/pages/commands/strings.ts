@@ -93,6 +93,12 @@ export const text = catalogue({
     "Reads all watched files and tells what differs from the baseline.",
     "Liest alle überwachten Dateien und meldet, was von der Grundlinie abweicht.",
   ],
+  approve: ["Approve changes of files", "Dateiänderungen genehmigen"],
+  approveHint: [
+    "All changes told until now that nobody has approved, or those below a path: from then on they are how the files should be.",
+    "Alle bisher gemeldeten, noch nicht genehmigten Änderungen oder die unter einem Pfad: Ab dann sollen die Dateien so sein.",
+  ],
+  approvePath: ["Only at this path or below (none for all)", "Nur unter diesem Pfad (keiner für alle)"],
   report: ["Report how it is", "Zustand melden"],
   reportHint: ["Says how the agent and its machine are.", "Sagt, wie es Agent und Maschine geht."],
   inventory: ["And send the whole inventory again", "Und das ganze Inventar neu senden"],
