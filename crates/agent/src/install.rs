@@ -14,7 +14,7 @@ use std::process::Command;
 use guardian_protocol::release::Version;
 
 use crate::home::Home;
-use crate::response::{Options, Response};
+use crate::response::{Options, Response, SCANNER};
 use crate::upgrade::{Place, digest, version};
 pub use leave::leave;
 
@@ -108,6 +108,24 @@ impl Machine {
         }
         self.steps.push(what);
         Ok(())
+    }
+
+    /// Puts the scanner for YARA rules beside all versions, where it lies beside the program that installs.
+    pub fn put_scanner(&mut self, own: &Path) -> Result<(), InstallError> {
+        let from = own.with_file_name(SCANNER);
+        let Ok(wanted) = digest(&from) else { return Ok(()) };
+        let to = self.root.join(PROGRAMS).join(SCANNER);
+        if digest(&to).is_ok_and(|there| there == wanted) {
+            return Ok(());
+        }
+        self.step(format!("put the scanner in {}", to.display()), move |_| {
+            let fresh = to.with_extension("new");
+            fs::create_dir_all(to.parent().unwrap_or(&to))?;
+            fs::remove_file(&fresh).or_else(absent_is_fine)?;
+            fs::copy(&from, &fresh)?;
+            fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))?;
+            fs::rename(&fresh, &to)
+        })
     }
 
     /// Puts the program in its place and has the link point to it, unless it points to a newer one.

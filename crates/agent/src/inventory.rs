@@ -4,6 +4,7 @@
 //! A list lies on the disk as it is (`NAME.now`) and as the server last said that it has it (`NAME.kept`), so that a
 //! restart sends nothing again and what changed meanwhile goes as a difference. Memory holds one list at a time.
 
+mod expiry;
 mod keep;
 pub mod lists;
 mod tell;
@@ -28,6 +29,7 @@ pub(crate) use told::Told;
 use self::lists::{ALL, Source};
 use crate::apart::Apart;
 use crate::files::Root;
+use crate::outbox::Outbox;
 
 /// How often it is looked whether something is due.
 const STEP: Duration = Duration::from_millis(500);
@@ -58,6 +60,7 @@ pub(crate) struct Inventory {
     folder: Folder,
     told: Arc<Told>,
     apart: Arc<Apart>,
+    outbox: Outbox,
     plans: Vec<Plan>,
     looked: Instant,
     /// A list that takes minutes is being read, by a thread that nobody waits for.
@@ -66,7 +69,7 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     /// Begins with what lies in `folder`.
-    pub(crate) fn start(folder: PathBuf, told: Arc<Told>, apart: Arc<Apart>) -> io::Result<Self> {
+    pub(crate) fn start(folder: PathBuf, told: Arc<Told>, apart: Arc<Apart>, outbox: Outbox) -> io::Result<Self> {
         let folder = Folder::open(folder)?;
         let now = Instant::now();
         let plan = |(at, source): (usize, &'static Source)| {
@@ -78,7 +81,7 @@ impl Inventory {
             Plan { source, due: now + after, looks: looks(source), moved: None }
         };
         let plans = ALL.iter().enumerate().map(plan).collect();
-        Ok(Self { folder, told, apart, plans, looked: now, busy: Arc::default() })
+        Ok(Self { folder, told, apart, outbox, plans, looked: now, busy: Arc::default() })
     }
 
     /// Works until it is told to stop.
@@ -110,15 +113,15 @@ impl Inventory {
         (plan.due, plan.moved) = (now + plan.source.every.mul_f64(spread), None);
         let source = plan.source;
         if source.every < LONG {
-            take(&self.folder, &self.told, &self.apart, source);
+            take(&self.folder, &self.told, &self.apart, &self.outbox, source);
         } else if !self.busy.swap(true, Ordering::AcqRel) {
             let (folder, told, busy) = (self.folder.clone(), Arc::clone(&self.told), Arc::clone(&self.busy));
-            let apart = Arc::clone(&self.apart);
+            let (apart, outbox) = (Arc::clone(&self.apart), self.outbox.clone());
             let work = move || {
                 guardian_sys::process::nice_thread(NICE).ok();
                 // Where the system does not let it stand back it goes on all the same.
                 guardian_sys::process::background_thread().ok();
-                take(&folder, &told, &apart, source);
+                take(&folder, &told, &apart, &outbox, source);
                 busy.store(false, Ordering::Release);
             };
             std::thread::Builder::new().name(source.name.into()).spawn(work)?;
@@ -130,7 +133,7 @@ impl Inventory {
 }
 
 /// Reads a list of this machine, and keeps it if it is another one.
-fn take(folder: &Folder, told: &Told, apart: &Apart, source: &'static Source) {
+fn take(folder: &Folder, told: &Told, apart: &Apart, outbox: &Outbox, source: &'static Source) {
     let root = Path::new("/");
     let list = match Apart::reads(source.name).then(|| apart.list(root, source.name)) {
         None => read(root, source),
@@ -138,6 +141,9 @@ fn take(folder: &Folder, told: &Told, apart: &Apart, source: &'static Source) {
         // What was read before stands; the next reading tries again.
         Some(Err(failure)) => return crate::run::say(&format!("the list {}: {failure}", source.name)),
     };
+    if source.name == expiry::LIST {
+        expiry::tell(&list, outbox);
+    }
     let time = crate::now();
     let hash = list.hash();
     if folder.hash(source.name) != Some(hash)

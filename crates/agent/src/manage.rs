@@ -94,7 +94,8 @@ pub(crate) fn install(dir: &Path, wanted: Install) -> Result<ExitCode> {
     }
     let mut machine = Machine::new(&wanted.root, dir, wanted.dry_run);
     let own = std::env::current_exe()?.canonicalize()?;
-    let done = machine.put_program(&own).and_then(|()| machine.put_service(""));
+    let done =
+        machine.put_program(&own).and_then(|()| machine.put_scanner(&own)).and_then(|()| machine.put_service(""));
     said.iter().map(String::as_str).chain(machine.steps().iter().map(String::as_str)).for_each(print);
     done?;
     Ok(ExitCode::SUCCESS)

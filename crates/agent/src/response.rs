@@ -19,6 +19,7 @@ mod quarantine;
 mod script;
 mod users;
 mod worker;
+mod yara;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -39,6 +40,7 @@ use doing::{Doing, Stop};
 pub use pins::Pins;
 pub use script::{script_public_key, sign};
 pub use worker::{Worker, is_long};
+pub(crate) use yara::NAME as SCANNER;
 
 /// Where the agent keeps what belongs to actions, below its own folder.
 pub const FOLDER: &str = "response";
@@ -99,6 +101,7 @@ impl Response {
             "isolate" | "release" | "block" | "unblock" => program::find("nft").is_some(),
             "disable_user" | "enable_user" => program::find("usermod").is_some(),
             "script" => !pins.script_keys.is_empty(),
+            "yara" => yara::find().is_some(),
             "scan" => program::find("clamscan").or_else(|| program::find("clamdscan")).is_some(),
             _ => true,
         };
@@ -258,6 +261,7 @@ impl Response {
             Action::Script(wanted) => script::run(options, books, &self.pins()?, wanted, doing),
             Action::Collect(wanted) => collect::collect(options, books, &self.pins()?, wanted, doing),
             Action::Scan(wanted) => clam::scan(wanted, doing),
+            Action::Yara(wanted) => yara::scan(wanted, &options.home, doing),
             Action::Undo(wanted) => {
                 let undo = match self.books.find(&wanted.command)? {
                     Some(Known::Ended(outcome)) => outcome.undo,

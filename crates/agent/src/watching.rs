@@ -44,7 +44,7 @@ type Start = fn(&Watching, &Settings) -> io::Result<Option<Run>>;
 const ALL: &[(&str, Same, Start)] = &[
     ("health", |a, b| (a.health, a.health_every) == (b.health, b.health_every), health),
     ("logs", |a, b| (a.logs, &a.follow) == (b.logs, &b.follow), logs),
-    ("processes", |a, b| a.processes == b.processes, processes),
+    ("processes", |a, b| (a.processes, a.forks) == (b.processes, b.forks), processes),
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
     ("inventory", |a, b| a.inventory == b.inventory, lists),
@@ -226,7 +226,8 @@ fn lists(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     if !settings.inventory {
         return Ok(None);
     }
-    let mut inventory = Inventory::start(with.home.inventory(), Arc::clone(&with.lists), Arc::clone(&with.apart))?;
+    let mut inventory =
+        Inventory::start(with.home.inventory(), Arc::clone(&with.lists), Arc::clone(&with.apart), with.outbox.clone())?;
     Ok(Some(Box::new(move |stop| inventory.run(stop))))
 }
 
@@ -244,10 +245,18 @@ fn needs_capability(error: io::Error) -> io::Error {
 
 fn processes(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     if !settings.processes {
+        with.policies.complain("probe", None);
         return Ok(None);
     }
-    let mut processes =
-        Processes::start(with.outbox.clone(), processes::Options::default()).map_err(needs_capability)?;
+    let options = processes::Options { forks: settings.forks, ..processes::Options::default() };
+    let mut processes = Processes::start(with.outbox.clone(), options).map_err(needs_capability)?;
+    let lacking = processes.unprobed().map(|why| {
+        format!(
+            "programs are seen by the proc connector alone, so that arguments of the shortest-lived are missing: {why}"
+        )
+    });
+    lacking.iter().for_each(|text| say(text));
+    with.policies.complain("probe", lacking);
     Ok(Some(Box::new(move |stop| processes.run(stop))))
 }
 

@@ -36,6 +36,7 @@ shipped![
     "host/attack-tool",
     "host/busybox-shell",
     "host/capability-given",
+    "host/certificate-expires",
     "host/clock-set",
     "host/cloud-metadata-asked",
     "host/cron-persistence",

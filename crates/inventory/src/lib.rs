@@ -33,6 +33,7 @@ pub mod rpm;
 pub mod snap;
 pub mod sockets;
 pub mod sqlite;
+pub mod ssh;
 pub mod sudoers;
 mod text;
 pub mod transaction;

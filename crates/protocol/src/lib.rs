@@ -19,6 +19,7 @@ pub mod message;
 pub mod policy;
 pub mod release;
 mod rows;
+pub mod scanner;
 mod upgrade;
 mod wire;
 

@@ -67,6 +67,9 @@ pub struct Sources {
     /// Programs that are run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<bool>,
+    /// And each process that is forked, also without a program of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forks: Option<bool>,
     /// Connections and listening ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<bool>,

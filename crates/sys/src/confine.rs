@@ -20,7 +20,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
-pub use calls::Calls;
+pub use calls::{Calls, no_more_code};
 
 /// The newest form of landlock whose rights are asked for; an older kernel gives fewer.
 const LANDLOCK: ABI = ABI::V6;

@@ -1,7 +1,10 @@
 //! What the process knows and may change about itself: memory, processor time, open files.
 //!
 //! Of other processes it only says how much memory they use; it must never touch them.
-#![expect(unsafe_code, reason = "getrusage, sysconf and the resource limits have no safe form in the standard library")]
+#![expect(
+    unsafe_code,
+    reason = "getrusage, sysconf, local time and resource limits have no safe form in the standard library"
+)]
 
 use std::fs;
 use std::io;
@@ -42,6 +45,22 @@ pub fn cpu_time() -> io::Result<Duration> {
 /// Processor time that the calling thread has used, user and system together.
 pub fn thread_cpu_time() -> io::Result<Duration> {
     usage(libc::RUSAGE_THREAD)
+}
+
+/// Seconds by which local time is ahead of UTC on this machine now; 0 where that is not known. Who changes the machine's time
+/// zone is seen.
+pub fn utc_offset_s() -> i64 {
+    unsafe extern "C" {
+        fn tzset();
+    }
+    // SAFETY: the calls read the environment, which nothing here changes while threads run, and write to what is ours; a
+    // null pointer would be an answer that there is none.
+    unsafe {
+        tzset();
+        let now = libc::time(std::ptr::null_mut());
+        let mut local = MaybeUninit::<libc::tm>::zeroed();
+        if libc::localtime_r(&raw const now, local.as_mut_ptr()).is_null() { 0 } else { local.assume_init().tm_gmtoff }
+    }
 }
 
 /// Raises the limit on open files to `wanted`, or to the hard limit where that is lower, and returns what now holds.

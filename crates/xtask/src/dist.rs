@@ -71,24 +71,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the agent with its own profile and writes `<target>/dist/guardian-agent-<version>-<arch>-linux` with its checksum.
+/// Builds the agent with its own profile, and the scanner beside it, and writes both to `<target>/dist`, with checksums.
 fn agent(options: &Options) -> Result<()> {
     if !options.no_build {
         say::step("Build of the agent (fat LTO: about ten minutes on two cores when cold)");
         cargo::run(&["build", "--profile", "agent", "--package", "guardian-agent", "--bin", "guardian-agent"])?;
     }
+    let agent = cargo::target_dir().join("agent").join("guardian-agent");
+    let bytes = put("guardian-agent", &agent)?;
+    ensure!(bytes <= AGENT_BYTES_MAX, "the agent has {bytes} bytes, and may have {AGENT_BYTES_MAX}");
+    if !options.no_build {
+        say::step("Build of the scanner beside it");
+    }
+    let scanner = if options.no_build {
+        cargo::target_dir().join("yara").join("release").join("guardian-yara")
+    } else {
+        cargo::build_scanner(true)?
+    };
+    put("guardian-yara", &scanner).map(drop)
+}
+
+/// Lays a program with its checksum into `<target>/dist`; how long it is.
+fn put(name: &str, built: &std::path::Path) -> Result<u64> {
     let output = cargo::target_dir().join("dist");
     std::fs::create_dir_all(&output)?;
-    let name = format!("guardian-agent-{}-{}-linux", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let name = format!("{name}-{}-{}-linux", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let program = output.join(&name);
-    let built = cargo::target_dir().join("agent").join("guardian-agent");
-    let bytes = std::fs::copy(built, &program).context("there is no build of the agent")?;
-    ensure!(bytes <= AGENT_BYTES_MAX, "the agent has {bytes} bytes, and may have {AGENT_BYTES_MAX}");
+    let bytes = std::fs::copy(built, &program).with_context(|| format!("there is no build of {}", built.display()))?;
     let sum = Command::new("sha256sum").arg(&name).current_dir(&output).output()?;
     ensure!(sum.status.success(), "sha256sum failed");
     std::fs::write(output.join(format!("{name}.sha256")), &sum.stdout)?;
     say::note(&format!("{} ({:.1} MB)", program.display(), bytes as f64 / 1e6));
-    Ok(())
+    Ok(bytes)
 }
 
 /// Runs a system program that must succeed.

@@ -29,6 +29,7 @@ const TARGETS: &[&str] = &[
     "documents",
     "bundles",
     "osquery",
+    "logs",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -59,6 +60,17 @@ const RELEASES: &[&str] = &[
     r#"{"version": "0.9.0", "replaces_up_to": "1.0.0"}"#,
     r#"{"version": "not one"}"#,
     "{}",
+];
+/// What daemons, the journal and the kernel's audit write.
+const LOGS: &[&str] = &[
+    "Nov 22 22:05:55 web-1 sshd[15219]: Failed password for invalid user eve from 192.0.2.1 port 47500 ssh2",
+    "2026-11-22T22:05:55.407255+00:00 web-1 sshd[7]: message repeated 3 times: [ Failed password for root from 2001:db8::1 port 1 ssh2]",
+    "Nov 22 22:05:55 web-1 sudo: eve : TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/bin/sh -c id",
+    "Nov 22 22:05:55 web-1 su: pam_unix(su-l:auth): authentication failure; logname= uid=1000 euid=0 tty=pts/1 ruser=eve rhost=  user=root",
+    r#"{"__CURSOR": "s=1;i=1", "__REALTIME_TIMESTAMP": "1795385155407255", "SYSLOG_IDENTIFIER": "sshd", "_PID": "7", "_UID": "0", "MESSAGE": "Accepted publickey for eve from 192.0.2.1 port 2 ssh2: ED25519 SHA256:x"}"#,
+    r#"{"__REALTIME_TIMESTAMP": "1", "MESSAGE": [72, 101, 255, 0], "PRIORITY": "3"}"#,
+    "type=EXECVE msg=audit(1795385155.407:99): argc=3 a0=\"sh\" a1=\"-c\" a2=69640A",
+    "type=USER_LOGIN msg=audit(1795385155.407:100): pid=7 uid=0 auid=4294967295 msg='op=login acct=\"eve\" exe=\"/usr/sbin/sshd\" addr=192.0.2.1 res=failed'",
 ];
 /// Versions, and ranges of npm.
 const VERSIONS: &[&str] = &[
@@ -110,6 +122,7 @@ const MANIFEST: &str = r#"{"entries": [{"name": "a", "bytes": 1, "blake3": "00",
 const TEXTS: &[(&str, &str, &[&str])] = &[
     ("action", "action", ACTIONS),
     ("osquery", "node", NODES),
+    ("logs", "log", LOGS),
     ("documents", "document", DOCUMENTS),
     ("bundles", "bundle", BUNDLES),
     ("release", "release", RELEASES),

@@ -57,6 +57,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             slips.push("console");
         }
     }
+    if options.package.is_empty() {
+        say::step("Scanner beside the agent");
+        cargo::build_scanner(false)?;
+    }
     let cluster = if options.no_postgres {
         None
     } else {

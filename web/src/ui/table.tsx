@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { classes } from "./classes";
 
-interface Head<T> {
+export interface Head<T> {
   id: string;
   label: string;
   /** The label is for assistive technology only: a column of controls. */

@@ -19,6 +19,8 @@ use crate::watchdog::Bounds;
 pub struct Settings {
     /// Programs that are run are watched.
     pub processes: bool,
+    /// And each fork.
+    pub forks: bool,
     /// Connections are watched.
     pub connections: bool,
     /// Logs are read.
@@ -103,6 +105,7 @@ impl Local {
         };
         Settings {
             processes: on(all.sources.processes),
+            forks: on(all.sources.forks),
             connections: on(all.sources.connections),
             logs: on(all.sources.logs),
             health: on(all.sources.health),

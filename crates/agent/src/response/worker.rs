@@ -25,7 +25,12 @@ const LONG_THREADS: usize = 2;
 pub const fn is_long(action: &Action) -> bool {
     matches!(
         action,
-        Action::Script(_) | Action::Collect(_) | Action::Scan(_) | Action::Quarantine(_) | Action::Restore(_)
+        Action::Script(_)
+            | Action::Collect(_)
+            | Action::Scan(_)
+            | Action::Yara(_)
+            | Action::Quarantine(_)
+            | Action::Restore(_)
     )
 }
 

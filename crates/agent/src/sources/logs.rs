@@ -19,6 +19,7 @@ use std::sync::{Arc, mpsc::SyncSender};
 use std::time::{Duration, Instant};
 
 use guardian_protocol::classes::{LOGINS, LOGS};
+use guardian_sys::process;
 use serde::{Deserialize, Serialize};
 
 pub use audit::{Record, parse as parse_audit};
@@ -62,8 +63,8 @@ pub struct Options {
     pub files: Vec<(PathBuf, Form)>,
     /// File in which it is kept where reading stands.
     pub state: Option<PathBuf>,
-    /// Seconds by which local time is ahead of UTC, for files that write local time.
-    pub offset_s: i64,
+    /// Seconds by which the files' local time is ahead of UTC; none for this machine's, which changes with the season.
+    pub offset_s: Option<i64>,
 }
 
 impl Options {
@@ -76,7 +77,7 @@ impl Options {
             files.extend(texts.map(PathBuf::from).into_iter().filter(|p| p.exists()).map(|p| (p, Form::Syslog)));
         }
         files.push(("/var/log/audit/audit.log".into(), Form::Audit));
-        Self { journal, files, state, offset_s: 0 }
+        Self { journal, files, state, offset_s: None }
     }
 }
 
@@ -112,6 +113,8 @@ pub struct Logs {
     journal_again: Option<Instant>,
     auth: Auth,
     boot: String,
+    /// How far this machine's local time is ahead of UTC now.
+    offset_s: i64,
     counters: Arc<Counters>,
     logs: Batcher,
     logins: Batcher,
@@ -136,6 +139,7 @@ impl Logs {
             journal_again: None,
             auth: Auth::default(),
             boot: super::processes::boot_id(),
+            offset_s: process::utc_offset_s(),
             counters: Arc::default(),
             logs: Batcher::new(outbox.clone(), &LOGS),
             logins: Batcher::new(outbox.clone(), &LOGINS),
@@ -182,6 +186,7 @@ impl Logs {
     }
 
     fn files(&mut self) {
+        self.offset_s = process::utc_offset_s();
         let mut tails = std::mem::take(&mut self.tails);
         for (at, (tail, form)) in tails.iter_mut().enumerate() {
             let path = self.options.files[at].0.to_string_lossy().into_owned();
@@ -203,7 +208,8 @@ impl Logs {
             }
             return;
         }
-        let line = syslog::parse(text, crate::now(), self.options.offset_s);
+        let offset_s = self.options.offset_s.unwrap_or(self.offset_s);
+        let line = syslog::parse(text, crate::now(), offset_s);
         let entry = Entry {
             at: line.at.unwrap_or_else(crate::now),
             program: line.program.to_owned(),

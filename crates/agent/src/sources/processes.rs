@@ -80,6 +80,8 @@ pub struct Processes {
     counters: Arc<Counters>,
     batcher: Batcher,
     probe: Option<Probe>,
+    /// Why there is none.
+    unprobed: Option<String>,
 }
 
 impl Processes {
@@ -89,7 +91,10 @@ impl Processes {
         socket.reserve(WAITING_BYTES)?;
         socket.send(&listen_message())?;
         // Messages without arguments for short processes are better than none.
-        let probe = Probe::start();
+        let (probe, unprobed) = match Probe::start() {
+            Ok(probe) => (Some(probe), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let mut table = Table::default();
         table.scan();
         Ok(Self {
@@ -102,13 +107,19 @@ impl Processes {
             options,
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &PROCESSES),
-            probe: probe.ok(),
+            probe,
+            unprobed,
         })
     }
 
     /// Whether the kernel notes arguments itself; else those of very short processes may be missing.
     pub fn is_probing(&self) -> bool {
         self.probe.is_some()
+    }
+
+    /// Why the kernel does not note arguments itself; none where it does.
+    pub fn unprobed(&self) -> Option<&str> {
+        self.unprobed.as_deref()
     }
 
     /// What is counted.

@@ -34,7 +34,7 @@ fn files_become_messages_and_logins_and_are_read_once() {
         journal: false,
         files: vec![(auth.clone(), Form::Syslog), (audit.clone(), Form::Audit)],
         state: Some(state.clone()),
-        offset_s: 0,
+        offset_s: Some(0),
     };
     let (outbox, inbox) = Outbox::new();
     let mut logs = Logs::start(&outbox, options());
@@ -98,7 +98,8 @@ fn the_journal_is_followed() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { journal: true, files: Vec::new(), state: Some(folder.path().join("state")), offset_s: 0 };
+    let options =
+        Options { journal: true, files: Vec::new(), state: Some(folder.path().join("state")), offset_s: Some(0) };
     let (outbox, inbox) = Outbox::new();
     let mut logs = Logs::start(&outbox, options);
     let mut number = 0;

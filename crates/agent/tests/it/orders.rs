@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use guardian_agent::response::{Pins, Response, script_public_key, sign};
 use guardian_evidence::{SecretKey, Unlock};
-use guardian_protocol::message::{Action, Collect, Command, Denied, Progress, Scan, Script};
+use guardian_protocol::message::{Action, Collect, Command, Denied, Progress, Scan, Script, Yara};
 
 use crate::response::{Place, command, done, is_root, options, place, refused};
 
@@ -310,6 +310,66 @@ echo as it was
     let output = program.env("AGENT", env!("CARGO_BIN_EXE_guardian-agent")).output().unwrap();
     let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && told.ends_with("as it was\n"), "{told}\n{wrong}");
+}
+
+/// A rule that finds a word, and says what it is for.
+const RULES: &str = r#"
+rule word : test tagged {
+  meta:
+    description = "a word that nobody writes"
+    score = 7
+  strings:
+    $word = "guardian-marker-4711"
+    $other = { 67 75 61 ?? 64 69 61 6e 2d }
+  condition:
+    $word and $other
+}
+rule program { condition: uint32be(0) == 0x7f454c46 }
+"#;
+
+fn yara(rules: &str, path: &Path, bytes_max: u64) -> Action {
+    Action::Yara(Yara { rules: rules.into(), paths: vec![path.to_str().unwrap().into()], bytes_max })
+}
+
+#[test]
+fn yara_rules_find_what_they_describe_and_nothing_else_is_opened() {
+    let place = place();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("below")).unwrap();
+    fs::write(at("below/marked"), ["xx", "guardian-", "marker-4711"].concat()).unwrap();
+    fs::write(at("plain"), "guardian").unwrap();
+    fs::write(at("empty"), "").unwrap();
+    fs::copy("/bin/true", at("program")).unwrap();
+    fs::write(at("large"), vec![b'x'; 300_000]).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", at("link")).unwrap();
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let outcome = place.act(yara(RULES, folder.path(), 200_000));
+    done(&outcome);
+    let found: Vec<_> = outcome.steps.iter().filter(|step| step.verb == "found").collect();
+    let of = |name: &str| found.iter().find(|step| step.target.ends_with(name)).map(|step| step.note.as_str());
+    assert_eq!(found.len(), 2, "{outcome:?}");
+    let note = of("below/marked").unwrap();
+    assert!(note.starts_with("word [test, tagged]: description = a word that nobody writes; score = 7"), "{note}");
+    assert!(note.contains("$word at 0x2") && note.contains("$other at 0x2"), "{note}");
+    assert!(of("program").unwrap().starts_with("program"), "{outcome:?}");
+    assert_eq!(outcome.status, Some(1));
+    assert!(outcome.text.starts_with("rules match 2 files, of 4 "), "{}", outcome.text);
+    assert!(outcome.text.contains("1 are larger than the limit"), "{}", outcome.text);
+}
+
+#[test]
+fn yara_rules_that_cannot_be_read_are_told_where_they_are_wrong() {
+    let place = place();
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = place.act(yara("rule r { condition: $nothing }", folder.path(), 0));
+    assert_eq!((outcome.progress, outcome.denied), (Progress::Refused, Denied::Malformed), "{outcome:?}");
+    assert!(outcome.text.contains("unknown pattern `$nothing`") && outcome.text.contains("line:1"), "{}", outcome.text);
+    let outside = place.act(yara("include \"/etc/passwd\"\nrule r { condition: true }", folder.path(), 0));
+    assert_eq!(outside.denied, Denied::Malformed, "{outside:?}");
+    assert!(!outside.text.contains("root:"), "{}", outside.text);
+    let missing = place.act(yara(RULES, &folder.path().join("absent"), 0));
+    assert_eq!(missing.progress, Progress::Failed, "{missing:?}");
 }
 
 #[test]

@@ -59,6 +59,28 @@ impl Selection {
     }
 }
 
+/// How hosts are to do it.
+#[derive(Args, Debug)]
+struct Giving {
+    #[command(flatten)]
+    hosts: Selection,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Why, for the audit trail
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// How long it waits for hosts that are not there, in seconds [default: an hour]
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u32>,
+    /// How long it may take on a host, in seconds [default: by the action]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+    /// Wait until all hosts have said what came of it
+    #[arg(long)]
+    follow: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Have hosts do something
@@ -66,22 +88,21 @@ enum Action {
         /// What: a name without arguments (`recheck`, `report`), or JSON such as `{"kind": "block", "address": "192.0.2.1"}`
         action: String,
         #[command(flatten)]
-        hosts: Selection,
-        /// Say what would be done, and do nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Why, for the audit trail
-        #[arg(long, default_value = "")]
-        reason: String,
-        /// How long it waits for hosts that are not there, in seconds [default: an hour]
-        #[arg(long, value_name = "SECONDS")]
-        wait: Option<u32>,
-        /// How long it may take on a host, in seconds [default: by the action]
-        #[arg(long, value_name = "SECONDS")]
-        timeout: Option<u32>,
-        /// Wait until all hosts have said what came of it
-        #[arg(long)]
-        follow: bool,
+        giving: Giving,
+    },
+    /// Look through files of hosts with rules of YARA-X, where its scanner lies beside the agent
+    Yara {
+        /// Files and folders, with all that is below
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+        /// The rules
+        #[arg(long, value_name = "FILE")]
+        rules: PathBuf,
+        /// Leave out files larger than so many MiB [default: 64; at most 512]
+        #[arg(long, value_name = "MIB")]
+        max_mib: Option<u64>,
+        #[command(flatten)]
+        giving: Giving,
     },
     /// List commands, newest first
     List {
@@ -130,18 +151,13 @@ impl Commands {
         let remote = Remote::require(global)?;
         let get = |path: &str| block_on(remote.json(remote.request(Method::GET, path)));
         match self.action {
-            Action::Give { action, hosts, dry_run, reason, wait, timeout, follow } => {
-                let body = json!({
-                    "action": named_or_json(&action)?, "hosts": hosts.body(), "dry_run": dry_run, "reason": reason,
-                    "wait_s": wait, "timeout_s": timeout,
-                });
-                let mut made = block_on(remote.json(remote.request(Method::POST, "/commands").json(&body)))?;
-                let path = format!("/commands/{}", text(&made, "id"));
-                while follow && made["ended"] != true {
-                    std::thread::sleep(LOOK);
-                    made = get(&path)?;
-                }
-                return show(&remote, &made, global, follow);
+            Action::Give { action, giving } => return give(&remote, &named_or_json(&action)?, &giving, global),
+            Action::Yara { paths, rules, max_mib, giving } => {
+                let text = std::fs::read_to_string(&rules);
+                let text = text.with_context(|| format!("cannot read the rules {}", rules.display()))?;
+                let bytes_max = max_mib.unwrap_or_default().saturating_mul(1 << 20);
+                let action = json!({"kind": "yara", "paths": paths, "rules": text, "bytes_max": bytes_max});
+                return give(&remote, &action, &giving, global);
             }
             Action::List { host, limit } => {
                 let limit = limit.to_string();
@@ -178,6 +194,20 @@ impl Commands {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn give(remote: &Remote, action: &Value, giving: &Giving, global: &Global) -> Result<ExitCode> {
+    let body = json!({
+        "action": action, "hosts": giving.hosts.body(), "dry_run": giving.dry_run, "reason": giving.reason,
+        "wait_s": giving.wait, "timeout_s": giving.timeout,
+    });
+    let mut made = block_on(remote.json(remote.request(Method::POST, "/commands").json(&body)))?;
+    let path = format!("/commands/{}", text(&made, "id"));
+    while giving.follow && made["ended"] != true {
+        std::thread::sleep(LOOK);
+        made = block_on(remote.json(remote.request(Method::GET, &path)))?;
+    }
+    show(remote, &made, global, giving.follow)
 }
 
 fn named_or_json(action: &str) -> Result<Value> {

@@ -3,7 +3,7 @@
 
 use guardian_inventory::{
     accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, language, limits, nix,
-    npm, pacman, portage, process, python, rpm, snap, sockets, sqlite, sudoers, transaction, tripwire, unit, xml,
+    npm, pacman, portage, process, python, rpm, snap, sockets, sqlite, ssh, sudoers, transaction, tripwire, unit, xml,
 };
 
 /// Every reader on the same bytes.
@@ -36,6 +36,7 @@ pub(crate) fn all(input: &[u8]) {
         drop(rules.risk(true));
     }
     assert!(firewall::parse_firewalld(input).ports.len() <= limits::LIST_MAX);
+    assert!(ssh::forwards(&process::parse_cmdline(input)).len() <= limits::LIST_MAX);
     let settings = unit::parse(input);
     assert!(unit::unit(&settings.entries).commands.len() <= limits::LIST_MAX);
     assert!(dpkg::licences(input).len() <= limits::LIST_MAX);

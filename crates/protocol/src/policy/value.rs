@@ -27,6 +27,7 @@ pub enum Value<'a> {
 /// Names of the values that there is one of.
 pub const LEAVES: &[&str] = &[
     "sources.processes",
+    "sources.forks",
     "sources.connections",
     "sources.logs",
     "sources.files",
@@ -52,7 +53,15 @@ impl Document {
     pub fn defaults() -> Self {
         let on = Some(true);
         Self {
-            sources: Sources { processes: on, connections: on, logs: on, files: on, health: on, inventory: on },
+            sources: Sources {
+                processes: on,
+                forks: Some(false),
+                connections: on,
+                logs: on,
+                files: on,
+                health: on,
+                inventory: on,
+            },
             intervals: Intervals { heartbeat_s: None, health_s: Some(15), connections_s: Some(1) },
             files: Files {
                 scan_mib_per_s: Some(32),
@@ -71,6 +80,7 @@ impl Document {
     pub fn said(&self) -> Vec<(String, Value<'_>)> {
         let switches = [
             self.sources.processes,
+            self.sources.forks,
             self.sources.connections,
             self.sources.logs,
             self.sources.files,
@@ -109,6 +119,7 @@ impl Document {
     pub fn add(&mut self, later: &Self) {
         let (s, l) = (&mut self.sources, &later.sources);
         put(&mut s.processes, l.processes);
+        put(&mut s.forks, l.forks);
         put(&mut s.connections, l.connections);
         put(&mut s.logs, l.logs);
         put(&mut s.files, l.files);

@@ -14,6 +14,8 @@ use seccompiler::{
 pub enum Calls {
     /// Reads from descriptors that it is given, and answers. It opens nothing, and has one thread.
     Parse,
+    /// The same, and makes machine code of what it was told, until [`no_more_code`].
+    Compile,
     /// Opens files too, to read them, and may have threads. Which files, is a matter of paths.
     Read,
 }
@@ -128,6 +130,13 @@ fn allowed(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
     // Memory that can be run is what a program brings that was let in by a flaw.
     rules.insert(libc::SYS_mmap, masked(2, libc::PROT_EXEC, 0)?);
     rules.insert(libc::SYS_mprotect, masked(2, libc::PROT_EXEC, 0)?);
+    if calls == Calls::Compile {
+        rules.insert(libc::SYS_mmap, Vec::new());
+        rules.insert(libc::SYS_mprotect, Vec::new());
+        // It can only restrict itself further.
+        rules.insert(libc::SYS_seccomp, Vec::new());
+        rules.insert(libc::SYS_prctl, masked(0, -1, libc::PR_SET_NO_NEW_PRIVS)?);
+    }
     // A process that gives up sends itself the signal.
     let own = u64::from(std::process::id());
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
@@ -150,6 +159,19 @@ fn compile(rules: Rules, others: SeccompAction, these: SeccompAction) -> io::Res
     let Ok(architecture) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
     let filter = SeccompFilter::new(rules, others, these, architecture).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map(Some).map_err(io::Error::other)
+}
+
+/// Whoever has made the machine code that it needs makes no more from now on.
+pub fn no_more_code() -> io::Result<()> {
+    let executable = [(libc::SYS_mmap, 2), (libc::SYS_mprotect, 2)]
+        .into_iter()
+        .map(|(call, argument)| masked(argument, libc::PROT_EXEC, libc::PROT_EXEC).map(|rule| (call, rule)));
+    let executable = executable.collect::<Result<Rules, _>>().map_err(io::Error::other)?;
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    match compile(executable, SeccompAction::Allow, refused)? {
+        Some(filter) => apply_filter(&filter).map_err(io::Error::other),
+        None => Ok(()),
+    }
 }
 
 /// Lets through what the work needs, from now on; whether the kernel does that.

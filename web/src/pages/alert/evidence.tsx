@@ -10,12 +10,15 @@ import { text } from "@/pages/alerts/strings";
 import { PROTOCOLS } from "@/pages/hunt/cell";
 import { Button } from "@/ui/button";
 import { Checkbox } from "@/ui/form";
+import { Named } from "@/ui/masked";
 import { Panel } from "@/ui/panel";
 import { text as ui } from "@/ui/strings";
-import { Table } from "@/ui/table";
+import { Table, type Head as TableHead } from "@/ui/table";
 import { SplitAlert } from "./split";
+import { aboutOf, actorOf, isFlow, programsOf, type Told, timeOf } from "./told";
 
 type Row = Schema<"EvidenceView">;
+type Head = TableHead<Row>;
 
 const idOf = (row: Pick<Row, "batch" | "row">) => `${row.batch}-${row.row}`;
 
@@ -33,6 +36,66 @@ function End({ address, port }: { address: unknown; port: unknown }) {
   );
 }
 
+const eventOf = (row: Row) => row.event as Told;
+
+function When({ event }: { event: Told }) {
+  const format = useFormat();
+  const time = timeOf(event);
+  return <span className="num text-text-2">{time ? format.time(time) : "–"}</span>;
+}
+
+/** Who spoke with whom, and how much; the programs where hosts told them. */
+function useFlowHeads(rows: readonly Row[]): Head[] {
+  const t = useText(text);
+  const format = useFormat();
+  const value = (row: Row, name: string) => eventOf(row)[name];
+  const counted = (row: Row, name: string, show: (n: number) => string) => {
+    const count = value(row, name);
+    return typeof count === "number" ? show(count) : "–";
+  };
+  const programs: Head = {
+    id: "programs",
+    label: t("programs"),
+    cell: (row) => <span className="mono">{programsOf(eventOf(row)) || "–"}</span>,
+  };
+  return [
+    {
+      id: "from",
+      label: t("from"),
+      cell: (row) => <End address={value(row, "src_ip")} port={value(row, "src_port")} />,
+    },
+    {
+      id: "to",
+      label: t("to"),
+      cell: (row) => <End address={value(row, "dst_ip")} port={value(row, "dst_port")} />,
+    },
+    ...(rows.some((row) => programsOf(eventOf(row))) ? [programs] : []),
+    { id: "protocol", label: t("protocol"), cell: (row) => protocol(value(row, "protocol")) },
+    { id: "packets", label: t("packets"), end: true, cell: (row) => counted(row, "packets", format.number) },
+    { id: "bytes", label: t("bytes"), end: true, cell: (row) => counted(row, "bytes", format.bytes) },
+  ];
+}
+
+/** What happened on a host, and who did it. */
+function useHostHeads(): Head[] {
+  const t = useText(text);
+  const word = (row: Row, name: string) => String(eventOf(row)[name] ?? "–");
+  return [
+    { id: "host", label: t("host"), cell: (row) => word(row, "host") },
+    { id: "activity", label: t("activity"), cell: (row) => word(row, "activity") },
+    {
+      id: "about",
+      label: t("about"),
+      cell: (row) => (
+        <span className="mono break-all">
+          <Named value={aboutOf(eventOf(row))} />
+        </span>
+      ),
+    },
+    { id: "actor", label: t("actor"), cell: (row) => <Named value={actorOf(eventOf(row)) || "–"} /> },
+  ];
+}
+
 /** The events that an alert keeps: who spoke with whom, when and how much. Some may leave for an alert of their own. */
 export function Evidence({ alert }: { alert: Alert }) {
   const t = useText(text);
@@ -42,7 +105,9 @@ export function Evidence({ alert }: { alert: Alert }) {
   const rows = useMemo(() => alert.evidence ?? [], [alert.evidence]);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [splitting, setSplitting] = useState(false);
-  const value = (row: Row, name: string) => (row.event as Record<string, unknown>)[name];
+  const flows = rows.some((row) => isFlow(eventOf(row)));
+  const flowHeads = useFlowHeads(rows);
+  const hostHeads = useHostHeads();
   const flip = (row: Row) => {
     const next = new Set(chosen);
     if (!next.delete(idOf(row))) next.add(idOf(row));
@@ -80,7 +145,7 @@ export function Evidence({ alert }: { alert: Alert }) {
                     quiet: true,
                     cell: (row: Row) => (
                       <Checkbox
-                        label={t("selectEvent", { time: format.time(String(value(row, "start") ?? 0)) })}
+                        label={t("selectEvent", { time: format.time(timeOf(eventOf(row)) ?? "0") })}
                         checked={chosen.has(idOf(row))}
                         onChange={() => flip(row)}
                       />
@@ -88,44 +153,8 @@ export function Evidence({ alert }: { alert: Alert }) {
                   },
                 ]
               : []),
-            {
-              id: "time",
-              label: t("time"),
-              cell: (row) => (
-                <span className="num text-text-2">
-                  {value(row, "start") ? format.time(String(value(row, "start"))) : "–"}
-                </span>
-              ),
-            },
-            {
-              id: "from",
-              label: t("from"),
-              cell: (row) => <End address={value(row, "src_ip")} port={value(row, "src_port")} />,
-            },
-            {
-              id: "to",
-              label: t("to"),
-              cell: (row) => <End address={value(row, "dst_ip")} port={value(row, "dst_port")} />,
-            },
-            { id: "protocol", label: t("protocol"), cell: (row) => protocol(value(row, "protocol")) },
-            {
-              id: "packets",
-              label: t("packets"),
-              end: true,
-              cell: (row) => {
-                const packets = value(row, "packets");
-                return typeof packets === "number" ? format.number(packets) : "–";
-              },
-            },
-            {
-              id: "bytes",
-              label: t("bytes"),
-              end: true,
-              cell: (row) => {
-                const bytes = value(row, "bytes");
-                return typeof bytes === "number" ? format.bytes(bytes) : "–";
-              },
-            },
+            { id: "time", label: t("time"), cell: (row) => <When event={eventOf(row)} /> },
+            ...(flows ? flowHeads : hostHeads),
           ]}
         />
       )}

@@ -36,6 +36,10 @@ it("waits for what an action needs", () => {
   expect(isReady(form("block"), { address: " " })).toBe(false);
   expect(isReady(form("scan"), { paths: " \n" })).toBe(false);
   expect(isReady(form("scan"), { paths: "/tmp" })).toBe(true);
+  expect(isReady(form("script"), { signed: "[1]" })).toBe(false);
+  const signed = '{"kind":"script","interpreter":"/bin/sh","text":"id"}';
+  expect(isReady(form("script"), { signed })).toBe(true);
+  expect(actionOf(form("script"), { signed })).toEqual({ kind: "script", interpreter: "/bin/sh", text: "id" });
 });
 
 it("counts who has nothing more to say, and reads what an agent says at the end", () => {

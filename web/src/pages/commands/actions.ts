@@ -6,7 +6,7 @@ type Word = keyof typeof text & string;
 export interface Argument {
   name: string;
   label: Word;
-  kind: "text" | "number" | "flag" | "list" | "span" | "parts";
+  kind: "text" | "number" | "flag" | "list" | "span" | "parts" | "source" | "json";
   required?: boolean;
 }
 
@@ -54,6 +54,15 @@ export const ACTIONS: readonly ActionForm[] = [
     arguments: [{ name: "paths", label: "paths", kind: "list", required: true }],
   },
   {
+    kind: "yara",
+    label: "yara",
+    hint: "yaraHint",
+    arguments: [
+      { name: "paths", label: "paths", kind: "list", required: true },
+      { name: "rules", label: "yaraRules", kind: "source", required: true },
+    ],
+  },
+  {
     kind: "collect",
     label: "collect",
     hint: "collectHint",
@@ -86,6 +95,23 @@ export const ACTIONS: readonly ActionForm[] = [
       { name: "path", label: "path", kind: "text", required: true },
       { name: "hash", label: "hash", kind: "text" },
     ],
+  },
+  {
+    kind: "restore",
+    label: "restore",
+    hint: "restoreHint",
+    arguments: [
+      { name: "command", label: "quarantinedBy", kind: "text", required: true },
+      { name: "path", label: "restoreTo", kind: "text" },
+      { name: "force", label: "overwrite", kind: "flag" },
+    ],
+  },
+  {
+    kind: "script",
+    label: "script",
+    hint: "scriptHint",
+    danger: true,
+    arguments: [{ name: "signed", label: "signedScript", kind: "json", required: true }],
   },
   {
     kind: "disable_user",
@@ -136,6 +162,18 @@ const listOf = (typed: unknown) =>
     .map((one) => one.trim())
     .filter(Boolean);
 
+/** What was pasted, where it is a JSON object. */
+function objectOf(typed: unknown): Record<string, unknown> | undefined {
+  try {
+    const read: unknown = JSON.parse(String(typed ?? ""));
+    return read !== null && typeof read === "object" && !Array.isArray(read)
+      ? (read as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The action as the API takes it; what was left empty is left out. Fixed values come from where it was chosen. */
 export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): Record<string, unknown> {
   const action: Record<string, unknown> = { kind: form.kind };
@@ -144,6 +182,7 @@ export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): 
     if (value === undefined || value === "" || value === false) continue;
     if (kind === "number" || kind === "span") action[name] = Number(value);
     else if (kind === "list") action[name] = listOf(value);
+    else if (kind === "json") Object.assign(action, objectOf(value), { kind: form.kind });
     else action[name] = value;
   }
   return { ...action, ...fixed };
@@ -153,6 +192,7 @@ export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): 
 export function isReady(form: ActionForm, values: Values): boolean {
   return form.arguments.every(({ name, required, kind }) => {
     if (!required) return true;
+    if (kind === "json") return objectOf(values[name]) !== undefined;
     return kind === "list" ? listOf(values[name]).length > 0 : String(values[name] ?? "").trim() !== "";
   });
 }

@@ -183,13 +183,17 @@ function ArgumentField({
       </Field>
     );
   }
-  if (argument.kind === "list") {
+  if (argument.kind === "list" || argument.kind === "source" || argument.kind === "json") {
+    const isList = argument.kind === "list";
     return (
-      <Field label={label} hint={t("listHint")}>
+      <Field label={label} hint={isList ? t("listHint") : ""}>
         {(ids) => (
           <Textarea
             {...ids}
             required={argument.required}
+            spellCheck={false}
+            rows={isList ? 3 : 8}
+            className={isList ? "" : "mono"}
             value={String(value ?? "")}
             onChange={(event) => onChange(event.target.value)}
           />

@@ -108,6 +108,26 @@ export const text = catalogue({
     "Lässt ClamAV Dateien durchsuchen, wo es installiert ist.",
   ],
   paths: ["Files and folders", "Dateien und Ordner"],
+  yara: ["Scan with YARA rules", "Mit YARA-Regeln suchen"],
+  yaraHint: [
+    "Has YARA-X look through files with your rules, where its scanner lies beside the agent.",
+    "Lässt YARA-X Dateien mit Ihren Regeln durchsuchen, wo dessen Scanner neben dem Agenten liegt.",
+  ],
+  yaraRules: ["Rules", "Regeln"],
+  restore: ["Restore a file", "Datei zurückholen"],
+  restoreHint: [
+    "Puts a file out of quarantine back where it was, or elsewhere.",
+    "Bringt eine Datei aus der Quarantäne zurück an ihren Ort oder an einen anderen.",
+  ],
+  quarantinedBy: ["Command that took it away", "Befehl, der sie weggenommen hat"],
+  restoreTo: ["To another path", "An einen anderen Pfad"],
+  overwrite: ["Replace what stands there now", "Ersetzen, was jetzt dort steht"],
+  script: ["Run a signed script", "Signiertes Skript ausführen"],
+  scriptHint: [
+    "Runs a script as root. Only with the signature of a key that is pinned on the host: `guardian-agent sign-script` makes it.",
+    "Führt ein Skript als root aus. Nur mit der Signatur eines Schlüssels, der auf dem Host hinterlegt ist: `guardian-agent sign-script` macht sie.",
+  ],
+  signedScript: ["Signed script (JSON)", "Signiertes Skript (JSON)"],
   collect: ["Collect evidence", "Beweise sammeln"],
   collectHint: [
     "Packs processes, open files, sockets and more, for the holder of a key alone.",
@@ -166,7 +186,5 @@ export const text = catalogue({
   tree: ["Its children too", "Auch seine Kinder"],
   gently: ["Ask first, kill what is left", "Erst bitten, dann beenden"],
   undone: ["Undo", "Rückgängig"],
-  script: ["Run a signed script", "Signiertes Skript ausführen"],
-  restore: ["Put a file back", "Datei zurücklegen"],
   listHint: ["One on each line", "Eine je Zeile"],
 });

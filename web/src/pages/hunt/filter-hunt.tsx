@@ -29,6 +29,7 @@ const SHOWN = new Set([
   "bytes",
   "packets",
   "direction",
+  "src_process",
 ]);
 const WIDTHS: Record<string, number> = {
   start: 164,

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use guardian_inventory::process;
+use guardian_inventory::{process, ssh};
 use guardian_protocol::lists::List;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(super) fn tunnels(root: &mut Root, list: &mut List) {
     wireguard(root, list);
     openvpn(root, list);
     ipsec(root, list);
-    ssh(list);
+    by_ssh(list);
 }
 
 fn interfaces(root: &mut Root, list: &mut List) {
@@ -167,8 +167,8 @@ fn ipsec(root: &mut Root, list: &mut List) {
     }
 }
 
-/// Forwarding by ssh that runs now: `-L`, `-R`, `-D` and `-w` among the arguments (ssh(1)).
-fn ssh(list: &mut List) {
+/// Forwarding by ssh that runs now.
+fn by_ssh(list: &mut List) {
     for folder in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let is_process = folder.file_name().to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
         if !is_process || fs::read_to_string(folder.path().join("comm")).is_ok_and(|comm| comm.trim() != "ssh") {
@@ -179,19 +179,7 @@ fn ssh(list: &mut List) {
         if !arguments.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh")) {
             continue;
         }
-        for (at, argument) in arguments.iter().enumerate() {
-            let Some(letter) = argument.strip_prefix('-').and_then(|a| a.chars().find(|c| "LRDw".contains(*c))) else {
-                continue;
-            };
-            // The letter may end a group of others (`-fND`), and what it takes may follow at once or as the next.
-            let rest = argument.split_once(letter).map_or("", |(_, rest)| rest);
-            let what = if rest.is_empty() { arguments.get(at + 1).map_or("", String::as_str) } else { rest };
-            let kind = match letter {
-                'D' => "ssh_proxy",
-                'R' => "ssh_from_there",
-                'L' => "ssh_from_here",
-                _ => "ssh_network",
-            };
+        for (kind, what) in ssh::forwards(&arguments) {
             let value = json!({ "kind": kind, "name": what, "value": what, "command_line": arguments.join(" ") });
             list.put(&format!("{kind}/{what}"), &entry(value));
         }

@@ -64,9 +64,14 @@ impl Auth {
         if let Some(rest) = message.strip_prefix("message repeated ") {
             let (times, rest) = rest.split_once(" times: [ ")?;
             let inner = rest.strip_suffix(']').unwrap_or(rest);
-            let login = self.read(program, pid, inner)?;
-            return Some(Login { count: times.parse().ok()?, ..login });
+            let times = times.parse().ok()?;
+            // One within another is nobody's but who wants to lead us into the depth.
+            return self.read_one(program, pid, inner).map(|login| Login { count: times, ..login });
         }
+        self.read_one(program, pid, message)
+    }
+
+    fn read_one(&mut self, program: &str, pid: Option<u32>, message: &str) -> Option<Login> {
         match program {
             "sshd" | "sshd-session" | "sshd-auth" => self.sshd(pid, message),
             "sudo" => sudo(message),
@@ -374,5 +379,13 @@ mod tests {
         ] {
             assert_eq!(Auth::default().read(program, None, message), None, "{message}");
         }
+    }
+
+    #[test]
+    fn nobody_is_led_into_the_depth() {
+        let deep = "message repeated 2 times: [ ".repeat(100_000);
+        assert_eq!(Auth::default().read("sshd", None, &deep), None);
+        let once = "message repeated 2 times: [ Failed password for root from 192.0.2.1 port 1 ssh2]";
+        assert_eq!(Auth::default().read("sshd", None, once).map(|login| login.count), Some(2));
     }
 }

@@ -1,0 +1,36 @@
+//! What daemons, the journal and the kernel's audit write, much of it in words of whoever knocks: nothing panics, and what is
+//! understood of it is a part of what was written.
+#![no_main]
+
+use guardian_agent::sources::logs::{Auth, Entry, parse_audit, parse_journal, parse_syslog};
+use libfuzzer_sys::fuzz_target;
+
+const NOW: i64 = 1_795_385_300_000_000;
+
+fn read(auth: &mut Auth, entry: &Entry) {
+    for program in [entry.program.as_str(), "sshd", "sudo", "su", "login", "pkexec", "polkitd"] {
+        if let Some(login) = auth.read(program, entry.pid, &entry.message) {
+            assert!(login.count >= 1 || entry.message.contains("message repeated"));
+        }
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    let mut auth = Auth::default();
+    let text = String::from_utf8_lossy(input);
+    for line in text.lines() {
+        let found = parse_syslog(line, NOW, 3_600);
+        assert!(found.message.len() <= line.len() && found.program.len() <= line.len());
+        let entry = Entry {
+            program: found.program.to_owned(),
+            pid: found.pid,
+            message: found.message.to_owned(),
+            ..Entry::default()
+        };
+        read(&mut auth, &entry);
+        drop(parse_audit(line));
+    }
+    if let Some(entry) = parse_journal(input) {
+        read(&mut auth, &entry);
+    }
+});
