@@ -21,6 +21,7 @@ mod fleet;
 mod headers;
 mod hosts;
 mod http;
+mod images;
 mod incidents;
 mod live;
 mod live_query;
