@@ -184,6 +184,9 @@ impl Scan {
         if let Some(Action::Explain { vulnerability, package, what }) = &self.action {
             return explain(global, vulnerability, package, what);
         }
+        if !self.send && (self.as_what.name.is_some() || self.as_what.digest.is_some()) {
+            bail!("--name and --digest say as what the image is sent: add --send");
+        }
         let store = self.what.open(global)?;
         let words = self.words()?;
         let scanned = self.what.target.scan()?;
@@ -193,8 +196,6 @@ impl Scan {
                 bail!("--send is for images and bills of materials: hosts are told of by their agents");
             }
             images::send(&Remote::require(global)?, &scanned, &self.as_what, (self.exposure, self.criticality))?;
-        } else if self.as_what.name.is_some() || self.as_what.digest.is_some() {
-            bail!("--name and --digest say as what the image is sent: add --send");
         }
         // Only a bill of materials needs the components again.
         let kept = (self.form() == Some(Form::Cyclonedx)).then(|| scanned.clone());

@@ -54,7 +54,6 @@ export const text = catalogue({
   trend: ["Open findings, 60 days", "Offene Befunde, 60 Tage"],
   facts: ["The image", "Das Image"],
   digest: ["Digest", "Digest"],
-  architecture: ["Architecture", "Architektur"],
   packages: ["Packages", "Pakete"],
   packagesOf: [
     "{n}, {unknown} more of which nothing can be said",
@@ -75,7 +74,6 @@ export const text = catalogue({
   installed: ["In the image", "Im Image"],
   fix: ["Fixed in", "Behoben in"],
   layer: ["Layer", "Schicht"],
-  layerNumber: ["{n}", "{n}"],
   madeBy: ["Made by", "Entstanden durch"],
   state: ["State", "Stand"],
   firstSeen: ["First seen", "Zuerst gesehen"],
