@@ -236,6 +236,22 @@ fn id_of(list: &Value) -> &str {
     list["items"][0]["id"].as_str().unwrap()
 }
 
+/// What another push under the same name does to findings, and one with what was there before.
+fn pushed_again(app: &App, (old, new): (&Path, &Path), (sent, base): (&Value, &Value)) {
+    // Another push fixes one and brings another.
+    assert_ne!(send(app, new, &[])["digest"], sent["digest"]);
+    let fixed = wait_for(app, "CVE-2026-1001", "fixed");
+    assert_eq!(fixed["first_seen"], base["first_seen"]);
+    assert_eq!(wait_for(app, "CVE-2026-1003", "open")["reopened"], 0);
+    let history = app.json(&["images", "show", NAME, "--history"]);
+    assert_eq!((history.as_array().unwrap().len(), &history[1]["digest"]), (2, &sent["digest"]));
+    // And the one before comes back with what it had.
+    send(app, old, &[]);
+    let again = wait_for(app, "CVE-2026-1001", "open");
+    assert_eq!((&again["reopened"], &again["first_seen"]), (&1.into(), &base["first_seen"]));
+    wait_for(app, "CVE-2026-1003", "fixed");
+}
+
 #[test]
 fn what_is_wrong_with_an_image_is_known_fixed_and_comes_back() {
     let app = App::start();
@@ -285,18 +301,7 @@ fn what_is_wrong_with_an_image_is_known_fixed_and_comes_back() {
     assert_eq!(detail["fixes"].as_array().unwrap().len(), 2, "{detail}");
     listed(&app);
 
-    // Another push fixes one and brings another.
-    assert_ne!(send(&app, &new, &[])["digest"], sent["digest"]);
-    let fixed = wait_for(&app, "CVE-2026-1001", "fixed");
-    assert_eq!(fixed["first_seen"], base["first_seen"]);
-    assert_eq!(wait_for(&app, "CVE-2026-1003", "open")["reopened"], 0);
-    let history = app.json(&["images", "show", NAME, "--history"]);
-    assert_eq!((history.as_array().unwrap().len(), &history[1]["digest"]), (2, &sent["digest"]));
-    // And the one before comes back with what it had.
-    send(&app, &old, &[]);
-    let again = wait_for(&app, "CVE-2026-1001", "open");
-    assert_eq!((&again["reopened"], &again["first_seen"]), (&1.into(), &base["first_seen"]));
-    wait_for(&app, "CVE-2026-1003", "fixed");
+    pushed_again(&app, (&old, &new), (&sent, &base));
 
     // Other advisories judge images as they do hosts.
     let four = ("two.json", advisory("CVE-2026-1004", "npm", "lodash", "3.0.0"));
