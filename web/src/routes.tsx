@@ -25,6 +25,7 @@ import { hostSearch } from "@/pages/host/search";
 import { compareSearch } from "@/pages/host-compare/search";
 import { hostsSearch } from "@/pages/hosts/search";
 import { huntSearch } from "@/pages/hunt/search";
+import { imageSearch, imagesSearch } from "@/pages/images/search";
 import { incidentSearch } from "@/pages/incidents/search";
 import { liveQuerySearch } from "@/pages/live-query/search";
 import { policiesSearch } from "@/pages/policies/search";
@@ -196,6 +197,18 @@ const vulnerability = createRoute({
   getParentRoute: () => inside,
   path: "/vulnerabilities/$name",
   component: lazyRouteComponent(() => import("@/pages/vulnerability/page")),
+});
+const images = createRoute({
+  getParentRoute: () => inside,
+  path: "/images",
+  validateSearch: imagesSearch,
+  component: lazyRouteComponent(() => import("@/pages/images/page")),
+});
+const image = createRoute({
+  getParentRoute: () => inside,
+  path: "/images/$id",
+  validateSearch: imageSearch,
+  component: lazyRouteComponent(() => import("@/pages/image/page")),
 });
 const enrolment = createRoute({
   getParentRoute: () => inside,
@@ -371,6 +384,8 @@ const tree = root.addChildren([
     hostCompare,
     vulnerabilities,
     vulnerability,
+    images,
+    image,
     enrolment,
     groups,
     policies,

@@ -54,6 +54,8 @@ text_enum! {
         HostGroup = "host_group",
         /// A vulnerability that is put up with for a while.
         FindingException = "finding_exception",
+        /// An image of containers whose content is known.
+        Image = "image",
         /// What agents do.
         Policy = "policy",
         /// Which policy holds for which group.

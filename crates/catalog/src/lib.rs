@@ -69,8 +69,9 @@ pub use error::CatalogError;
 pub use exceptions::{EXCEPTION_FILTER_BYTES_MAX, EXCEPTIONS_MAX, ExceptionDraft, RuleException};
 pub use exporters::{Exporter, ExporterSeen, ExporterState};
 pub use findings::{
-    FINDING_EXCEPTIONS_MAX, FindingException, FindingExceptionDraft, FindingExceptionState, FindingReach, HostFindings,
-    HostLabels, ListMark, TermKind,
+    FINDING_EXCEPTIONS_MAX, FindingException, FindingExceptionDraft, FindingExceptionState, FindingReach, FindingsOf,
+    HostFindings, HostLabels, IMAGE_DIGESTS_MAX, IMAGES_MAX, Image, ImageContent, ImageDigest, ImageDraft, ImageLayer,
+    ImageMark, ListMark, TermKind,
 };
 pub use fleet::{
     ASSIGNMENTS_MAX, AgentAuthority, AgentRelease, Assignment, COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command,

@@ -1,11 +1,11 @@
-//! What is known of one tenant's hosts, in memory: packages and vulnerabilities by number, every package judged once, and
+//! What is known of one tenant's hosts and images, in memory: packages and vulnerabilities by number, every package judged once, and
 //! a packed row a host.
 //!
 //! Pure: a store, rows and the time in, rows out.
 
 use std::sync::Arc;
 
-use guardian_catalog::{HostFindings, HostLabels};
+use guardian_catalog::{FindingsOf, HostFindings, HostLabels};
 use guardian_model::Micros;
 use guardian_vuln::advisory::Status;
 use guardian_vuln::cvss::Rating;
@@ -145,11 +145,13 @@ pub(crate) struct Verdicts {
     components: Vec<(u32, Vec<(usize, Vec<String>)>)>,
 }
 
-/// A host.
+/// A host, or an image.
 #[derive(Clone, Debug)]
 pub struct HostBoard {
     /// What is kept of it.
     pub row: HostFindings,
+    /// What it is worth, where that was said of it alone.
+    pub criticality: Option<Criticality>,
     /// From where it can be reached, as far as it sees itself.
     pub exposure: Exposure,
     /// Why one thinks so.
@@ -159,8 +161,9 @@ pub struct HostBoard {
 impl HostBoard {
     pub(crate) fn new(row: HostFindings) -> Self {
         let exposure = row.exposure.parse().unwrap_or_default();
+        let criticality = row.criticality.parse().ok();
         let reasons = serde_json::from_str(&row.reasons).unwrap_or_default();
-        Self { row, exposure, reasons }
+        Self { row, criticality, exposure, reasons }
     }
 }
 
@@ -175,7 +178,7 @@ pub struct Outcome {
     pub changed: bool,
 }
 
-/// What is known of one tenant's hosts.
+/// What is known of one tenant's hosts, and of its images, which are judged alike and never counted among hosts.
 #[derive(Default)]
 pub struct Board {
     components: HashMap<u32, Component>,
@@ -190,6 +193,8 @@ pub struct Board {
     pub(crate) labels: HashMap<Uuid, HostLabels>,
     /// Who came to hosts lately. It is not kept: after a start it is read again.
     pub(crate) visits: HashMap<Uuid, Visits>,
+    /// Which images run on a host, by their whole names. It is not kept either.
+    pub(crate) running: HashMap<Uuid, Arc<[String]>>,
     /// When the advisories were put together by which it is judged, in seconds since the epoch; 0 for none.
     pub(crate) advisories_s: i64,
 }
@@ -430,7 +435,8 @@ impl Board {
         let present = self.kernels(before).present(components, |number| self.judged(number));
         let mut entries = packed::follow(packed::entries(&before.entries), &present, now_s, cause);
         let mut news = Vec::new();
-        if matches!(exposure, Exposure::Internet | Exposure::Network) {
+        // An image reaches nobody: the hosts on which it runs do.
+        if before.of == FindingsOf::Host && matches!(exposure, Exposure::Internet | Exposure::Network) {
             for entry in entries.iter_mut().filter(|entry| entry.closed_s.is_none() && !entry.told) {
                 if self.details.get(&entry.subject).is_some_and(|detail| detail.is_exploited()) {
                     entry.told = true;
@@ -458,6 +464,7 @@ impl Board {
         let numbers = facts.components.iter().filter_map(|component| self.component_number(component)).collect();
         let before = self.hosts.get(&host).map(|host| &host.row);
         HostFindings {
+            of: facts.of,
             host,
             lists,
             ecosystem: facts.ecosystem.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -465,6 +472,7 @@ impl Board {
             ground: exposure::sentence(&facts.reasons),
             reasons: serde_json::to_string(&facts.reasons).unwrap_or_default(),
             kernel: facts.kernel.clone(),
+            criticality: facts.criticality.clone(),
             advisories: before.map_or(0, |row| row.advisories),
             judged: before.map_or(Micros(0), |row| row.judged),
             components: packed::pack_numbers(numbers),

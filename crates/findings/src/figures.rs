@@ -64,6 +64,36 @@ pub struct GroupFigures {
     pub risk: f64,
 }
 
+/// What is open on one host, or in one image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// By rating, in the order of [`RATINGS`].
+    pub ratings: [u64; 6],
+    /// Known to be exploited.
+    pub exploited: u64,
+    /// With a fix.
+    pub fixable: u64,
+    /// Beyond their deadline.
+    pub overdue: u64,
+    /// Put up with.
+    pub excepted: u64,
+    /// The sum of the risks of what is open.
+    pub risk: f64,
+}
+
+impl Counts {
+    /// How many are open.
+    pub fn open(&self) -> u64 {
+        self.ratings.iter().sum()
+    }
+
+    /// How many are open that are rated so.
+    pub fn rated(&self, rating: Rating) -> u64 {
+        let place = RATINGS.iter().position(|known| *known == rating);
+        place.and_then(|at| self.ratings.get(at)).copied().unwrap_or_default()
+    }
+}
+
 /// All figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
@@ -160,6 +190,30 @@ impl View<'_> {
             .collect();
         figures.trend = trend.finish();
         figures
+    }
+
+    /// What is open on each host, or in each image, by its id; those with nothing are left out.
+    pub fn counts(&self, filter: &Filter) -> HashMap<Uuid, Counts> {
+        let filter = Filter { states: vec![State::Open, State::Excepted], ..filter.clone() };
+        let mut all: HashMap<Uuid, Counts> = HashMap::new();
+        self.walk(&filter, |seen| {
+            let counts = all.entry(seen.labels.host).or_default();
+            if seen.state == State::Excepted {
+                counts.excepted += 1;
+                return;
+            }
+            let rating = seen.detail.map_or(Rating::Unknown, |detail| detail.rating);
+            if let Some(open) =
+                RATINGS.iter().position(|known| *known == rating).and_then(|at| counts.ratings.get_mut(at))
+            {
+                *open += 1;
+            }
+            counts.exploited += u64::from(seen.detail.is_some_and(|detail| detail.is_exploited()));
+            counts.fixable += u64::from(seen.detail.is_some_and(|detail| !detail.fixed_in.is_empty()));
+            counts.overdue += u64::from(seen.overdue);
+            counts.risk += seen.risk;
+        });
+        all
     }
 
     /// How the groups that any host is in compare, the one with the most risk first.

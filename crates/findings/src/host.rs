@@ -3,6 +3,7 @@
 //! Libraries below `/usr`, but not below `/usr/local`, are the distribution's by the Filesystem Hierarchy Standard, and
 //! judged as its packages: the registry's advisories do not know what it has fixed in them.
 
+use guardian_catalog::FindingsOf;
 use guardian_inventory::{Manager, Package};
 use guardian_protocol::lists::List;
 use guardian_vuln::ecosystem::Ecosystem;
@@ -18,11 +19,13 @@ use crate::kernel;
 pub const LISTS: [&str; 6] = ["system", "packages", "libraries", "ports", "interfaces", "firewall"];
 
 /// Components of one host that are looked at.
-const COMPONENTS_MAX: usize = 50_000;
+pub(crate) const COMPONENTS_MAX: usize = 50_000;
 
-/// What is known of a host.
+/// What is known of a host, or of an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
+    /// What it is.
+    pub of: FindingsOf,
     /// Whose packages it has; none where nobody knows its distribution.
     pub ecosystem: Option<Ecosystem>,
     /// What it has, each once.
@@ -33,6 +36,8 @@ pub struct Facts {
     pub reasons: Vec<Reason>,
     /// The kernel that runs: its release, and its version after a space where it says so; empty where nobody knows.
     pub kernel: String,
+    /// What it is worth, where that was said of it alone; empty for what follows from tags and groups.
+    pub criticality: String,
 }
 
 impl Facts {
@@ -53,7 +58,7 @@ impl Facts {
         components.dedup();
         let [ports, interfaces, firewall] = ["ports", "interfaces", "firewall"].map(list);
         let (exposure, reasons) = exposure::of_lists(ports.as_ref(), interfaces.as_ref(), firewall.as_ref());
-        Self { ecosystem, components, exposure, reasons, kernel }
+        Self { ecosystem, components, exposure, reasons, kernel, ..Self::default() }
     }
 }
 

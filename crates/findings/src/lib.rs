@@ -1,4 +1,4 @@
-//! Vulnerabilities of the fleet: which hosts have what, since when, what became of it, and what to fix first.
+//! Vulnerabilities of the fleet: which hosts and images have what, since when, what became of it, and what to fix first.
 //!
 //! What a host has is read from its inventory as it lies in the catalog, and judged by the advisory store of the crate
 //! `vuln`, every version of a package once for all hosts that have it. Hosts refer to packages and vulnerabilities by
@@ -9,11 +9,13 @@
 
 mod address;
 mod board;
+mod containers;
 mod exposure;
 mod figures;
 mod filter;
 mod fixes;
 mod host;
+mod image;
 mod kernel;
 mod packed;
 mod report;
@@ -23,10 +25,12 @@ mod view;
 mod watch;
 
 pub use board::{Board, Detail, HostBoard, Outcome, Subject};
+pub use containers::running_names;
 pub use exposure::{Reason, ReasonKind, Visits};
-pub use figures::{Figures, GroupFigures, RatingFigures, TrendDay};
+pub use figures::{Counts, Figures, GroupFigures, RatingFigures, TrendDay};
 pub use fixes::Fix;
 pub use host::{Facts, LISTS};
+pub use image::{BillError, chains, open_bill, pack_bill};
 pub use packed::{Cause, Entry};
 pub use report::HostReport;
 pub use room::{Findings, FindingsConfig, FindingsDeps, Follower, News, RoomError, Teller};

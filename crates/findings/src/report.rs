@@ -1,4 +1,4 @@
-//! One host as a whole report, in the forms that `guardian scan` writes: judged anew by the advisories that hold, with what
+//! One host or image as a whole report, in the forms that `guardian scan` writes: judged anew by the advisories that hold, with what
 //! is put up with left out and said.
 
 use guardian_catalog::FindingException;
@@ -36,8 +36,14 @@ impl View<'_> {
         let kernel = board.row.kernel.split(' ').next().unwrap_or_default().to_owned();
         let scanned =
             Scanned { packages: placed.collect(), subject: labels.name.clone(), kernel, ..Scanned::default() };
+        self.report_of(store, host, scanned)
+    }
+
+    /// The report of an image with this in it, or of a host; none where nothing is known of it.
+    pub fn report_of(&self, store: &Store, id: Uuid, scanned: Scanned) -> Option<HostReport> {
+        let (board, labels) = (self.board.hosts.get(&id)?, self.board.labels.get(&id)?);
         let mut ignored = Vec::new();
-        for exception in self.exceptions().filter(|exception| Self::reaches(exception, labels)) {
+        for exception in self.exceptions().filter(|exception| Self::reaches(exception, board.row.of, labels)) {
             for package in self.named(&board.row.components, exception) {
                 ignored.push(Ignored {
                     vulnerability: exception.draft.vulnerability.clone(),
@@ -52,7 +58,7 @@ impl View<'_> {
         let exposure = self.exposure_of(board, labels);
         let words = Words {
             ignored,
-            asset: Asset { exposure, criticality: self.settings.criticality(labels), ..Asset::default() },
+            asset: Asset { exposure, criticality: self.criticality_of(board, labels), ..Asset::default() },
             day: i32::try_from(self.now_s.div_euclid(86_400)).unwrap_or(i32::MAX),
             ..Words::default()
         };

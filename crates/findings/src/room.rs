@@ -1,7 +1,7 @@
 //! The room on the server: follows what hosts have and which advisories hold, judges what is new, and keeps what came of it.
 //!
-//! One task writes; whoever asks reads the boards beside it. A host whose lists changed is judged by itself; other
-//! advisories judge every version of every package once, and then every host by its numbers.
+//! One task writes; whoever asks reads the boards beside it. A host whose lists changed, or an image that was sent, is judged
+//! by itself; other advisories judge every version of every package once, and then every host and image by its numbers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::board::{self, Board, HostBoard, Outcome};
+use crate::containers::ContainersRead;
 use crate::host::{Facts, LISTS};
+use crate::image;
 use crate::packed::Cause;
 use crate::settings::FindingSettings;
 use crate::watch::Watcher;
@@ -117,6 +119,12 @@ pub struct Follower {
     since: Micros,
     /// Hosts that are still to be looked at.
     waiting: HashSet<(TenantId, Uuid)>,
+    /// Up to when images were looked at.
+    images_since: Micros,
+    /// Images that are still to be looked at.
+    images: HashSet<(TenantId, Uuid)>,
+    /// What was read of containers.
+    containers: ContainersRead,
     settings: HashMap<TenantId, FindingSettings>,
     rounds: u32,
 }
@@ -158,6 +166,14 @@ impl Findings {
         Arc::clone(self.inner.boards.write().entry(tenant).or_default())
     }
 
+    /// An image is there no more: nobody is to see it before the next look at the catalog.
+    pub fn forget_image(&self, tenant: TenantId, image: Uuid) {
+        let board = self.board(tenant);
+        let mut board = board.write();
+        board.labels.remove(&image);
+        board.hosts.remove(&image);
+    }
+
     pub(crate) fn now(&self) -> Micros {
         self.inner.deps.clock.now()
     }
@@ -171,8 +187,12 @@ impl Findings {
         let marks = self.inner.deps.catalog.system().list_marks(&LISTS, follower.since - OVERLAP).await?;
         follower.since = marks.iter().map(|mark| mark.received).max().unwrap_or(follower.since).max(follower.since);
         follower.waiting.extend(marks.iter().map(|mark| (mark.tenant, mark.host)));
+        let marks = self.inner.deps.catalog.system().image_marks(follower.images_since - OVERLAP).await?;
+        follower.images_since = marks.iter().map(|mark| mark.sent).fold(follower.images_since, Micros::max);
+        follower.images.extend(marks.iter().map(|mark| (mark.tenant, mark.image)));
         self.judge_waiting(follower).await?;
         self.judge_exposed(follower).await?;
+        self.follow_containers(&mut follower.containers, OVERLAP).await?;
         follower.rounds = follower.rounds.wrapping_add(1);
         Ok(())
     }
@@ -186,11 +206,13 @@ impl Findings {
             if !follower.settings.contains_key(&tenant) {
                 let components = catalog.system().finding_terms(tenant, TermKind::Component).await?;
                 let subjects = catalog.system().finding_terms(tenant, TermKind::Subject).await?;
-                let hosts = catalog.system().host_findings(tenant).await?;
+                let mut hosts = catalog.system().host_findings(tenant).await?;
+                hosts.extend(catalog.system().image_findings(tenant).await?);
                 let board = blocking(move || Board::load(components, subjects, hosts)).await?;
                 *self.board(tenant).write() = board;
             }
-            let labels = catalog.system().host_labels(tenant).await?;
+            let mut labels = catalog.system().host_labels(tenant).await?;
+            labels.extend(catalog.system().image_labels(tenant).await?);
             let labels: HashMap<Uuid, HostLabels> = labels.into_iter().map(|l| (l.host, l)).collect();
             let scope = Scope::of(tenant);
             let (settings, _) = FindingSettings::load(&catalog.scoped(&scope), tenant).await?;
@@ -267,17 +289,29 @@ impl Findings {
         Ok(())
     }
 
-    /// Judges hosts whose lists changed.
+    /// Judges hosts whose lists changed, and images that were sent.
     async fn judge_waiting(&self, follower: &mut Follower) -> Result<(), RoomError> {
-        let some: Vec<(TenantId, Uuid)> = follower.waiting.iter().take(HOSTS_AT_ONCE).copied().collect();
-        let mut by_tenant: HashMap<TenantId, Vec<Uuid>> = HashMap::new();
-        some.iter().for_each(|(tenant, host)| by_tenant.entry(*tenant).or_default().push(*host));
-        for (tenant, hosts) in by_tenant {
-            let settings = follower.settings.get(&tenant).cloned().unwrap_or_default();
-            self.judge_hosts(tenant, &hosts, &settings).await?;
-        }
-        for place in &some {
-            follower.waiting.remove(place);
+        for (hosts, of) in [(true, follower.waiting.clone()), (false, follower.images.clone())] {
+            let some: Vec<(TenantId, Uuid)> = of.into_iter().take(HOSTS_AT_ONCE).collect();
+            let mut by_tenant: HashMap<TenantId, Vec<Uuid>> = HashMap::new();
+            some.iter().for_each(|(tenant, host)| by_tenant.entry(*tenant).or_default().push(*host));
+            for (tenant, ids) in by_tenant {
+                let board = self.board(tenant);
+                let mut read = Vec::new();
+                for id in ids {
+                    let found = match hosts {
+                        true => self.read_host(tenant, id, &board).await?,
+                        false => self.read_image(id, &board).await?,
+                    };
+                    read.extend(found.map(|found| (id, found)));
+                }
+                let settings = follower.settings.get(&tenant).cloned().unwrap_or_default();
+                self.judge_some(tenant, read, &settings).await?;
+            }
+            let waiting = if hosts { &mut follower.waiting } else { &mut follower.images };
+            for place in &some {
+                waiting.remove(place);
+            }
         }
         Ok(())
     }
@@ -307,14 +341,14 @@ impl Findings {
         Ok(())
     }
 
-    async fn judge_hosts(&self, tenant: TenantId, hosts: &[Uuid], settings: &FindingSettings) -> Result<(), RoomError> {
+    /// Judges hosts and images that have this, each with the mark of what it was made of.
+    async fn judge_some(
+        &self,
+        tenant: TenantId,
+        read: Vec<(Uuid, (i64, Facts))>,
+        settings: &FindingSettings,
+    ) -> Result<(), RoomError> {
         let board = self.board(tenant);
-        let mut read = Vec::new();
-        for host in hosts {
-            if let Some(found) = self.read_host(tenant, *host, &board).await? {
-                read.push((*host, found));
-            }
-        }
         if read.is_empty() {
             return Ok(());
         }
@@ -387,6 +421,25 @@ impl Findings {
             })
         });
         Ok(Some((hash, facts.await?)))
+    }
+
+    /// What is in an image, if it is other than what is known.
+    async fn read_image(&self, id: Uuid, board: &RwLock<Board>) -> Result<Option<(i64, Facts)>, RoomError> {
+        let Some((image, inside)) = self.inner.deps.catalog.system().image(id).await? else { return Ok(None) };
+        if board.read().hosts.get(&id).is_some_and(|known| known.row.lists == image.revision) {
+            return Ok(None);
+        }
+        let labels = HostLabels { host: id, name: image.name.clone(), tags: Vec::new(), groups: Vec::new() };
+        board.write().labels.insert(id, labels);
+        let revision = image.revision;
+        let facts = blocking(move || image::open_bill(&inside.bill).map(|scanned| image::facts(&image, scanned)));
+        match facts.await? {
+            Ok(facts) => Ok(Some((revision, facts))),
+            Err(error) => {
+                tracing::warn!(%error, image = %id, "what is kept of an image cannot be read");
+                Ok(None)
+            }
+        }
     }
 
     /// Whether a host is there. One that just came in is named before anything is told of it.
@@ -504,6 +557,6 @@ fn hash(marks: impl Iterator<Item = ListMark>) -> i64 {
     hash.cast_signed()
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RoomError> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RoomError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| RoomError::Task(error.to_string()))
 }

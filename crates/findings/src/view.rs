@@ -1,11 +1,11 @@
-//! Looking at findings: one pass over the hosts that fit, over what is and was wrong with each.
+//! Looking at findings: one pass over the hosts, or images, that fit, over what is and was wrong with each.
 //!
 //! What a finding is worth follows from its host, and what is put up with from the exceptions, so that neither is kept with
 //! it: whoever changes a tag, a setting or an exception sees it at once.
 
 use std::sync::Arc;
 
-use guardian_catalog::{FindingException, FindingReach, HostLabels};
+use guardian_catalog::{FindingException, FindingReach, FindingsOf, HostLabels};
 use guardian_model::Micros;
 use guardian_vuln::cvss::Rating;
 use guardian_vuln::risk::{Criticality, Exposure};
@@ -97,13 +97,15 @@ impl std::str::FromStr for Order {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
+    /// Of hosts, or of images.
+    pub of: FindingsOf,
     /// How it stands: any of these; none for open ones.
     pub states: Vec<State>,
     /// Rated as one of these.
     pub ratings: Vec<Rating>,
     /// With a risk of so much and more.
     pub risk_min: Option<f64>,
-    /// On this host.
+    /// On this host, or in this image.
     pub host: Option<Uuid>,
     /// On hosts of this group.
     pub group: Option<String>,
@@ -293,6 +295,17 @@ impl<'a> View<'a> {
         self.board.labels.get(&host).map(|labels| labels.name.as_str())
     }
 
+    /// What a host or image is worth.
+    pub(crate) fn criticality_of(&self, host: &HostBoard, labels: &HostLabels) -> Criticality {
+        host.criticality.unwrap_or_else(|| self.settings.criticality(labels))
+    }
+
+    /// When an image was judged as it is now, of the revision that was sent; none before that.
+    pub fn judged(&self, id: Uuid, revision: i64) -> Option<Micros> {
+        let row = &self.board.hosts.get(&id)?.row;
+        (row.lists == revision && row.advisories > 0).then_some(row.judged)
+    }
+
     pub(crate) fn exposure_of(&self, host: &HostBoard, labels: &HostLabels) -> Exposure {
         self.settings.exposure(labels, self.board.exposure(host, self.now_s))
     }
@@ -307,7 +320,7 @@ impl<'a> View<'a> {
         }
         Some(HostExposure {
             exposure: self.exposure_of(host, labels),
-            criticality: self.settings.criticality(labels),
+            criticality: self.criticality_of(host, labels),
             reasons,
             kernel: host.row.kernel.clone(),
         })
@@ -330,22 +343,24 @@ impl<'a> View<'a> {
         Some(Known { subject, detail, rating, exploited, exceptions })
     }
 
-    /// Whether an exception is for a host.
-    pub(crate) fn reaches(exception: &FindingException, labels: &HostLabels) -> bool {
+    /// Whether an exception is for a host or image.
+    pub(crate) fn reaches(exception: &FindingException, of: FindingsOf, labels: &HostLabels) -> bool {
         let name = &exception.draft.reach_name;
         match exception.draft.reach {
             FindingReach::All => true,
+            FindingReach::Image => of == FindingsOf::Image && *name == labels.name,
             FindingReach::Host => *name == labels.host.to_string(),
             FindingReach::Group => labels.groups.contains(name),
             FindingReach::Tag => labels.tags.contains(name),
         }
     }
 
-    /// The hosts that a filter keeps.
+    /// The hosts, or images, that a filter keeps.
     pub(crate) fn hosts(&self, filter: &Filter) -> impl Iterator<Item = (&'a HostBoard, &'a HostLabels)> {
-        let (only, group, tag) = (filter.host, filter.group.clone(), filter.tag.clone());
+        let (of, only, group, tag) = (filter.of, filter.host, filter.group.clone(), filter.tag.clone());
         let board = self.board;
-        let all = board.hosts.values().filter_map(|host| Some((host, board.labels.get(&host.row.host)?)));
+        let all = board.hosts.values().filter(move |host| host.row.of == of);
+        let all = all.filter_map(|host| Some((host, board.labels.get(&host.row.host)?)));
         all.filter(move |(host, labels)| {
             only.is_none_or(|only| only == host.row.host)
                 && group.as_ref().is_none_or(|group| labels.groups.contains(group))
@@ -358,9 +373,9 @@ impl<'a> View<'a> {
         let mut asked = Asked::default();
         for (board, labels) in self.hosts(filter) {
             let exposure = self.exposure_of(board, labels);
-            let criticality = self.settings.criticality(labels);
+            let criticality = self.criticality_of(board, labels);
             let terms = self.settings.terms(labels);
-            let reached: Vec<bool> = self.exceptions.iter().map(|e| Self::reaches(e, labels)).collect();
+            let reached: Vec<bool> = self.exceptions.iter().map(|e| Self::reaches(e, filter.of, labels)).collect();
             for entry in packed::entries(&board.row.entries) {
                 let Some(at) = asked.place(entry.subject, || self.known(entry.subject, filter)) else { continue };
                 let Some(of) = asked.known.get(at) else { continue };

@@ -112,9 +112,10 @@ permissions! {
     HostsCommand = "hosts:command", "Have hosts do something: isolate, kill, collect, scan.", [Admin, Operator];
     HostsQuery = "hosts:query", "Ask hosts by SQL what they are and have right now.", [Admin, Operator];
     HostsUpgrade = "hosts:upgrade", "Bring releases of the agent, and roll them out to hosts.", [Admin];
-    VulnerabilitiesRead = "vulnerabilities:read", "See vulnerabilities of hosts, exceptions and deadlines.", [Admin, Operator, Viewer];
+    VulnerabilitiesRead = "vulnerabilities:read", "See vulnerabilities of hosts and images, exceptions and deadlines.", [Admin, Operator, Viewer];
     VulnerabilitiesExcept = "vulnerabilities:except", "Ask for exceptions, and end them.", [Admin, Operator];
     VulnerabilitiesApprove = "vulnerabilities:approve", "Approve exceptions; set deadlines and what hosts are worth.", [Admin];
+    VulnerabilitiesImages = "vulnerabilities:images", "Send images of containers to be judged, and delete them.", [Admin, Operator];
     PoliciesRead = "policies:read", "See what agents are to do, and why.", [Admin, Operator, Viewer];
     PoliciesWrite = "policies:write", "Change what agents do, groups of hosts, and which policy holds for which.", [Admin];
     HostsEnroll = "hosts:enroll", "Make and revoke enrolment tokens.", [Admin];
@@ -238,6 +239,7 @@ mod tests {
             "vulnerabilities:read admin operator viewer",
             "vulnerabilities:except admin operator",
             "vulnerabilities:approve admin",
+            "vulnerabilities:images admin operator",
             "policies:read       admin operator viewer",
             "policies:write      admin",
             "hosts:enroll        admin",

@@ -113,6 +113,20 @@ pub struct Layer {
     pub made_by: String,
 }
 
+/// What an image says of itself beside its layers, and a bill of materials of the image that it is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImageFacts {
+    /// The digest of its manifest; empty where nobody says.
+    pub digest: String,
+    /// Its architecture, in Go's spelling.
+    pub architecture: String,
+    /// How many of its layers, the lowest first, were there before it was built, by what its history says; 0 where nobody
+    /// knows.
+    pub base_layers: u32,
+    /// When a bill of materials says that it was made, in seconds since the epoch.
+    pub made_s: Option<i64>,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Scanned {
@@ -126,6 +140,8 @@ pub struct Scanned {
     pub kernel: String,
     /// Layers of an image, the lowest first: digest, and what made it.
     pub layers: Vec<Layer>,
+    /// What else an image says of itself.
+    pub image: ImageFacts,
     /// What a bill of materials says itself of vulnerabilities.
     pub said: Vec<Said>,
     /// Packages of a distribution that nobody knows, or of no distribution: nothing can be said of them.

@@ -4,6 +4,7 @@ import {
   Boxes,
   Bug,
   Building2,
+  Container,
   Crosshair,
   DatabaseZap,
   Group,
@@ -38,6 +39,7 @@ export interface NavigationItem {
     | "/exporters"
     | "/hosts"
     | "/vulnerabilities"
+    | "/images"
     | "/enrolment"
     | "/groups"
     | "/policies"
@@ -84,6 +86,7 @@ export const NAVIGATION: readonly NavigationItem[] = [
     key: "v",
     group: "groupWatch",
   },
+  { to: "/images", label: "images", icon: Container, permission: "vulnerabilities:read", group: "groupWatch" },
   { to: "/hunt", label: "hunt", icon: Crosshair, permission: "flows:read", key: "h", group: "groupInvestigate" },
   { to: "/live-query", label: "liveQuery", icon: DatabaseZap, permission: "hosts:query", group: "groupInvestigate" },
   { to: "/commands", label: "commands", icon: SquareTerminal, permission: "hosts:read", group: "groupInvestigate" },

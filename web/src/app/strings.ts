@@ -80,6 +80,7 @@ export const text = catalogue({
   rules: ["Rules", "Regeln"],
   exporters: ["Exporters", "Exporter"],
   vulnerabilities: ["Vulnerabilities", "Schwachstellen"],
+  images: ["Images", "Images"],
   hosts: ["Hosts", "Hosts"],
   enrolment: ["Enrolment", "Aufnahme"],
   groups: ["Host groups", "Host-Gruppen"],

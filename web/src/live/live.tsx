@@ -25,6 +25,7 @@ const STALE: Record<string, readonly string[]> = {
   exception: ["rules"],
   exporter: ["exporters", "dashboard"],
   host: ["hosts"],
+  image: ["images"],
   enrolment_token: ["enrolment-tokens"],
   host_group: ["host-groups", "hosts", "policies"],
   policy: ["policies"],

@@ -28,6 +28,8 @@ mod host_groups;
 mod host_policy;
 mod host_removal;
 mod hosts;
+mod image_findings;
+mod images;
 mod incident_alerts;
 mod incident_evidence;
 mod incident_merges;
@@ -145,6 +147,8 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     vulnerability_exceptions::routes,
     vulnerability_exposure::routes,
     vulnerability_report::routes,
+    images::routes,
+    image_findings::routes,
     enrollment_tokens::routes,
     agents::routes,
     agent_install::routes,

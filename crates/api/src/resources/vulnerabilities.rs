@@ -115,6 +115,7 @@ impl VulnerabilityQuery {
             fixable: self.fixable,
             overdue: self.overdue,
             restart: self.restart,
+            ..Filter::default()
         };
         Ok((filter, order))
     }

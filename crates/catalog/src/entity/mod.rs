@@ -30,6 +30,9 @@ pub(crate) mod host_finding;
 pub(crate) mod host_group;
 pub(crate) mod host_list;
 pub(crate) mod host_software;
+pub(crate) mod image;
+pub(crate) mod image_content;
+pub(crate) mod image_finding;
 pub(crate) mod incident;
 pub(crate) mod incident_alert;
 pub(crate) mod incident_entity;
@@ -108,6 +111,9 @@ tenant_owned!(
     host_group,
     host_list,
     host_software,
+    image,
+    image_content,
+    image_finding,
     incident,
     incident_alert,
     incident_entity,

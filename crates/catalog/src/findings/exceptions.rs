@@ -43,6 +43,8 @@ text_enum! {
         Group = "group",
         /// The hosts with a tag.
         Tag = "tag",
+        /// One image, by its name.
+        Image = "image",
     }
 }
 
@@ -55,7 +57,7 @@ pub struct FindingExceptionDraft {
     pub package: String,
     /// What it is for.
     pub reach: FindingReach,
-    /// The host, group or tag; empty for all.
+    /// The host, group, tag or image; empty for all.
     pub reach_name: String,
     /// Why.
     pub reason: String,
@@ -155,7 +157,7 @@ impl Tx {
             vulnerability: clean(draft.vulnerability.trim(), 200),
             package: clean(draft.package.trim(), 300),
             reach: draft.reach.as_str().to_owned(),
-            reach_name: clean(draft.reach_name.trim(), 200),
+            reach_name: clean(draft.reach_name.trim(), 512),
             reason: clean(draft.reason.trim(), 1_000),
             state: FindingExceptionState::Requested.as_str().to_owned(),
             expires: draft.expires.0,
@@ -242,7 +244,7 @@ fn check(draft: &FindingExceptionDraft, now: Micros) -> Result<(), CatalogError>
         return invalid("an exception needs a reason");
     }
     if (draft.reach == FindingReach::All) != draft.reach_name.trim().is_empty() {
-        return invalid("an exception names the host, group or tag that it is for, or is for all");
+        return invalid("an exception names the host, group, tag or image that it is for, or is for all");
     }
     if draft.expires <= now || draft.expires.0 - now.0 > LIFE_MAX {
         return invalid("an exception ends in the future, and within a year");

@@ -1,7 +1,8 @@
-//! Vulnerabilities of hosts, as they are kept: words that are the same on many hosts once, under a number, and one packed
-//! row a host. What the words and the packed bytes mean is the business of the crate `findings`.
+//! Vulnerabilities of hosts and images, as they are kept: words that are the same on many of them once, under a number, and
+//! one packed row each. What the words and the packed bytes mean is the business of the crate `findings`.
 
 mod exceptions;
+mod images;
 
 use guardian_model::{Micros, Scope, TenantId};
 use hashbrown::{HashMap, HashSet};
@@ -11,6 +12,9 @@ use uuid::Uuid;
 
 pub use self::exceptions::{
     FINDING_EXCEPTIONS_MAX, FindingException, FindingExceptionDraft, FindingExceptionState, FindingReach,
+};
+pub use self::images::{
+    IMAGE_DIGESTS_MAX, IMAGES_MAX, Image, ImageContent, ImageDigest, ImageDraft, ImageLayer, ImageMark,
 };
 use crate::entity::{finding_term, host, host_finding, host_list};
 use crate::text::clean;
@@ -32,12 +36,26 @@ text_enum! {
     }
 }
 
-/// What is known of a host's vulnerabilities, packed.
+text_enum! {
+    /// What vulnerabilities are of.
+    #[derive(Default)]
+    FindingsOf {
+        /// A host.
+        #[default]
+        Host = "host",
+        /// An image of containers.
+        Image = "image",
+    }
+}
+
+/// What is known of a host's or an image's vulnerabilities, packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFindings {
-    /// The host.
+    /// What it is.
+    pub of: FindingsOf,
+    /// The host or image.
     pub host: Uuid,
-    /// Which lists of the inventory it was made of: a hash over their revisions.
+    /// Which lists of the inventory it was made of: a hash over their revisions. Of an image its revision.
     pub lists: i64,
     /// Whose packages it has.
     pub ecosystem: String,
@@ -49,6 +67,8 @@ pub struct HostFindings {
     pub reasons: String,
     /// The kernel that runs: its release, and its version after a space where it says so; empty where nobody knows.
     pub kernel: String,
+    /// What it is worth, where that was said of it alone; empty for what follows from tags and groups.
+    pub criticality: String,
     /// When the advisories that judged it were put together, in seconds since the epoch.
     pub advisories: i64,
     /// When it was judged.
@@ -62,6 +82,7 @@ pub struct HostFindings {
 impl From<host_finding::Model> for HostFindings {
     fn from(row: host_finding::Model) -> Self {
         Self {
+            of: FindingsOf::Host,
             host: row.host_id,
             lists: row.lists,
             ecosystem: row.ecosystem,
@@ -69,6 +90,7 @@ impl From<host_finding::Model> for HostFindings {
             ground: row.ground,
             reasons: row.reasons,
             kernel: row.kernel,
+            criticality: String::new(),
             advisories: row.advisories,
             judged: Micros(row.judged),
             components: row.components,
@@ -94,10 +116,10 @@ pub struct ListMark {
     pub received: Micros,
 }
 
-/// What a host is called, and what it is labelled as.
+/// What a host is called, and what it is labelled as; of an image the name alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLabels {
-    /// The host.
+    /// The host or image.
     pub host: Uuid,
     /// Its name.
     pub name: String,
@@ -155,10 +177,13 @@ impl System<'_> {
         Ok(query.all(self.read()).await?.into_iter().map(HostFindings::from).collect())
     }
 
-    /// Keeps what is known of hosts; those that are gone meanwhile are left out.
+    /// Keeps what is known of hosts and images; those that are gone meanwhile are left out.
     pub async fn keep_host_findings(&self, tenant: TenantId, all: &[HostFindings]) -> Result<(), CatalogError> {
         use host_finding::Column as C;
-        for chunk in all.chunks(HOSTS_CHUNK) {
+        let (hosts, images): (Vec<&HostFindings>, Vec<&HostFindings>) =
+            all.iter().partition(|row| row.of == FindingsOf::Host);
+        self.keep_image_findings(tenant, &images).await?;
+        for chunk in hosts.chunks(HOSTS_CHUNK) {
             let tx = self.scoped(&Scope::of(tenant)).begin(tenant, Actor::system("findings")).await?;
             let here = host::Entity::find()
                 .filter(host::Column::TenantId.eq(tenant.0))

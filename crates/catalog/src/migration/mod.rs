@@ -17,6 +17,7 @@ mod m20261122_triage;
 mod m20261123_evidence_packs;
 mod m20261123_findings;
 mod m20261123_findings_reasons;
+mod m20261123_images;
 mod m20261123_inventory;
 mod m20261123_live_queries;
 mod m20261123_osquery;
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_live_queries::Migration),
             Box::new(m20261123_osquery::Migration),
             Box::new(m20261123_findings_reasons::Migration),
+            Box::new(m20261123_images::Migration),
         ]
     }
 }

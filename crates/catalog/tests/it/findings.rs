@@ -1,8 +1,8 @@
 //! Findings of hosts are numbers and packed rows; exceptions are asked for, decided by somebody else, and end.
 
 use guardian_catalog::{
-    Actor, ActorKind, CatalogError, FindingExceptionDraft, FindingExceptionState as State, FindingReach, HostFindings,
-    NewHostList, TermKind,
+    Actor, ActorKind, CatalogError, FindingExceptionDraft, FindingExceptionState as State, FindingReach, FindingsOf,
+    HostFindings, ImageDraft, ImageLayer, NewHostList, TermKind,
 };
 use guardian_model::Micros;
 use uuid::Uuid;
@@ -19,6 +19,7 @@ async fn host(db: &Db) -> Uuid {
 
 fn row(host: Uuid, entries: &[u8]) -> HostFindings {
     HostFindings {
+        of: FindingsOf::Host,
         host,
         lists: 7,
         ecosystem: "debian:12".into(),
@@ -26,6 +27,7 @@ fn row(host: Uuid, entries: &[u8]) -> HostFindings {
         ground: "it listens on tcp/22".into(),
         reasons: "[]".into(),
         kernel: "6.1.0-30-amd64 6.1.124-1".into(),
+        criticality: String::new(),
         advisories: 5,
         judged: Micros(9),
         components: vec![1, 2],
@@ -75,6 +77,62 @@ pub(crate) async fn findings_are_kept_by_number(db: &Db) {
     tx.delete_host(host).await.unwrap();
     tx.commit().await.unwrap();
     assert!(system.host_findings(HOME).await.unwrap().is_empty(), "they go with their host");
+}
+
+fn image(name: &str, digest: &str) -> ImageDraft {
+    ImageDraft {
+        name: name.into(),
+        digest: digest.into(),
+        distribution: "debian:12".into(),
+        criticality: "high".into(),
+        layers: vec![ImageLayer { digest: "sha256:aa".into(), made_by: "ADD / # buildkit".into() }],
+        packages: 3,
+        scanned: Micros(i64::MAX),
+        bill: vec![0, 1, 255],
+        ..ImageDraft::default()
+    }
+}
+
+pub(crate) async fn images_are_replaced_under_their_name(db: &Db) {
+    let (system, scope) = (db.catalog.system(), home());
+    let scoped = db.catalog.scoped(&scope);
+    let mut tx = db.begin(HOME).await;
+    let (first, new) = tx.put_image(image("registry.example/app:1", "sha256:1")).await.unwrap();
+    assert!(tx.put_image(image(" ", "")).await.is_err());
+    tx.commit().await.unwrap();
+    assert!(new && first.revision == 1 && first.scanned == first.sent, "nobody looks at it in the future");
+    for digest in ["sha256:1", "sha256:2", "sha256:1"] {
+        let mut tx = db.begin(HOME).await;
+        let (again, new) = tx.put_image(image("registry.example/app:1", digest)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!new && again.id == first.id && again.first_sent == first.first_sent);
+    }
+    let inside = scoped.image_content(first.id).await.unwrap();
+    let digests: Vec<&str> = inside.history.iter().map(|one| one.digest.as_str()).collect();
+    assert_eq!(digests, ["sha256:1", "sha256:2", "sha256:1"], "one that came back is the newest again");
+    assert_eq!((inside.bill.as_slice(), inside.layers[0].digest.as_str()), (&[0, 1, 255][..], "sha256:aa"));
+    assert_eq!(scoped.images(HOME).await.unwrap().len(), 1);
+    assert_eq!(scoped.image_named(HOME, "registry.example/app:1").await.unwrap().revision, 4);
+    assert_eq!(system.image_labels(HOME).await.unwrap()[0].name, "registry.example/app:1");
+    let marks = system.image_marks(first.sent).await.unwrap();
+    assert_eq!((marks.len(), marks[0].image), (1, first.id));
+
+    let kept = HostFindings {
+        of: FindingsOf::Image,
+        criticality: "high".into(),
+        ground: String::new(),
+        kernel: String::new(),
+        ..row(first.id, &[4, 5])
+    };
+    let gone = HostFindings { host: Uuid::from_u128(98), ..kept.clone() };
+    system.keep_host_findings(HOME, &[kept.clone(), gone]).await.unwrap();
+    assert_eq!(system.image_findings(HOME).await.unwrap(), [kept]);
+    assert!(system.host_findings(HOME).await.unwrap().is_empty(), "an image is no host");
+    let mut tx = db.begin(HOME).await;
+    tx.delete_image(first.id).await.unwrap();
+    assert!(matches!(tx.delete_image(first.id).await, Err(CatalogError::NotFound(_))));
+    tx.commit().await.unwrap();
+    assert!(system.image_findings(HOME).await.unwrap().is_empty() && system.image(first.id).await.unwrap().is_none());
 }
 
 fn draft(expires: Micros) -> FindingExceptionDraft {

@@ -120,6 +120,7 @@ on_both![
     rollouts::rollouts_offer_in_turn_and_send_back,
     findings::findings_are_kept_by_number,
     findings::exceptions_need_a_second_person,
+    findings::images_are_replaced_under_their_name,
     inventory::lists_change_from_what_they_were,
     inventory::software_is_counted_over_hosts,
     dump::everything_comes_back,

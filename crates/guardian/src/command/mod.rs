@@ -14,6 +14,7 @@ mod enroll_token;
 mod exporters;
 mod groups;
 mod hosts;
+mod images;
 mod incidents;
 mod inventory;
 mod keys;
@@ -116,6 +117,7 @@ enum Command {
     LiveQuery(live_query::LiveQueryCommand),
     Software(software::Software),
     Vulnerabilities(vulnerabilities::Vulnerabilities),
+    Images(images::Images),
     EnrollToken(enroll_token::EnrollToken),
     Agent(agent::Agent),
     Rules(rules::Rules),
@@ -160,6 +162,7 @@ impl Cli {
             Command::LiveQuery(c) => c.run(global),
             Command::Software(c) => c.run(global),
             Command::Vulnerabilities(c) => c.run(global),
+            Command::Images(c) => c.run(global),
             Command::EnrollToken(c) => c.run(global),
             Command::Agent(c) => c.run(global),
             Command::Rules(c) => c.run(global),

@@ -13,9 +13,11 @@ use guardian_vuln::store::{Store, folder};
 use guardian_vuln::{import, scan, vex};
 use serde_json::{Value, json};
 
+use super::images::{self, AsWhat};
 use super::registry::{self, RegistryOptions};
 use super::{Global, vulndb};
 use crate::output::{self, Format, Table};
+use crate::remote::Remote;
 
 /// Exit code of a scan that found what `--fail-on` names: checked and found wanting.
 const FOUND: u8 = 3;
@@ -25,13 +27,14 @@ const SERVICES_MAX: usize = 50;
 const IGNORE_FILE: &str = ".guardian-ignore.yaml";
 
 const EXAMPLES: &str = "\
-The advisories come from `guardian vulndb build`. Only files are read: nothing is run, nothing is sent; an image of \
-a registry is fetched from there.
+The advisories come from `guardian vulndb build`. Only files are read: nothing is run, and nothing is sent without \
+--send; an image of a registry is fetched from there.
 
   guardian scan                                      this machine
   guardian scan --root /mnt/disk                     another one's disk
   guardian scan image.tar                            an image, as docker save or an OCI layout
   guardian scan registry.example/app:1.2             an image of a registry, read as it comes
+  guardian scan registry.example/app:1.2 --send      and have the server keep it and judge it from now on
   guardian scan app.cdx.json --vex app.vex.json      a bill of materials, and what its maker says of it
   guardian scan . --fail-on high --format sarif      a project, for a pipeline
   guardian scan explain CVE-2024-3094 liblzma5       why a package has it, or has not";
@@ -65,6 +68,11 @@ pub(crate) struct Scan {
     /// What it is worth: low, medium or high
     #[arg(long, value_name = "CRITICALITY", default_value = "medium")]
     criticality: Criticality,
+    /// Send what is in the image to the server, which judges it from now on (see `guardian images`)
+    #[arg(long)]
+    send: bool,
+    #[command(flatten)]
+    as_what: AsWhat,
     /// Form of the report, in place of the table
     #[arg(long, value_enum, value_name = "FORM")]
     format: Option<Form>,
@@ -146,7 +154,7 @@ enum Action {
 }
 
 impl Target {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.path.as_deref().or(self.root.as_deref()).unwrap_or(Path::new("/"))
     }
 
@@ -176,12 +184,21 @@ impl Scan {
         if let Some(Action::Explain { vulnerability, package, what }) = &self.action {
             return explain(global, vulnerability, package, what);
         }
+        if !self.send && (self.as_what.name.is_some() || self.as_what.digest.is_some()) {
+            bail!("--name and --digest say as what the image is sent: add --send");
+        }
         let store = self.what.open(global)?;
         let words = self.words()?;
         let scanned = self.what.target.scan()?;
+        let is_image = !scanned.layers.is_empty();
+        if self.send {
+            if !is_image && self.what.target.path().is_dir() {
+                bail!("--send is for images and bills of materials: hosts are told of by their agents");
+            }
+            images::send(&Remote::require(global)?, &scanned, &self.as_what, (self.exposure, self.criticality))?;
+        }
         // Only a bill of materials needs the components again.
         let kept = (self.form() == Some(Form::Cyclonedx)).then(|| scanned.clone());
-        let is_image = !scanned.layers.is_empty();
         let mut report = report::of(&store, scanned, &words);
         if self.fixable {
             report.findings.retain(|entry| FailOn::Fixable.is(entry));

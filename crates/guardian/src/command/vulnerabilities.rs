@@ -202,6 +202,9 @@ enum Exception {
         /// Only on the hosts with this tag
         #[arg(long)]
         tag: Option<String>,
+        /// Only in this image, by its name
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["host", "group", "tag"])]
+        image: Option<String>,
     },
     /// Approve an exception that somebody else asked for
     Approve {
@@ -381,6 +384,11 @@ fn show(remote: &Remote, name: &str, global: &Global) -> Result<()> {
     if let Some(since) = known["exploited_since"].as_str() {
         output::note(&format!("known to be exploited since {since}"));
     }
+    let images: Vec<&str> =
+        known["images"].as_array().into_iter().flatten().filter_map(|i| i["name"].as_str()).collect();
+    if !images.is_empty() {
+        output::note(&format!("images that have it: {}", images.join(", ")));
+    }
     print(
         &hosts,
         &["host", "risk", "exposure", "package", "installed", "fixed_in", "state", "restart", "first_seen", "due"],
@@ -473,8 +481,8 @@ fn exceptions(remote: &Remote, action: Option<Exception>, global: &Global) -> Re
         Some(Exception::Approve { id }) => decide(&id, "approve")?,
         Some(Exception::Refuse { id }) => decide(&id, "refuse")?,
         Some(Exception::End { id }) => decide(&id, "end")?,
-        Some(Exception::Request { vulnerability, reason, until, package, host, group, tag }) => {
-            let reaches = [("host", host), ("group", group), ("tag", tag)];
+        Some(Exception::Request { vulnerability, reason, until, package, host, group, tag, image }) => {
+            let reaches = [("host", host), ("group", group), ("tag", tag), ("image", image)];
             let (reach, name) = reaches
                 .into_iter()
                 .find_map(|(reach, name)| Some((reach, name?)))

@@ -23,6 +23,7 @@ mod fleet;
 mod headers;
 mod hosts;
 mod http;
+mod images;
 mod incidents;
 mod integrity;
 mod live;

@@ -30,7 +30,7 @@ fn kev(name: &str) -> Value {
         "requiredAction": "Update", "dueDate": "2026-01-20", "knownRansomwareCampaignUse": "Unknown", "notes": "" }] })
 }
 
-const BAD: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+pub(crate) const BAD: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
 const MILD: &str = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N";
 
 /// This machine's distribution, as OSV names it; none where the tests know no advisories for it.
@@ -48,7 +48,7 @@ fn system() -> Option<String> {
 }
 
 /// Builds the store that the server looks at.
-fn build(app: &App, dir: &Path, documents: &[(&str, Value)]) {
+pub(crate) fn build(app: &App, dir: &Path, documents: &[(&str, Value)]) {
     let folder = dir.join("documents");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, document) in documents {
@@ -169,7 +169,7 @@ fn exposed(app: &App, id: &str) {
     assert!(!app.cli(&["vulnerabilities", "exposure", &nobody]).status.success());
 }
 
-fn soon() -> String {
+pub(crate) fn soon() -> String {
     let day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 30);
     day.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }

@@ -6,8 +6,9 @@ use guardian_inventory::xml::Element;
 use serde_json::{Value, json};
 
 use super::{Part, Taking, purl_of};
+use crate::limits::IMAGE_LAYERS_MAX;
 use crate::report::About;
-use crate::scan::{Os, Placed, Scanned};
+use crate::scan::{ImageFacts, Layer, Os, Placed, Scanned};
 use crate::vex::{self, list, text};
 
 const VERSION: &str = "1.6";
@@ -15,6 +16,73 @@ const VERSION: &str = "1.6";
 const PLACES: &[&str] = &["guardian:place", "aquasecurity:trivy:FilePath", "syft:location:0:path"];
 const SOURCES: &[&str] = &["aquasecurity:trivy:SrcName", "syft:metadata:source"];
 const SOURCE_VERSIONS: &[&str] = &["guardian:source_version", "syft:metadata:sourceVersion"];
+
+/// Properties in which an image is described: its architecture, how many of its layers it was built upon, and a layer each,
+/// as its digest and the step that made it.
+const ARCHITECTURE: &str = "guardian:image:architecture";
+const BASE_LAYERS: &str = "guardian:image:base-layers";
+const LAYER: &str = "guardian:image:layer";
+
+/// Where a component lies, which layer brought it, and whose it is: once for every place.
+#[derive(Clone, Copy, Default)]
+struct Spot<'a> {
+    place: &'a str,
+    layer: Option<u32>,
+    owner: &'a str,
+}
+
+/// The spots of a component by its properties: what stands behind a place of ours belongs to that.
+fn spots<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<Spot<'a>> {
+    let mut spots: Vec<Spot<'a>> = Vec::new();
+    for (name, value) in properties.clone() {
+        match (name, spots.last_mut()) {
+            ("guardian:place", _) => spots.push(Spot { place: value, ..Spot::default() }),
+            ("guardian:layer", Some(spot)) => spot.layer = value.parse().ok(),
+            ("guardian:owner", Some(spot)) => spot.owner = value,
+            _ => {}
+        }
+    }
+    if spots.is_empty() {
+        spots.push(Spot { place: named(properties, PLACES), ..Spot::default() });
+    }
+    spots
+}
+
+/// The value of the first of these properties that there is.
+fn named<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone, names: &[&str]) -> &'a str {
+    let of = |wanted: &&str| properties.clone().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    names.iter().find_map(of).unwrap_or_default()
+}
+
+fn properties(component: &Value) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let all = component.get("properties").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    all.iter().map(|property| (text(property, "name"), text(property, "value")))
+}
+
+/// What a bill says of the image that it is of.
+fn describe<'a>(
+    scanned: &mut Scanned,
+    version: &str,
+    made: &str,
+    properties: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) {
+    scanned.image = ImageFacts {
+        digest: if version.starts_with("sha256:") { crate::advisory::clip(version) } else { String::new() },
+        architecture: crate::advisory::clip(named(properties.clone(), &[ARCHITECTURE])),
+        base_layers: named(properties.clone(), &[BASE_LAYERS]).parse().unwrap_or_default(),
+        made_s: seconds(made),
+    };
+    let layers = properties.filter(|(name, _)| *name == LAYER).take(IMAGE_LAYERS_MAX).map(|(_, value)| {
+        let (digest, made_by) = value.split_once(' ').unwrap_or((value, ""));
+        Layer { digest: crate::advisory::clip(digest), made_by: crate::advisory::clip(made_by) }
+    });
+    scanned.layers = layers.collect();
+}
+
+/// A time as seconds since the epoch.
+pub(super) fn seconds(time: &str) -> Option<i64> {
+    time.trim().parse::<jiff::Timestamp>().ok().map(|time| time.as_second())
+}
 
 /// The components of a document in JSON, those in others too.
 pub(super) fn read(place: &str, bom: &Value) -> Result<Scanned, String> {
@@ -28,32 +96,38 @@ pub(super) fn read(place: &str, bom: &Value) -> Result<Scanned, String> {
         if text(component, "type") == "operating-system" {
             continue;
         }
-        let property = |names: &[&str]| {
-            let of = |name: &&str| list(component, "properties").find(|property| text(property, "name") == *name);
-            names.iter().find_map(of).map_or("", |property| text(property, "value"))
-        };
         let licences = list(component, "licenses").filter_map(|licence| {
             let one = licence.get("license").unwrap_or(licence);
             ["id", "name", "expression"].iter().map(|key| text(one, key)).find(|text| !text.is_empty())
         });
-        taking.take(Part {
-            purl: text(component, "purl"),
-            name: text(component, "name"),
-            licences: licences.map(crate::advisory::clip).collect(),
-            place: property(PLACES),
-            source: property(SOURCES),
-            source_version: property(SOURCE_VERSIONS),
-            layer: property(&["guardian:layer"]).parse().ok(),
-            owner: property(&["guardian:owner"]),
-        });
+        let licences: Vec<String> = licences.map(crate::advisory::clip).collect();
+        for Spot { place, layer, owner } in spots(properties(component)) {
+            taking.take(Part {
+                purl: text(component, "purl"),
+                name: text(component, "name"),
+                licences: licences.clone(),
+                place,
+                source: named(properties(component), SOURCES),
+                source_version: named(properties(component), SOURCE_VERSIONS),
+                layer,
+                owner,
+            });
+        }
     }
     let mut scanned = taking.done();
+    let made = bom.pointer("/metadata/timestamp").and_then(Value::as_str).unwrap_or_default();
+    describe(&mut scanned, text(subject, "version"), made, properties(subject));
     scanned.said = vex::cyclonedx::read(bom);
     Ok(scanned)
 }
 
 fn os_of(name: &str, version: &str) -> Os {
     Os { id: name.to_owned(), version: version.to_owned(), name: format!("{name} {version}"), ..Os::default() }
+}
+
+fn xml_properties(component: &Element) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let all = component.child("properties").map(|list| list.children.as_slice()).unwrap_or_default();
+    all.iter().map(|property| (property.attribute("name"), property.text.trim()))
 }
 
 /// The components of a document in XML.
@@ -73,29 +147,29 @@ pub(super) fn read_xml(place: &str, bom: &Element) -> Result<Scanned, String> {
         if component.attribute("type") == "operating-system" {
             continue;
         }
-        let properties: BTreeMap<&str, &str> = component
-            .child("properties")
-            .into_iter()
-            .flat_map(|list| list.all("property"))
-            .map(|property| (property.attribute("name"), property.text.trim()))
-            .collect();
-        let property = |names: &[&str]| names.iter().find_map(|name| properties.get(name)).copied().unwrap_or_default();
         let licences = component.child("licenses").into_iter().flat_map(|list| &list.children).map(|licence| {
             let named = ["id", "name"].iter().map(|key| licence.text_at(&[key])).find(|text| !text.is_empty());
             crate::advisory::clip(named.unwrap_or(licence.text.trim()))
         });
-        taking.take(Part {
-            purl: component.text_at(&["purl"]),
-            name: component.text_at(&["name"]),
-            licences: licences.collect(),
-            place: property(PLACES),
-            source: property(SOURCES),
-            source_version: property(SOURCE_VERSIONS),
-            layer: property(&["guardian:layer"]).parse().ok(),
-            owner: property(&["guardian:owner"]),
-        });
+        let licences: Vec<String> = licences.collect();
+        for Spot { place, layer, owner } in spots(xml_properties(component)) {
+            taking.take(Part {
+                purl: component.text_at(&["purl"]),
+                name: component.text_at(&["name"]),
+                licences: licences.clone(),
+                place,
+                source: named(xml_properties(component), SOURCES),
+                source_version: named(xml_properties(component), SOURCE_VERSIONS),
+                layer,
+                owner,
+            });
+        }
     }
     let mut scanned = taking.done();
+    if let Some(subject) = bom.child("metadata").and_then(|metadata| metadata.child("component")) {
+        let made = bom.text_at(&["metadata", "timestamp"]);
+        describe(&mut scanned, subject.text_at(&["version"]), made, xml_properties(subject));
+    }
     scanned.said = vex::cyclonedx::of_xml(bom);
     Ok(scanned)
 }
@@ -114,7 +188,6 @@ pub(crate) fn document(scanned: &Scanned, about: &About<'_>) -> Value {
         by_purl.entry(purl_of(placed)).or_default().push(placed);
     }
     components.extend(by_purl.iter().filter_map(|(purl, places)| component(purl, places)));
-    let kind = if scanned.layers.is_empty() { "application" } else { "container" };
     json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -124,10 +197,36 @@ pub(crate) fn document(scanned: &Scanned, about: &About<'_>) -> Value {
         "metadata": {
             "timestamp": about.time(),
             "tools": { "components": [{ "type": "application", "name": "guardian", "version": about.version }] },
-            "component": { "type": kind, "bom-ref": "subject", "name": scanned.subject },
+            "component": subject(scanned),
         },
         "components": components,
     })
+}
+
+/// What the document is of; of an image with what it says of itself.
+fn subject(scanned: &Scanned) -> Value {
+    let ImageFacts { digest, architecture, base_layers, .. } = &scanned.image;
+    let is_image = !scanned.layers.is_empty() || !digest.is_empty();
+    let kind = if is_image { "container" } else { "application" };
+    let mut value = json!({ "type": kind, "bom-ref": "subject", "name": scanned.subject });
+    if !digest.is_empty() {
+        value["version"] = json!(digest);
+    }
+    let mut properties = Vec::new();
+    let mut add = |name: &str, text: String| properties.push(json!({ "name": name, "value": text }));
+    if !architecture.is_empty() {
+        add(ARCHITECTURE, architecture.clone());
+    }
+    if *base_layers > 0 {
+        add(BASE_LAYERS, base_layers.to_string());
+    }
+    for layer in &scanned.layers {
+        add(LAYER, format!("{} {}", layer.digest, layer.made_by).trim_end().to_owned());
+    }
+    if !properties.is_empty() {
+        value["properties"] = json!(properties);
+    }
+    value
 }
 
 fn component(purl: &str, places: &[&Placed]) -> Option<Value> {

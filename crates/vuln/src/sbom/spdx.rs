@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::cyclonedx::seconds;
 use super::{Part, Taking, purl_of};
 use crate::report::About;
 use crate::scan::{Os, Scanned};
@@ -34,7 +35,9 @@ pub(super) fn read(place: &str, document: &Value) -> Result<Scanned, String> {
             ..Part::default()
         });
     }
-    Ok(taking.done())
+    let mut scanned = taking.done();
+    scanned.image.made_s = seconds(text(&document["creationInfo"], "created"));
+    Ok(scanned)
 }
 
 /// In front of the place in a package's free words.

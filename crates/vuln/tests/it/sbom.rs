@@ -2,7 +2,7 @@
 
 use guardian_vuln::report::{self, About, Ignored, Report, Words};
 use guardian_vuln::sbom::{self, Form};
-use guardian_vuln::scan::{Os, Placed, Scanned};
+use guardian_vuln::scan::{ImageFacts, Layer, Os, Placed, Scanned};
 use guardian_vuln::store::Store;
 use guardian_vuln::{purl, vex};
 use proptest::prelude::*;
@@ -69,6 +69,31 @@ fn what_is_written_reads_back_in_every_form() {
     assert!(
         sbom::read("x", b"{}").is_none() && sbom::read("x", b"").is_none() && sbom::read("x", b"<html/>").is_none()
     );
+}
+
+#[test]
+fn an_image_reads_back_with_its_layers_and_every_place() {
+    let layer = |digest: &str, made_by: &str| Layer { digest: digest.to_owned(), made_by: made_by.to_owned() };
+    let mut owned = placed("pypi", "requests", "2.28.1", "/usr/lib/python3/dist-packages/requests");
+    (owned.owner, owned.layer) = (Some("python3-requests".to_owned()), Some(0));
+    let mut own = placed("pypi", "requests", "2.28.1", "/usr/local/lib/python3/requests");
+    own.layer = Some(1);
+    let image = ImageFacts {
+        digest: format!("sha256:{}", "0a".repeat(32)),
+        architecture: "arm64".to_owned(),
+        base_layers: 1,
+        made_s: Some(ABOUT.time_s),
+    };
+    let layers = vec![layer("sha256:aa", "ADD rootfs.tar / # buildkit"), layer("sha256:bb", "")];
+    let before = Scanned { packages: vec![owned, own], layers, image, ..scanned() };
+    for form in [Form::CycloneDxJson, Form::CycloneDxXml] {
+        let after = sbom::read("bom", sbom::write(form, &before, &ABOUT).as_bytes()).unwrap().unwrap();
+        assert_eq!((&after.layers, &after.image), (&before.layers, &before.image), "{form:?}");
+        assert_eq!(
+            after.packages, before.packages,
+            "{form:?}: what somebody installed beside the distribution's stays"
+        );
+    }
 }
 
 /// As Trivy writes it: the epoch and the source stand beside.

@@ -161,6 +161,7 @@ function Reach({ exception }: { exception: Exception }) {
     );
   }
   if (exception.reach === "group") return t("reachGroup", { name });
+  if (exception.reach === "image") return t("reachImage", { name });
   if (exception.reach === "tag") return t("reachTag", { name });
   return t("everyHost");
 }

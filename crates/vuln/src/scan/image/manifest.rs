@@ -6,7 +6,7 @@ use std::io;
 
 use serde_json::Value;
 
-use super::super::Layer;
+use super::super::{ImageFacts, Layer};
 use super::malformed;
 use crate::advisory::clip;
 use crate::limits::{DEPTH_MAX, IMAGE_LAYERS_MAX};
@@ -16,6 +16,7 @@ use crate::vex::{list, text};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) name: String,
+    pub(super) facts: ImageFacts,
     pub(super) layers: Vec<(String, Layer)>,
 }
 
@@ -40,31 +41,39 @@ pub(super) fn image(documents: &Documents, architecture: &str) -> io::Result<Ima
         return docker(documents);
     }
     let index = json(documents, "index.json")?;
-    let (manifest, name) = chosen(documents, &index, architecture, 0)?;
+    let Chosen { manifest, name, digest } = chosen(documents, &index, architecture, 0)?;
     let config = manifest.pointer("/config/digest").and_then(Value::as_str).and_then(blob);
     let config = config.map(|name| json(documents, &name)).transpose()?.unwrap_or_default();
     let files = list(&manifest, "layers").map(|layer| blob(text(layer, "digest")).ok_or("a layer without a digest"));
     let files = files.collect::<Result<Vec<String>, _>>().map_err(malformed)?;
-    layers(name, files, &config)
+    layers(name, digest, files, &config)
+}
+
+/// A manifest with its digest, and what the index calls it.
+struct Chosen {
+    manifest: Value,
+    name: String,
+    digest: String,
 }
 
 /// The manifest of the index that is meant: of the architecture asked for, else the first that is an image.
-fn chosen(documents: &Documents, index: &Value, architecture: &str, depth: usize) -> io::Result<(Value, String)> {
+fn chosen(documents: &Documents, index: &Value, architecture: &str, depth: usize) -> io::Result<Chosen> {
     let entry = pick(index, architecture).ok_or(malformed("its index names no image"))?;
     let name = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
         .iter()
         .find_map(|key| entry.get("annotations")?.get(*key)?.as_str());
-    let file = blob(text(entry, "digest")).ok_or(malformed("a manifest without a digest"))?;
+    let digest = text(entry, "digest");
+    let file = blob(digest).ok_or(malformed("a manifest without a digest"))?;
     let manifest = json(documents, &file)?;
     let name = clip(name.unwrap_or_default());
     if manifest.get("manifests").is_some() {
         if depth == DEPTH_MAX {
             return Err(malformed("its indices are nested too deep"));
         }
-        let (manifest, inner) = chosen(documents, &manifest, architecture, depth + 1)?;
-        return Ok((manifest, if inner.is_empty() { name } else { inner }));
+        let inner = chosen(documents, &manifest, architecture, depth + 1)?;
+        return Ok(if inner.name.is_empty() { Chosen { name, ..inner } } else { inner });
     }
-    Ok((manifest, name))
+    Ok(Chosen { manifest, name, digest: clip(digest) })
 }
 
 /// The entry of an index that is meant.
@@ -88,11 +97,15 @@ fn docker(documents: &Documents) -> io::Result<Image> {
     let config = json(documents, &super::tar::clean(text(first, "Config")))?;
     let name = list(first, "RepoTags").filter_map(Value::as_str).next().unwrap_or_default();
     let files = list(first, "Layers").filter_map(Value::as_str).map(super::tar::clean).collect();
-    layers(clip(name), files, &config)
+    // Newer archives have an index beside it, which names the manifest; where there are several images nobody knows which.
+    let only = all.as_array().is_some_and(|all| all.len() == 1);
+    let index = json(documents, "index.json").ok().filter(|_| only);
+    let digest = index.and_then(|index| Some(chosen(documents, &index, text(&config, "architecture"), 0).ok()?.digest));
+    layers(clip(name), digest.unwrap_or_default(), files, &config)
 }
 
 /// Layers with the steps that made them: the history has one more for every step that made no layer.
-fn layers(name: String, files: Vec<String>, config: &Value) -> io::Result<Image> {
+fn layers(name: String, digest: String, files: Vec<String>, config: &Value) -> io::Result<Image> {
     if files.len() > IMAGE_LAYERS_MAX {
         return Err(malformed("it has too many layers"));
     }
@@ -103,5 +116,44 @@ fn layers(name: String, files: Vec<String>, config: &Value) -> io::Result<Image>
         let digest = digests.next().and_then(Value::as_str).map(clip).unwrap_or_default();
         (file, Layer { digest, made_by: made.next().unwrap_or_default() })
     });
-    Ok(Image { name, layers: layers.collect() })
+    let layers: Vec<_> = layers.collect();
+    let base_layers = base_layers(config).min(layers.len() as u32);
+    let facts = ImageFacts { digest, architecture: clip(text(config, "architecture")), base_layers, made_s: None };
+    Ok(Image { name, facts, layers })
+}
+
+/// How many layers stand below the last command that the image took over from another: its own command comes at the end,
+/// and every one before that was the end of what it was built upon.
+fn base_layers(config: &Value) -> u32 {
+    let steps: Vec<&Value> = list(config, "history").collect();
+    let empty = |step: &&Value| step.get("empty_layer").and_then(Value::as_bool) == Some(true);
+    let own = steps.iter().rposition(|step| !empty(step)).unwrap_or(0);
+    let ends = |step: &&Value| empty(step) && is_command(text(step, "created_by"));
+    let Some(end) = steps.iter().take(own).rposition(ends) else { return 0 };
+    steps.iter().take(end).filter(|step| !empty(step)).count() as u32
+}
+
+/// Whether a step sets what is started, in the words of Docker's builder or of BuildKit.
+fn is_command(step: &str) -> bool {
+    let step = step.strip_prefix("/bin/sh -c #(nop)").unwrap_or(step).trim_start();
+    step.starts_with("CMD ") || step.starts_with("CMD[")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_ends_with_its_command() {
+        let step = |made: &str, empty| json!({ "created_by": made, "empty_layer": empty });
+        let base = [step("ADD rootfs.tar /", false), step("/bin/sh -c #(nop)  CMD [\"sh\"]", true)];
+        let own = [step("RUN install", false), step("COPY . .", false), step("CMD [\"app\"]", true)];
+        let of = |steps: Vec<Value>| base_layers(&json!({ "history": steps }));
+        assert_eq!(of([base.to_vec(), own.to_vec()].concat()), 1);
+        assert_eq!(of(own.to_vec()), 0, "its own command ends no base");
+        assert_eq!(of(base.to_vec()), 0);
+        assert_eq!(of(Vec::new()), 0);
+    }
 }

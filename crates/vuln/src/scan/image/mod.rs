@@ -115,6 +115,7 @@ fn judge(image: &Image, layers: &[&Contents]) -> Scanned {
         .collect();
     languages::take(named, &owners, &mut scanned, |place| layer_of.get(place).copied());
     scanned.subject.clone_from(&image.name);
+    scanned.image.clone_from(&image.facts);
     scanned.layers = image.layers.iter().map(|(_, layer)| layer.clone()).collect::<Vec<Layer>>();
     scanned.sorted()
 }
