@@ -41,12 +41,33 @@ const FORM: i64 = 2;
 const HOSTS_AT_ONCE: usize = 500;
 
 /// Vulnerabilities of the fleet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FindingsConfig {
     /// Folder of the advisory stores that `guardian vulndb build` makes; the newest one in it judges. Empty is `advisories`
     /// in the data directory.
     pub store: PathBuf,
+    /// How often the server fetches advisories and builds a store of them, such as `6h`; every quarter of an hour at most.
+    /// 0 is never: no connection is made that nobody asked for.
+    pub update_interval: guardian_kit::config::Duration,
+    /// A mirror from which everything is fetched, such as `https://mirror.example/advisories`. Empty asks the publishers.
+    pub update_mirror: String,
+    /// Folder that keeps what was fetched. Empty is `downloads` in the data directory.
+    pub downloads: PathBuf,
+    /// For how many days the last store of each day is kept, so that what was known then can be asked again.
+    pub keep_days: u32,
+}
+
+impl Default for FindingsConfig {
+    fn default() -> Self {
+        Self {
+            store: PathBuf::new(),
+            update_interval: guardian_kit::config::Duration::default(),
+            update_mirror: String::new(),
+            downloads: PathBuf::new(),
+            keep_days: 7,
+        }
+    }
 }
 
 /// Something that somebody should hear at once.

@@ -105,7 +105,15 @@ impl Default for ServerConfig {
 pub(crate) struct ConfigError(pub(crate) ConfigErrors);
 
 /// Variables with our prefix that are no configuration keys.
-const NO_KEYS: &[&str] = &["GUARDIAN_CONFIG", "GUARDIAN_SERVER", "GUARDIAN_TOKEN", "GUARDIAN_CA"];
+const NO_KEYS: &[&str] = &[
+    "GUARDIAN_CONFIG",
+    "GUARDIAN_SERVER",
+    "GUARDIAN_TOKEN",
+    "GUARDIAN_CA",
+    "GUARDIAN_NVD_KEY",
+    "GUARDIAN_REGISTRY_USER",
+    "GUARDIAN_REGISTRY_PASSWORD",
+];
 
 /// Where the values come from: file, environment, flags.
 pub(crate) fn sources(global: &Global) -> anyhow::Result<Sources> {

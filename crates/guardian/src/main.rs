@@ -9,6 +9,7 @@ mod osquery;
 mod output;
 mod remote;
 mod tls;
+mod updates;
 mod wiring;
 
 use std::process::ExitCode;

@@ -244,6 +244,31 @@ pub(crate) fn system_roots() -> Option<PathBuf> {
     env.into_iter().chain(usual).find(|p| p.exists())
 }
 
+/// A client for what lies outside and is named by whoever runs the program: it goes through the proxy of the environment,
+/// trusts what the system trusts, and has no limit for the whole, which its user sets.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is asked is named by who runs the program, is often at a private address, and comes as a stream"
+)]
+pub(crate) fn outward(
+    tls_only: bool,
+    connect: std::time::Duration,
+    silence: std::time::Duration,
+) -> Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("guardian/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(connect)
+        .read_timeout(silence)
+        .https_only(tls_only);
+    if let Some(file) = system_roots() {
+        let pem = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} holds no certificates", file.display()))?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    builder.build().context("cannot make an HTTP client")
+}
+
 /// A small runtime for commands that talk to a server.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)

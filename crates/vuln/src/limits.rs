@@ -1,5 +1,9 @@
 //! Every limit of the crate in one place.
 
+/// Bytes of one file of a publisher, as it is downloaded. The largest in use has less than one GiB.
+pub const DOWNLOAD_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of a document's beginning, by which it is recognised.
+pub const HEAD_BYTES: usize = 64 << 10;
 /// Bytes of one document, decompressed. The largest in use is Debian's tracker, about 70 MB.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
 /// Documents of one run.

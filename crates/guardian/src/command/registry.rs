@@ -1,10 +1,12 @@
 //! An image of a registry, over HTTP (OCI distribution specification; tokens as Docker's registries document them). What is
 //! fetched is judged in crate `vuln`, which also checks every digest; nothing is kept here but the token.
 
+mod login;
+
 use std::io::{self, Read};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -61,30 +63,20 @@ struct Http {
     /// Of the repository, without a slash at its end.
     base: String,
     repository: String,
+    host: String,
     user: Option<(String, String)>,
     authorization: Option<HeaderValue>,
 }
 
 impl Http {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the registry is named by who runs the command, and often at a private address"
-    )]
     fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self> {
-        let mut builder =
-            Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE).https_only(!options.plain_http);
-        if let Some(file) = remote::system_roots() {
-            let pem = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .with_context(|| format!("{} holds no certificates", file.display()))?;
-            builder = builder.tls_certs_only(certificates);
-        }
         let scheme = if options.plain_http { "http" } else { "https" };
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-            client: builder.build()?,
+            client: remote::outward(!options.plain_http, CONNECT, SILENCE)?,
             base: format!("{scheme}://{}/v2/{}", reference.host, reference.repository),
             repository: reference.repository.clone(),
+            host: reference.host.clone(),
             user: options.registry_user.clone().zip(options.registry_password.clone()),
             authorization: None,
         })
@@ -100,7 +92,12 @@ impl Http {
             }
             let response = self.send(request)?;
             match response.status() {
-                StatusCode::UNAUTHORIZED if first => self.authorization = Some(self.authorize(response.headers())?),
+                StatusCode::UNAUTHORIZED if first => {
+                    if self.user.is_none() {
+                        self.user = self.runtime.block_on(login::find(&self.host));
+                    }
+                    self.authorization = Some(self.authorize(response.headers())?);
+                }
                 status if status.is_success() => break response,
                 status => return Err(io::Error::other(refusal(status, &self.repository, path))),
             }
@@ -136,7 +133,9 @@ impl Http {
         } else if challenges.iter().any(|challenge| of_scheme(challenge, "basic").is_some()) {
             let user = self.user.as_ref();
             basic(user.ok_or_else(|| {
-                io::Error::other("the registry asks for a user: give --registry-user and --registry-password")
+                io::Error::other(
+                    "the registry asks for a user: give --registry-user and --registry-password, or log in with Docker",
+                )
             })?)
         } else {
             return Err(io::Error::other("the registry asks for something else than a user or a token"));

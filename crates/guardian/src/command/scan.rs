@@ -9,7 +9,7 @@ use guardian_kit::clock::{Clock as _, SystemClock};
 use guardian_vuln::matching::{self, Finding, Reason, Verdict};
 use guardian_vuln::report::{self, About, Entry, FailOn, Ignored, Report, Words};
 use guardian_vuln::risk::{Asset, Criticality, Exposure};
-use guardian_vuln::store::{Store, folder};
+use guardian_vuln::store::Store;
 use guardian_vuln::{import, scan, vex};
 use serde_json::{Value, json};
 
@@ -117,6 +117,9 @@ struct What {
     /// Folder of the advisory store [default: advisories in the data directory]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+    /// Judge by what was known at the end of that day (UTC), or at that time; of the stores that are kept
+    #[arg(long, value_name = "DATE", value_parser = vulndb::as_of)]
+    as_of: Option<i64>,
 }
 
 /// What is scanned.
@@ -170,7 +173,7 @@ impl Target {
 impl What {
     fn open(&self, global: &Global) -> Result<Store> {
         let folder = vulndb::folder_of(global, self.store.as_deref())?;
-        folder::open(&folder, None).context("`guardian vulndb build` makes one")
+        vulndb::open(&folder, self.as_of).context("`guardian vulndb update` or `build` makes one")
     }
 }
 

@@ -1,17 +1,19 @@
-//! `guardian vulndb`: the advisory store, built from files that were downloaded or carried here.
+//! `guardian vulndb`: the advisory store, built from what is fetched from publishers, or from files that were carried here.
+
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use guardian_kit::clock::{Clock as _, SystemClock};
-use guardian_vuln::load::Loader;
 use guardian_vuln::store::{Store, folder};
 use serde_json::json;
 
 use super::Global;
 use crate::output::{self, Table};
+use crate::updates::{self, Keep};
 
 const EXAMPLES: &str = "\
 Files, folders and archives (zip, tar, gzip, zstd) in any mixture; what each is, is seen from its content. Sources: OSV \
@@ -19,10 +21,13 @@ Files, folders and archives (zip, tar, gzip, zstd) in any mixture; what each is,
 OpenVEX, Alpine's and Wolfi's secdb, Arch, Nixpkgs, Gentoo, OVAL, RustSec, lists of updates, CVE 5 with CISA's \
 decisions, NVD, EPSS, KEV.
 
+  guardian vulndb update                             fetch what changed at the publishers, and build
+  guardian vulndb update --mirror https://m.example  the same from a mirror
   guardian vulndb build downloads/                   everything in a folder
   guardian vulndb build all.zip epss.csv.gz          what was named
   guardian vulndb export advisories.gvdb             to carry it over an air gap; import takes it there
-  guardian vulndb status                             what the store knows, and since when";
+  guardian vulndb status                             what the store knows, and since when
+  guardian vulndb status --as-of 2030-01-31          what was known on that day";
 
 /// Build the store of advisories that `guardian scan` judges by.
 #[derive(Args, Debug)]
@@ -34,6 +39,9 @@ pub(crate) struct Vulndb {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Update(update::Update),
+    /// Show what `update` fetches, and from where
+    Sources,
     /// Build a new store from files; the one before is kept beside it
     Build {
         /// Files, folders and archives of advisories
@@ -73,23 +81,59 @@ enum Action {
         /// Read all of it and compare its checksum
         #[arg(long)]
         verify: bool,
+        /// The store that was in force at the end of that day (UTC), or at that time; of those that are kept
+        #[arg(long, value_name = "DATE", value_parser = as_of)]
+        as_of: Option<i64>,
     },
 }
 
 /// The folder of the store.
 pub(super) fn folder_of(global: &Global, named: Option<&Path>) -> Result<PathBuf> {
-    match named {
-        Some(folder) => Ok(folder.to_path_buf()),
-        None => Ok(global.load()?.data.join("advisories")),
+    if let Some(folder) = named {
+        return Ok(folder.to_path_buf());
     }
+    let config = global.load()?;
+    let set = config.vulnerabilities.store;
+    Ok(if set.as_os_str().is_empty() { config.data.join("advisories") } else { set })
+}
+
+/// The last second of a day, or the second of a time, since the epoch.
+pub(super) fn as_of(text: &str) -> Result<i64, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_second());
+    }
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
+    let end = day.and_then(|day| day.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC).ok());
+    end.map(|end| end.timestamp().as_second()).ok_or_else(|| "give a day such as 2030-01-31, or a time".to_owned())
+}
+
+/// Opens the store that was in force at the time; the newest where none is named.
+pub(super) fn open(stores: &Path, at_s: Option<i64>) -> Result<Store> {
+    match folder::open(stores, at_s) {
+        Err(_) if at_s.is_some() && folder::open(stores, None).is_ok() => {
+            let oldest = folder::list(stores)?.first().map_or(0, |(built_s, _)| *built_s);
+            bail!("no store of that time is kept; the oldest was built {}", shown(oldest));
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn shown(time_s: i64) -> String {
+    jiff::Timestamp::from_second(time_s).map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn now_s() -> i64 {
+    SystemClock::new().now().0.div_euclid(1_000_000)
 }
 
 impl Vulndb {
     pub(crate) fn run(self, global: &Global) -> Result<ExitCode> {
         match self.action {
+            Action::Update(update) => update.run(global),
+            Action::Sources => update::list(global),
             Action::Build { paths, store, keep } => {
                 let folder = folder_of(global, store.as_deref())?;
-                build(&paths, &folder, keep)?;
+                updates::load(&paths, &folder, Keep::Count(keep), now_s())?;
                 status(&folder::open(&folder, None)?, global)
             }
             Action::Export { file, store } => {
@@ -105,40 +149,23 @@ impl Vulndb {
                 }
                 status(&imported, global)
             }
-            Action::Status { store, verify } => {
-                let folder = folder_of(global, store.as_deref())?;
-                let store = folder::open(&folder, None)?;
+            Action::Status { store: named, verify, as_of } => {
+                let folder = folder_of(global, named.as_deref())?;
+                let store = open(&folder, as_of)?;
                 if verify && !store.is_whole() {
                     bail!("the store is damaged: build it anew");
                 }
-                status(&store, global)
+                status(&store, global)?;
+                let kept: Vec<String> = folder::list(&folder)?.iter().map(|(built_s, _)| shown(*built_s)).collect();
+                output::note(&format!("kept stores: {}", kept.join(", ")));
+                // What lies beside a folder that was named is not known.
+                if named.is_none() {
+                    update::remarks(&update::downloads_of(global, None)?);
+                }
+                Ok(ExitCode::SUCCESS)
             }
         }
     }
-}
-
-fn build(paths: &[PathBuf], folder: &Path, keep: usize) -> Result<()> {
-    let mut loader = Loader::default();
-    for path in paths {
-        loader.path(path).with_context(|| format!("cannot read {}", path.display()))?;
-    }
-    for issue in &loader.issues {
-        let record = if issue.record.is_empty() { String::new() } else { format!(" {}", issue.record) };
-        output::note(&format!("{}{record}: {}", issue.document, issue.what));
-    }
-    if loader.issues_more > 0 {
-        output::note(&format!("and {} complaints more", loader.issues_more));
-    }
-    if loader.unknown > 0 {
-        output::note(&format!("{} documents are of no source that is known", loader.unknown));
-    }
-    // A store of nothing would say that nothing is vulnerable.
-    if loader.documents == 0 {
-        bail!("there is no advisory in what was named");
-    }
-    let now_s = SystemClock::new().now().0 / 1_000_000;
-    folder::publish(folder, loader.finish(), now_s, keep)?;
-    Ok(())
 }
 
 fn status(store: &Store, global: &Global) -> Result<ExitCode> {
@@ -155,7 +182,7 @@ fn status(store: &Store, global: &Global) -> Result<ExitCode> {
     }
     output::print(&table, global.output)?;
     let [advisories, statements, packages, cves] = store.counts();
-    let built = jiff::Timestamp::from_second(store.built_s()).map(|time| time.to_string()).unwrap_or_default();
+    let built = shown(store.built_s());
     output::note(&format!(
         "built {built}: {advisories} advisories, {statements} statements of {packages} packages, signals of {cves} \
          vulnerabilities, {} KiB",

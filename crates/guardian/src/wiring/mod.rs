@@ -9,6 +9,7 @@ mod owners;
 mod replays;
 pub(crate) mod rules;
 mod store;
+mod updates;
 mod visits;
 
 use std::net::SocketAddr;
@@ -317,6 +318,7 @@ impl Ground {
         let notifier = self.notifier(config, url, &identity)?;
         notifier.start(health.clone());
         let findings = findings::start(self, config, spine)?;
+        updates::start(self, config);
         let app = guardian_api::router(ApiState {
             catalog: self.catalog.clone(),
             evidence: EvidenceStore::new(config.data.join("evidence")),

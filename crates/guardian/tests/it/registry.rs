@@ -44,6 +44,7 @@ impl Registry {
         let data = tempfile::tempdir().unwrap();
         let mut command = guardian(data.path());
         command.env("GUARDIAN_REGISTRY_USER", "reader").env("GUARDIAN_REGISTRY_PASSWORD", password);
+        command.env("DOCKER_CONFIG", data.path());
         let image = format!("{}/{image}", self.address);
         command.args(["sbom", &image, "--plain-http", "--architecture", "amd64"]).output().unwrap()
     }
@@ -174,4 +175,39 @@ fn what_is_not_given_or_not_whole_is_refused() {
     let before = registry.asked.lock().unwrap().len();
     assert!(!guardian(data.path()).args(["sbom", &image]).output().unwrap().status.success());
     assert_eq!(registry.asked.lock().unwrap().len(), before);
+}
+
+#[test]
+fn what_docker_keeps_is_used_where_nothing_is_given() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (things, _) = image();
+    let registry = Registry::start(things);
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.json");
+    let run = || {
+        let mut command = guardian(home.path());
+        command.env_remove("GUARDIAN_REGISTRY_USER").env_remove("GUARDIAN_REGISTRY_PASSWORD");
+        let path = std::env::join_paths(
+            std::iter::once(home.path().to_path_buf()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        command.env("DOCKER_CONFIG", home.path()).env("PATH", path.unwrap());
+        let image = format!("{}/team/app:1", registry.address);
+        command.args(["sbom", &image, "--plain-http", "--architecture", "amd64"]).output().unwrap()
+    };
+    assert!(!run().status.success());
+    // "reader:right"
+    let auths = json!({ "auths": { registry.address.as_str(): { "auth": "cmVhZGVyOnJpZ2h0" } } });
+    std::fs::write(&file, auths.to_string()).unwrap();
+    assert!(run().status.success());
+    std::fs::write(&file, json!({ "credHelpers": { registry.address.as_str(): "example" } }).to_string()).unwrap();
+    let helper = home.path().join("docker-credential-example");
+    let script = format!(
+        "#!/bin/sh\nread -r server\n[ \"$1 $server\" = 'get {}' ] || exit 1\n\
+         echo '{{\"ServerURL\": \"x\", \"Username\": \"reader\", \"Secret\": \"right\"}}'\n",
+        registry.address
+    );
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = run();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }

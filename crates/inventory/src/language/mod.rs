@@ -4,6 +4,7 @@
 //! Only what names one version of a package of the language's registry is given: a range names none, and what comes from a
 //! folder, a repository or an address is not what the registry's advisories speak of.
 
+mod bun;
 mod bundler;
 mod composer;
 mod conda;
@@ -17,6 +18,7 @@ mod pipfile;
 mod pnpm;
 mod r;
 mod requirements;
+mod sbt;
 mod swift;
 mod toml;
 mod yarn;
@@ -47,6 +49,7 @@ pub const ALL: &[Kind] = &[
     },
     Kind { name: "Yarn", is: |_, name| name == "yarn.lock", read: |_, bytes| Ok(yarn::parse(bytes)) },
     Kind { name: "pnpm", is: |_, name| name == "pnpm-lock.yaml", read: |_, bytes| pnpm::parse(bytes) },
+    Kind { name: "Bun", is: |_, name| name == "bun.lock", read: |_, bytes| bun::parse(bytes) },
     Kind { name: "Cargo", is: |_, name| name == "Cargo.lock", read: |_, bytes| Ok(locked_crates(bytes)) },
     Kind {
         name: "Cargo (installed)",
@@ -63,6 +66,7 @@ pub const ALL: &[Kind] = &[
     Kind { name: JAVA, is: |_, name| is_jar(name), read: jar::parse },
     Kind { name: "Maven", is: |_, name| name == "pom.xml", read: |_, bytes| maven::parse(bytes) },
     Kind { name: "Gradle", is: |_, name| name.ends_with("gradle.lockfile"), read: |_, bytes| Ok(gradle::parse(bytes)) },
+    Kind { name: "sbt", is: |_, name| name == "build.sbt.lock", read: |_, bytes| sbt::parse(bytes) },
     Kind { name: "RubyGems", is: is_gemspec, read: |_, bytes| gem::parse(bytes).map(one) },
     Kind {
         name: "Bundler",
@@ -73,6 +77,11 @@ pub const ALL: &[Kind] = &[
     Kind { name: "NuGet", is: |_, name| name == "packages.lock.json", read: |_, bytes| nuget::parse_lock(bytes) },
     Kind { name: ".NET", is: |_, name| name.ends_with(".deps.json"), read: |_, bytes| nuget::parse_deps(bytes) },
     Kind { name: "NuGet (old)", is: |_, name| name == "packages.config", read: |_, bytes| nuget::parse_config(bytes) },
+    Kind {
+        name: "NuGet (central)",
+        is: |_, name| name == "Directory.Packages.props",
+        read: |_, bytes| nuget::parse_central(bytes),
+    },
     Kind { name: "Hex", is: |_, name| name == "mix.lock", read: |_, bytes| Ok(hex::parse(bytes)) },
     Kind { name: "Pub", is: |_, name| name == "pubspec.lock", read: |_, bytes| Ok(dart::parse(bytes)) },
     Kind { name: "Swift", is: |_, name| name == "Package.resolved", read: |_, bytes| swift::parse(bytes) },

@@ -60,3 +60,22 @@ pub(super) fn parse_config(bytes: &[u8]) -> Result<Found<Package>, Malformed> {
     }
     Ok(found)
 }
+
+/// The versions that a `Directory.Packages.props` sets for all projects below it (NuGet documentation, "Central Package
+/// Management"); one that is a range or a variable names none.
+pub(super) fn parse_central(bytes: &[u8]) -> Result<Found<Package>, Malformed> {
+    let root = xml::parse(bytes)?;
+    let mut found = Found::default();
+    let groups = root.all("ItemGroup");
+    for package in groups.flat_map(|group| group.all("PackageVersion").chain(group.all("GlobalPackageReference"))) {
+        let (name, version) = (package.attribute("Include"), package.attribute("Version"));
+        let version = version.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(version);
+        let plain = version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains([',', '*', '$']);
+        match (name.is_empty(), plain) {
+            (false, true) => found.push(Package::new(Manager::NuGet, name, version)),
+            (false, false) => found.issue(0, format!("{}: it names no version", crate::text::clip(name))),
+            (true, _) => {}
+        }
+    }
+    Ok(found)
+}

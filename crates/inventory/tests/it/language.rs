@@ -51,6 +51,9 @@ const CASES: &[Case] = &[
         &["com.fasterxml.jackson.core:jackson-databind 2.13.0", "org.slf4j:slf4j-api 1.7.36"],
         1,
     ),
+    ("build.sbt.lock", "/app/build.sbt.lock", &["org.example:core_2.13 1.2.3"], 0),
+    ("bun.lock", "/app/bun.lock", &["@scope/left 2.0.1", "right 1.0.0-rc.1"], 0),
+    ("Directory.Packages.props", "/app/Directory.Packages.props", &["Example.Json 12.0.3", "Example.Tool 4.5.6"], 1),
     ("gem-specification", "/usr/lib/ruby/gems/3.0/specifications/acme.gemspec", &["acme-tool 1.4.2"], 0),
     ("Gemfile.lock", "/app/Gemfile.lock", &["nokogiri 1.15.0", "racc 1.6.2"], 0),
     (

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::download::Download;
 use super::{Document, Sink, Source};
 use crate::advisory::{Advisory, End, Of, Range, Statement, Status, clip};
 use crate::ecosystem::Ecosystem;
@@ -21,12 +22,20 @@ struct Group {
     kind: String,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("all.json", "https://security.archlinux.org/all.json").at_most(256 << 20)];
+
 /// The source.
 pub(super) struct Arch;
 
 impl Source for Arch {
     fn name(&self) -> &'static str {
         "arch"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 use serde::Deserialize;
 
+use super::download::{Download, Origin};
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::{Ecosystem, of_redhat_cpe_parts, suse_release};
@@ -147,12 +148,23 @@ struct Flag {
     product_ids: Vec<String>,
 }
 
+/// Where its publishers give it. Red Hat's VEX has what its advisories have; SUSE compresses its own by bzip2, and gives the
+/// same as OVAL.
+const DOWNLOADS: &[Download] = &[Download::of(
+    "redhat-vex.tar.zst",
+    Origin::Named("https://security.access.redhat.com/data/csaf/v2/vex/archive_latest.txt"),
+)];
+
 /// The source.
 pub(super) struct Csaf;
 
 impl Source for Csaf {
     fn name(&self) -> &'static str {
         "csaf"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

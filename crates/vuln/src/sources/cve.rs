@@ -5,6 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::download::Download;
 use super::{Document, Sink, Source, day};
 use crate::advisory::{Exploitation, Signal, clip};
 
@@ -44,12 +45,22 @@ struct Reference {
     url: String,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] = &[
+    Download::at("cvelist.tar.gz", "https://github.com/CVEProject/cvelistV5/archive/refs/heads/main.tar.gz"),
+    Download::at("vulnrichment.tar.gz", "https://github.com/cisagov/vulnrichment/archive/refs/heads/develop.tar.gz"),
+];
+
 /// The source.
 pub(super) struct Cve;
 
 impl Source for Cve {
     fn name(&self) -> &'static str {
         "cve"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

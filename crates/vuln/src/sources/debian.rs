@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
+use super::download::Download;
 use super::{Document, Sink, Source};
 use crate::advisory::{Advisory, Of, Statement, Status, line};
 use crate::cvss::Rating;
@@ -45,12 +46,19 @@ const RELEASES: &[(&str, &str)] = &[
     ("sid", "sid"),
 ];
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] = &[Download::at("tracker.json", "https://security-tracker.debian.org/tracker/data/json")];
+
 /// The source.
 pub(super) struct Debian;
 
 impl Source for Debian {
     fn name(&self) -> &'static str {
         "debian"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -1,7 +1,13 @@
 //! EPSS (FIRST): a table of CVE names with the probability that each is used within 30 days.
 
+use super::download::Download;
 use super::{Document, Sink, Source};
 use crate::advisory::Signal;
+
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("current.csv.gz", "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz")
+        .at_most(256 << 20)];
 
 /// The source.
 pub(super) struct Epss;
@@ -9,6 +15,10 @@ pub(super) struct Epss;
 impl Source for Epss {
     fn name(&self) -> &'static str {
         "epss"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

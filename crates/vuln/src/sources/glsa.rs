@@ -2,6 +2,7 @@
 
 use guardian_inventory::xml::{self, Element};
 
+use super::download::Download;
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, End, Of, Range, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
@@ -10,12 +11,20 @@ use crate::limits::{LIST_MAX, VERSIONS_MAX};
 /// A revision that none reaches.
 const LAST_REVISION: &str = "-r99999";
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("glsa.tar.gz", "https://github.com/gentoo/glsa/archive/refs/heads/master.tar.gz")];
+
 /// The source.
 pub(super) struct Glsa;
 
 impl Source for Glsa {
     fn name(&self) -> &'static str {
         "glsa"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::download::Download;
 use super::{Document, Sink, Source, day};
 use crate::advisory::Signal;
 
@@ -22,12 +23,21 @@ struct Entry {
     known_ransomware_campaign_use: String,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("kev.json", "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json")
+        .at_most(256 << 20)];
+
 /// The source.
 pub(super) struct Kev;
 
 impl Source for Kev {
     fn name(&self) -> &'static str {
         "kev"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -7,6 +7,7 @@ mod arch;
 mod csaf;
 mod cve;
 mod debian;
+pub mod download;
 mod epss;
 mod glsa;
 mod kev;
@@ -19,7 +20,9 @@ mod rustsec;
 mod secdb;
 mod updateinfo;
 
+use self::download::Download;
 use crate::advisory::{Advisory, Signal};
+use crate::limits::HEAD_BYTES;
 
 /// A document: a file, or one out of an archive.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +36,7 @@ pub struct Document<'a> {
 impl Document<'_> {
     /// The beginning, in which a source looks for its marks.
     fn head(&self) -> &[u8] {
-        &self.bytes[..self.bytes.len().min(64 << 10)]
+        &self.bytes[..self.bytes.len().min(HEAD_BYTES)]
     }
 
     fn has(&self, mark: &str) -> bool {
@@ -70,6 +73,10 @@ pub trait Source: Sync {
     fn recognises(&self, document: &Document<'_>) -> bool;
     /// Reads the document; what is wrong with all of it is the error.
     fn read(&self, document: &Document<'_>, sink: &mut dyn Sink) -> Result<(), String>;
+    /// Where its publishers give it. Nothing where the address is different for everybody, or the form one that is not read.
+    fn downloads(&self) -> &'static [Download] {
+        &[]
+    }
 }
 
 /// Every source, in the order in which they are asked whether a document is theirs.
@@ -90,6 +97,11 @@ pub const ALL: &[&dyn Source] = &[
     &rustsec::RustSec,
     &nixpkgs::Nixpkgs,
 ];
+
+/// The source of this name.
+pub fn named(name: &str) -> Option<&'static dyn Source> {
+    ALL.iter().copied().find(|source| source.name() == name)
+}
 
 /// The source whose document it is.
 pub fn of(document: &Document<'_>) -> Option<&'static dyn Source> {

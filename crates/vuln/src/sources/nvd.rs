@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::download::{Download, Origin};
 use super::{Document, Sink, Source};
 use crate::advisory::Signal;
 
@@ -25,12 +26,20 @@ struct Record {
     metrics: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::of("page", Origin::Pages("https://services.nvd.nist.gov/rest/json/cves/2.0"))];
+
 /// The source.
 pub(super) struct Nvd;
 
 impl Source for Nvd {
     fn name(&self) -> &'static str {
         "nvd"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::download::Download;
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, End, Of, Range, Statement, Status, clip, line};
 use crate::cvss::Rating;
@@ -93,12 +94,35 @@ struct Event {
     limit: Option<String>,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] = &[
+    Download::at("AlmaLinux.zip", "https://osv-vulnerabilities.storage.googleapis.com/AlmaLinux/all.zip"),
+    Download::at("Rocky-Linux.zip", "https://osv-vulnerabilities.storage.googleapis.com/Rocky%20Linux/all.zip"),
+    Download::at("Ubuntu.zip", "https://osv-vulnerabilities.storage.googleapis.com/Ubuntu/all.zip"),
+    Download::at("crates.io.zip", "https://osv-vulnerabilities.storage.googleapis.com/crates.io/all.zip"),
+    Download::at("CRAN.zip", "https://osv-vulnerabilities.storage.googleapis.com/CRAN/all.zip"),
+    Download::at("Go.zip", "https://osv-vulnerabilities.storage.googleapis.com/Go/all.zip"),
+    Download::at("Hex.zip", "https://osv-vulnerabilities.storage.googleapis.com/Hex/all.zip"),
+    Download::at("Maven.zip", "https://osv-vulnerabilities.storage.googleapis.com/Maven/all.zip"),
+    Download::at("npm.zip", "https://osv-vulnerabilities.storage.googleapis.com/npm/all.zip"),
+    Download::at("NuGet.zip", "https://osv-vulnerabilities.storage.googleapis.com/NuGet/all.zip"),
+    Download::at("Packagist.zip", "https://osv-vulnerabilities.storage.googleapis.com/Packagist/all.zip"),
+    Download::at("Pub.zip", "https://osv-vulnerabilities.storage.googleapis.com/Pub/all.zip"),
+    Download::at("PyPI.zip", "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"),
+    Download::at("RubyGems.zip", "https://osv-vulnerabilities.storage.googleapis.com/RubyGems/all.zip"),
+    Download::at("SwiftURL.zip", "https://osv-vulnerabilities.storage.googleapis.com/SwiftURL/all.zip"),
+];
+
 /// The source.
 pub(super) struct Osv;
 
 impl Source for Osv {
     fn name(&self) -> &'static str {
         "osv"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

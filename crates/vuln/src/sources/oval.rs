@@ -8,10 +8,43 @@ use hashbrown::HashMap;
 
 use guardian_inventory::xml::{self, Element};
 
+use super::download::Download;
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::{Ecosystem, of_redhat_cpe_parts, suse_release};
 use crate::limits::{AFFECTED_MAX, LIST_MAX};
+
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] = &[
+    Download::at(
+        "suse.linux.enterprise.server.12.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/suse.linux.enterprise.server.12.xml.gz",
+    ),
+    Download::at(
+        "suse.linux.enterprise.server.15.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/suse.linux.enterprise.server.15.xml.gz",
+    ),
+    Download::perhaps(
+        "suse.linux.enterprise.16.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/suse.linux.enterprise.16.xml.gz",
+    ),
+    Download::perhaps(
+        "suse.linux.enterprise.micro.5.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/suse.linux.enterprise.micro.5.xml.gz",
+    ),
+    Download::at(
+        "opensuse.leap.15.6.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/opensuse.leap.15.6.xml.gz",
+    ),
+    Download::perhaps(
+        "opensuse.leap.16.0.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/opensuse.leap.16.0.xml.gz",
+    ),
+    Download::perhaps(
+        "opensuse.tumbleweed.xml.gz",
+        "https://ftp.suse.com/pub/projects/security/oval/opensuse.tumbleweed.xml.gz",
+    ),
+];
 
 /// The source.
 pub(super) struct Oval;
@@ -19,6 +52,10 @@ pub(super) struct Oval;
 impl Source for Oval {
     fn name(&self) -> &'static str {
         "oval"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -6,10 +6,15 @@ use std::collections::BTreeMap;
 
 use guardian_inventory::version::Scheme;
 
+use super::download::Download;
 use super::{Document, Sink, Source, day};
 use crate::advisory::{Advisory, End, Of, Range, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
 use crate::limits::{LIST_MAX, VERSIONS_MAX};
+
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("advisory-db.tar.gz", "https://github.com/rustsec/advisory-db/archive/refs/heads/main.tar.gz")];
 
 /// The source.
 pub(super) struct RustSec;
@@ -17,6 +22,10 @@ pub(super) struct RustSec;
 impl Source for RustSec {
     fn name(&self) -> &'static str {
         "rustsec"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -3,10 +3,55 @@
 
 use guardian_inventory::xml::{self, Element};
 
+use super::download::{Download, Origin};
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
 use crate::limits::{AFFECTED_MAX, LIST_MAX};
+
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] = &[
+    Download::of("amazon-2.xml.gz", Origin::Mirrors("https://cdn.amazonlinux.com/2/core/latest/x86_64/mirror.list")),
+    Download::of(
+        "amazon-2023.xml.gz",
+        Origin::Mirrors("https://cdn.amazonlinux.com/al2023/core/mirrors/latest/x86_64/mirror.list"),
+    ),
+    Download {
+        may_be_absent: true,
+        ..Download::of(
+            "fedora-42.xml.zst",
+            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/42/Everything/x86_64"),
+        )
+    },
+    Download {
+        may_be_absent: true,
+        ..Download::of(
+            "fedora-43.xml.zst",
+            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/43/Everything/x86_64"),
+        )
+    },
+    Download {
+        may_be_absent: true,
+        ..Download::of(
+            "fedora-44.xml.zst",
+            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/44/Everything/x86_64"),
+        )
+    },
+    Download {
+        may_be_absent: true,
+        ..Download::of(
+            "fedora-45.xml.zst",
+            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/45/Everything/x86_64"),
+        )
+    },
+    Download {
+        may_be_absent: true,
+        ..Download::of(
+            "fedora-46.xml.zst",
+            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/46/Everything/x86_64"),
+        )
+    },
+];
 
 /// The source.
 pub(super) struct UpdateInfo;
@@ -14,6 +59,10 @@ pub(super) struct UpdateInfo;
 impl Source for UpdateInfo {
     fn name(&self) -> &'static str {
         "updateinfo"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -48,6 +48,22 @@ fn path_of(folder: &Path, built_s: i64) -> PathBuf {
     folder.join(format!("{FRONT}{built_s:013}{END}"))
 }
 
+/// Removes what nobody asks for any more: of every day the last store stays, for as many days before today; older ones go.
+/// The newest of all stays in any case.
+pub fn thin(folder: &Path, now_s: i64, days: u32) -> Result<(), Error> {
+    const DAY_S: i64 = 86_400;
+    let all = list(folder)?;
+    let first_day = now_s.div_euclid(DAY_S) - i64::from(days);
+    for pair in all.windows(2) {
+        let [(built, path), (next, _)] = pair else { continue };
+        let (day, next_day) = (built.div_euclid(DAY_S), next.div_euclid(DAY_S));
+        if day < first_day || day == next_day {
+            std::fs::remove_file(path).map_err(|e| Error::File(path.clone(), e))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the oldest so that `keep` stay.
 fn forget(folder: &Path, keep: usize) -> Result<(), Error> {
     let all = list(folder)?;

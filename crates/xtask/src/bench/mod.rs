@@ -120,6 +120,11 @@ const ALL: &[Area] = &[
         how: How::Lines { package: "guardian-lake", name: "lake" },
     },
     Area {
+        name: "vuln",
+        about: "judging a bill of materials, and scanning an image of one GB beside inflating it",
+        how: How::Lines { package: "guardian-vuln", name: "scanning" },
+    },
+    Area {
         name: "spine",
         about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
         how: How::Whole(spine::run),
