@@ -1,7 +1,7 @@
 //! What nodes of osquery send: nothing panics, and what is read is within its bounds.
 #![no_main]
 
-use guardian_osquery::{Line, answers, enrol, limits, logs, node_key};
+use guardian_osquery::{Line, answers, asks_to_carve, carve_block, carve_start, enrol, limits, logs, node_key};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -25,4 +25,12 @@ fuzz_target!(|input: &[u8]| {
             assert!(answer.rows.iter().all(|row| row.len() == answer.columns.len()));
         }
     }
+    if let Ok(found) = carve_start(input) {
+        assert!(found.blocks <= limits::BLOCKS_MAX && found.block_bytes <= limits::BLOCK_BYTES_MAX);
+        assert!(found.bytes > 0 && found.bytes <= found.blocks * found.block_bytes && !found.carve.is_empty());
+    }
+    if let Ok(found) = carve_block(input) {
+        assert!((1..=limits::BLOCK_BYTES_MAX).contains(&(found.bytes.len() as u64)));
+    }
+    asks_to_carve(&String::from_utf8_lossy(input));
 });

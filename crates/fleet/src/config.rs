@@ -30,11 +30,34 @@ pub struct OsqueryConfig {
     pub poll: Duration,
     /// Most connections at once; whoever comes beyond that is turned away.
     pub connections_max: usize,
+    /// Which archives of files nodes may bring as evidence.
+    pub carves: CarveRule,
+    /// Longest archive that a node may bring; 4 GiB at most.
+    pub carve_bytes_max: ByteSize,
+}
+
+/// Which archives of files nodes of osquery may bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CarveRule {
+    /// None: the listener does not know the requests.
+    #[default]
+    Off,
+    /// Those that a live query of this server asked for, within the last day.
+    Asked,
+    /// Any, also what a schedule of the node or somebody on the machine asked for.
+    Any,
 }
 
 impl Default for OsqueryConfig {
     fn default() -> Self {
-        Self { address: String::new(), poll: Duration::secs(10), connections_max: 4_096 }
+        Self {
+            address: String::new(),
+            poll: Duration::secs(10),
+            connections_max: 4_096,
+            carves: CarveRule::Off,
+            carve_bytes_max: ByteSize::gib(1),
+        }
     }
 }
 

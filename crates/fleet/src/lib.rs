@@ -28,13 +28,14 @@ mod upgrade;
 mod wire;
 
 pub use authority::{AGENTS_NAME, CertificateError};
-pub use config::{FleetConfig, OsqueryConfig};
+pub use config::{CarveRule, FleetConfig, OsqueryConfig};
 pub use enrol::{EnrolError, EnrolRequest, Enrolled};
 pub use groups::{HOST_FACTS, group_filter, host_facts};
+pub use guardian_osquery::asks_to_carve;
 pub use guardian_protocol::{lists, release};
 pub use intake::{Gate, Intake, IntakeError, LaneMark, Stored};
 pub use live::{live_rows, live_tables};
-pub use osquery::{NODE_KEY_PREFIX, OsqueryError};
+pub use osquery::{CarveRefusal, NODE_KEY_PREFIX, OsqueryError};
 pub use packs::PackError;
 pub use policy::{Book, Effective, ValueOrigin, read_document};
 pub use releases::{Beside, Incoming, ReleaseError, Releases, read_release, sha256};

@@ -59,12 +59,12 @@ impl From<EvidenceError> for PackError {
 }
 
 impl Fleet {
-    fn pack_path(&self, tenant: TenantId, pack: Uuid) -> PathBuf {
+    pub(crate) fn pack_path(&self, tenant: TenantId, pack: Uuid) -> PathBuf {
         self.packs_folder().join(tenant.to_string()).join(format!("{pack}.pack"))
     }
 
     /// The key that evidence of a tenant's hosts is sealed for; made when it is first wanted.
-    async fn evidence_key(&self, tenant: TenantId) -> Result<SecretKey, PackError> {
+    pub(crate) async fn evidence_key(&self, tenant: TenantId) -> Result<SecretKey, PackError> {
         let (system, about) = (self.catalog().system(), evidence_secret(tenant));
         if system.evidence_key(tenant).await?.is_none() {
             let fresh = random_bytes::<KEY_BYTES>()?;

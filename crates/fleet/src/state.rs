@@ -21,7 +21,7 @@ use crate::authority::{Authority, CertificateError, Signed, Tls};
 use crate::config::FleetConfig;
 use crate::intake::Intake;
 use crate::inventory::Transfers;
-use crate::osquery::Nodes;
+use crate::osquery::{Carves, Nodes};
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::upgrade::Watched;
@@ -64,6 +64,7 @@ struct Inner {
     transfers: Transfers,
     rollouts: Watched,
     nodes: Nodes,
+    carves: Carves,
     counters: Counters,
 }
 
@@ -109,6 +110,9 @@ pub(crate) struct Counters {
     pub(crate) node_requests: Counter,
     pub(crate) nodes_refused: Counter,
     pub(crate) node_lines_skipped: Counter,
+    pub(crate) node_lines_repeated: Counter,
+    pub(crate) carves: Counter,
+    pub(crate) carves_lost: Counter,
     pub(crate) unknown_rows: Counter,
     pub(crate) agent_lost: Counter,
     pub(crate) lists: Counter,
@@ -141,6 +145,15 @@ impl Counters {
             node_lines_skipped: metrics.counter(
                 "guardian_osquery_skipped_rows_total",
                 "Rows of osquery's logger that were not understood or too long; they are not kept.",
+            ),
+            node_lines_repeated: metrics.counter(
+                "guardian_osquery_repeated_rows_total",
+                "Rows of osquery's logger that came again after a lost answer; they are kept once.",
+            ),
+            carves: metrics.counter("guardian_osquery_carves_total", "Carves of osquery's nodes that came whole."),
+            carves_lost: metrics.counter(
+                "guardian_osquery_lost_carves_total",
+                "Carves of osquery's nodes that were begun and did not come to their end.",
             ),
             unknown_rows: metrics.counter(
                 "guardian_fleet_unknown_rows_total",
@@ -201,6 +214,7 @@ impl Fleet {
             transfers: Transfers::default(),
             rollouts: Watched::default(),
             nodes: Nodes::new(now),
+            carves: Carves::default(),
             counters,
         };
         let fleet = Self { inner: Arc::new(inner) };
@@ -209,6 +223,7 @@ impl Fleet {
         fleet.follow_policies(shutdown);
         fleet.follow_deadlines(shutdown);
         fleet.follow_live_queries(shutdown);
+        fleet.follow_carves(shutdown);
         fleet.follow_silence(shutdown);
         fleet.follow_rollouts(shutdown);
         Ok(fleet)
@@ -363,6 +378,10 @@ impl Fleet {
 
     pub(crate) fn nodes(&self) -> &Nodes {
         &self.inner.nodes
+    }
+
+    pub(crate) fn carves(&self) -> &Carves {
+        &self.inner.carves
     }
 
     /// The bytes of releases.

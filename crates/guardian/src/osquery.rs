@@ -22,7 +22,7 @@ use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::RustlsConfig;
 use flate2::read::GzDecoder;
-use guardian_fleet::{Fleet, OsqueryConfig, OsqueryError};
+use guardian_fleet::{CarveRefusal, Fleet, OsqueryConfig, OsqueryError};
 use guardian_kit::capped::read_capped;
 use guardian_kit::shutdown::Shutdown;
 use guardian_model::Ip;
@@ -145,13 +145,15 @@ enum About {
     Log,
     Read,
     Write,
+    Carve,
+    CarveBlock,
 }
 
 impl About {
     fn bytes_max(self) -> usize {
         match self {
-            Self::Log | Self::Write => limits::ROWS_BYTES_MAX,
-            Self::Enrol | Self::Config | Self::Read => limits::BODY_BYTES_MAX,
+            Self::Log | Self::Write | Self::CarveBlock => limits::ROWS_BYTES_MAX,
+            Self::Enrol | Self::Config | Self::Read | Self::Carve => limits::BODY_BYTES_MAX,
         }
     }
 }
@@ -164,13 +166,19 @@ fn router(desk: Desk) -> Router {
             },
         )
     };
-    Router::new()
+    let carves = desk.fleet.takes_carves();
+    let app = Router::new()
         .route("/osquery/enroll", at(About::Enrol))
         .route("/osquery/config", at(About::Config))
         .route("/osquery/log", at(About::Log))
         .route("/osquery/distributed/read", at(About::Read))
-        .route("/osquery/distributed/write", at(About::Write))
-        .with_state(desk)
+        .route("/osquery/distributed/write", at(About::Write));
+    let app = if carves {
+        app.route("/osquery/carve/start", at(About::Carve)).route("/osquery/carve/block", at(About::CarveBlock))
+    } else {
+        app
+    };
+    app.with_state(desk)
 }
 
 impl Desk {
@@ -185,11 +193,14 @@ impl Desk {
             About::Log => fleet.osquery_log(&body, address).await,
             About::Read => fleet.osquery_read(&body, address).await,
             About::Write => fleet.osquery_write(&body, address).await,
+            About::Carve => fleet.osquery_carve(&body, address).await,
+            About::CarveBlock => fleet.osquery_carve_block(&body).await,
         };
         answered.map(|answer: Value| Json(answer).into_response()).map_err(|error| {
             let status = match &error {
                 OsqueryError::Malformed(_) => StatusCode::BAD_REQUEST,
                 OsqueryError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+                OsqueryError::Carve(refusal) => refused(*refusal),
                 _ => StatusCode::SERVICE_UNAVAILABLE,
             };
             if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -231,6 +242,16 @@ impl Desk {
             _ => refuse(StatusCode::BAD_REQUEST),
         })?;
         Ok((unpacked, reading))
+    }
+}
+
+fn refused(refusal: CarveRefusal) -> StatusCode {
+    match refusal {
+        CarveRefusal::NotAsked => StatusCode::FORBIDDEN,
+        CarveRefusal::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        CarveRefusal::Unknown => StatusCode::NOT_FOUND,
+        CarveRefusal::Odd => StatusCode::BAD_REQUEST,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -1,15 +1,18 @@
-//! What osquery's programs say to their server (its TLS plugins: enroll, config, log, distributed read and write), read into
-//! plain values, and what a server answers. Written from osquery's documentation of remote deployment.
+//! What osquery's programs say to their server (its TLS plugins: enroll, config, log, distributed read and write; and its
+//! carver), read into plain values, and what a server answers. Written from osquery's documentation of remote deployment and
+//! of file carving.
 //!
 //! All that is read was written by somebody else: it is bounded, and what cannot be read is refused or counted, never
 //! guessed. This crate does no I/O, knows no host and no store, and trusts nothing that is said about who speaks.
 
 mod answers;
+mod carve;
 mod enrol;
 mod logs;
 pub mod reply;
 
 pub use answers::{Answer, Answers, answers};
+pub use carve::{CarveBlock, CarveStart, asks_to_carve, carve_block, carve_start};
 pub use enrol::{Enrol, enrol};
 pub use logs::{Line, Logs, logs};
 use serde::Deserialize;
@@ -31,6 +34,10 @@ pub mod limits {
     pub const COLUMNS_MAX: usize = 512;
     /// Values of an answer, those that are absent included.
     pub const CELLS_MAX: usize = 2_000_000;
+    /// Longest block of a carve.
+    pub const BLOCK_BYTES_MAX: u64 = 4 << 20;
+    /// Blocks of a carve.
+    pub const BLOCKS_MAX: u64 = 1 << 20;
     /// Longest name, in characters; longer ones are cut.
     pub const NAME_CHARS_MAX: usize = 200;
 }

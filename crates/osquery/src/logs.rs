@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{Malformed, limits, name, number_of, read, text_of};
 
 /// One line of the logger.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
     /// A row of a scheduled query.
     Row {
@@ -37,6 +37,8 @@ pub enum Line {
 pub struct Logs {
     /// Whose it says it is.
     pub node_key: String,
+    /// Whether these are words of osquery about itself, and no rows.
+    pub status: bool,
     /// The lines that were understood.
     pub lines: Vec<Line>,
     /// Rows and lines that were not, or were too long.
@@ -59,7 +61,8 @@ pub fn logs(body: &[u8]) -> Result<Logs, Malformed> {
         return Err(Malformed::Limit("the request"));
     }
     let request: Request = read(body)?;
-    let mut found = Logs { node_key: request.node_key, ..Logs::default() };
+    let about_itself = request.log_type == "status";
+    let mut found = Logs { node_key: request.node_key, status: about_itself, ..Logs::default() };
     for item in &request.data {
         match request.log_type.as_str() {
             "status" => found.push(status(item)),
@@ -130,6 +133,15 @@ fn status(item: &Map<String, Value>) -> Option<Line> {
         file: name(&text_of(item.get("filename"))),
         message,
     })
+}
+
+impl Line {
+    /// When, in seconds since 1970, if that was said.
+    pub fn time_s(&self) -> Option<i64> {
+        match self {
+            Self::Row { time_s, .. } | Self::Status { time_s, .. } => *time_s,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -54,6 +54,11 @@ pub fn questions(all: impl IntoIterator<Item = (String, String)>) -> Value {
     json!({"queries": queries, "node_invalid": false})
 }
 
+/// A carve is taken: its blocks come under this session.
+pub fn session(session: &str) -> Value {
+    json!({"session_id": session})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,14 @@
 //!
 //! A list without times and counters that always move is the same as long as nothing happens, and then costs nothing.
 
+pub mod compare;
+mod sorts;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+pub use self::sorts::{SORTS, Sort, sort};
 
 use crate::limits::{LIST_ENTRIES_MAX, LIST_NAME_BYTES_MAX, LIST_PART_BYTES_MAX, LIST_RAW_BYTES_MAX};
 use crate::message::Inventory;

@@ -41,7 +41,7 @@ const ACTIONS: &[&str] = &[
     r#"{"kind": "release"}"#,
     r#"{"kind": "unblock", "address": "2001:db8::/64"}"#,
 ];
-/// What nodes of osquery send: to come in, of the logger, and answers.
+/// What nodes of osquery send: to come in, of the logger, answers, and carves.
 const NODES: &[&str] = &[
     r#"{"enroll_secret": "gde_x", "host_identifier": "web-1", "host_details": {"os_version": {"name": "Debian", "platform": "debian"}, "osquery_info": {"version": "5.12.1"}, "system_info": {"hostname": "web-1"}}}"#,
     r#"{"node_key": "k", "log_type": "result", "data": [{"name": "users", "action": "added", "unixTime": 7, "columns": {"uid": "0"}}]}"#,
@@ -49,6 +49,9 @@ const NODES: &[&str] = &[
     r#"{"node_key": "k", "log_type": "status", "data": [{"severity": "2", "filename": "tls.cpp", "line": 9, "message": "no"}]}"#,
     r#"{"node_key": "k", "queries": {"a": [{"x": "1"}, {"y": null}], "b": ""}, "statuses": {"a": 0, "b": "1"}, "messages": {"b": "no such table"}}"#,
     r#"{"node_key": "k"}"#,
+    r#"{"node_key": "k", "block_count": 2, "block_size": 8192, "carve_size": 9000, "carve_id": "c", "request_id": "r"}"#,
+    r#"{"session_id": "s", "block_id": 0, "request_id": "r", "data": "aGVsbG8="}"#,
+    "SELECT * FROM \"carves\" WHERE path = 'it''s' AND [carve] = 1 -- now",
 ];
 /// What is signed about releases of the agent.
 const RELEASES: &[&str] = &[

@@ -257,7 +257,7 @@ test("pages of hosts pass axe in both themes and fit a telephone in German, and 
     "/policies?view=order",
     "/policies/new",
     "/commands",
-    `/hosts/compare?a=${id}`,
+    `/hosts/compare?hosts=${id}`,
     ...tabs.map((tab) => `/hosts/${id}?tab=${tab}`),
   ];
   const found: string[] = [];

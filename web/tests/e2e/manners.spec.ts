@@ -82,7 +82,7 @@ async function sights(page: Page): Promise<Sight[]> {
     ["/coverage", "ATT&CK coverage", "ATT&CK-Abdeckung"],
     ["/exporters", "Exporters", "Exporter"],
     ["/hosts", "Hosts", "Hosts"],
-    ["/hosts/compare", "Compare two hosts", "Zwei Hosts vergleichen"],
+    ["/hosts/compare", "Compare hosts", "Hosts vergleichen"],
     ["/enrolment", "Enrolment tokens", "Aufnahme-Token"],
     ["/groups", "Host groups", "Host-Gruppen"],
     ["/policies", "Policies", "Richtlinien"],

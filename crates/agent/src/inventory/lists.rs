@@ -1,5 +1,5 @@
 //! The lists of the inventory: what each is read from, how often, and at which changes at once. Adding one is a function in
-//! a file below and a line here.
+//! a file below and a line here, and a line in the `sorts` of the protocol that says how lists of two hosts are compared.
 //!
 //! An entry names nothing that moves by itself (times of access, counters, numbers of processes): a list is another one
 //! only when something happened. Members that may be about a person are called `user` or `command_line`, as the columns
@@ -105,4 +105,18 @@ fn line(root: &mut Root, path: &str) -> String {
 /// A small file as text.
 fn text(root: &mut Root, path: &str) -> String {
     String::from_utf8_lossy(&root.read(path).unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use guardian_protocol::lists::SORTS;
+
+    use super::*;
+
+    #[test]
+    fn every_list_says_how_it_is_compared() {
+        for source in ALL {
+            assert!(SORTS.iter().any(|sort| sort.name == source.name), "{} is not among the sorts", source.name);
+        }
+    }
 }

@@ -36,6 +36,12 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// What one host collected.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EvidencePackView {
+    /// Id of the pack among those of its host.
+    pub(crate) id: String,
+    /// The command that collected it, or the live query that asked osquery for it; null where osquery brought it by itself.
+    pub(crate) command: Option<String>,
+    /// What osquery calls the carve; null where a command collected it.
+    pub(crate) carve: Option<String>,
     /// Id of the host.
     pub(crate) host: String,
     /// Its name at that time.
@@ -63,6 +69,9 @@ pub(crate) struct EvidencePackView {
 impl From<EvidencePack> for EvidencePackView {
     fn from(pack: EvidencePack) -> Self {
         Self {
+            id: pack.id.to_string(),
+            command: (!pack.command.is_nil()).then(|| pack.command.to_string()),
+            carve: Some(pack.carve).filter(|carve| !carve.is_empty()),
             host: pack.host.to_string(),
             host_name: pack.host_name,
             state: pack.state.to_string(),
@@ -148,21 +157,34 @@ async fn content(
     Query(query): Query<EvidenceContentQuery>,
 ) -> ApiResult<Response> {
     let tenant = caller.sensitive(Permission::HostsCommand).await?;
+    let pack = find(&state, tenant, (&id, &host)).await?;
+    taken(&state, &caller, &pack, &query).await
+}
+
+/// A pack, as it is kept or opened. That it was taken is in the trail before a byte of it leaves.
+pub(super) async fn taken(
+    state: &ApiState,
+    caller: &Caller,
+    pack: &EvidencePack,
+    query: &EvidenceContentQuery,
+) -> ApiResult<Response> {
     let sealed = match query.form.as_deref() {
         None | Some("opened") => false,
         Some("sealed") => true,
         Some(_) => return Err(ApiError::invalid("`form` is `opened` or `sealed`")),
     };
-    let pack = find(&state, tenant, (&id, &host)).await?;
     let (body, bytes, ending) = if sealed {
-        let (file, bytes) = state.fleet.sealed_pack(&pack).await.map_err(pack_error)?;
+        let (file, bytes) = state.fleet.sealed_pack(pack).await.map_err(pack_error)?;
         (Body::from_stream(ReaderStream::new(file)), Some(bytes), "pack")
     } else {
-        (opened(state.fleet.opened_pack(&pack).await.map_err(pack_error)?), None, "tar.zst")
+        (opened(state.fleet.opened_pack(pack).await.map_err(pack_error)?), None, "tar.zst")
     };
-    let mut tx = state.catalog.scoped(&Scope::of(tenant)).begin(tenant, caller.actor()).await?;
-    let detail = serde_json::json!({"command": pack.command, "host": pack.host, "host_name": pack.host_name, "hash": pack.hash,
-        "sealed": sealed});
+    let mut tx = state.catalog.scoped(&Scope::of(pack.tenant)).begin(pack.tenant, caller.actor()).await?;
+    let mut detail = serde_json::json!({"command": pack.command, "host": pack.host, "host_name": pack.host_name,
+        "hash": pack.hash, "sealed": sealed});
+    if !pack.carve.is_empty() {
+        detail["carve"] = serde_json::json!(pack.carve);
+    }
     tx.note("evidence.taken", Subject::CommandRun, &pack.id.to_string(), detail);
     tx.commit().await?;
     let name = format!("evidence-{}-{}.{ending}", pack.host_name, pack.id.simple());
@@ -221,16 +243,26 @@ async fn remove(
     Query(query): Query<EvidenceRemoval>,
 ) -> ApiResult<StatusCode> {
     let tenant = caller.sensitive(Permission::HostsCommand).await?;
-    if query.reason.trim().is_empty() {
+    let pack = find(&state, tenant, (&id, &host)).await?;
+    removed(&state, &caller, &pack, &query.reason).await
+}
+
+/// Removes a pack. Its bytes go afterwards.
+pub(super) async fn removed(
+    state: &ApiState,
+    caller: &Caller,
+    pack: &EvidencePack,
+    reason: &str,
+) -> ApiResult<StatusCode> {
+    if reason.trim().is_empty() {
         return Err(ApiError::invalid("`reason` says why it goes"));
     }
-    let pack = find(&state, tenant, (&id, &host)).await?;
     if pack.state != PackState::Kept {
         return Err(ApiError::new(StatusCode::GONE, "missing", "the pack is not here"));
     }
-    let mut tx = state.catalog.scoped(&Scope::of(tenant)).begin(tenant, caller.actor()).await?;
-    tx.remove_pack(&pack, &query.reason).await?;
+    let mut tx = state.catalog.scoped(&Scope::of(pack.tenant)).begin(pack.tenant, caller.actor()).await?;
+    tx.remove_pack(pack, reason).await?;
     tx.commit().await?;
-    state.fleet.remove_pack(&pack).await.map_err(ApiError::internal)?;
+    state.fleet.remove_pack(pack).await.map_err(ApiError::internal)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use guardian_catalog::Host;
-use guardian_fleet::ValueOrigin;
 use guardian_fleet::document::{Document, SYSTEM_SET};
+use guardian_fleet::{Effective, ValueOrigin};
 use guardian_identity::Permission;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -143,11 +143,7 @@ async fn show(
 ) -> ApiResult<Json<HostPolicyView>> {
     let tenant = caller.tenant(Permission::HostsRead).await?;
     let host = find(&state, tenant, &id).await?;
-    let effective = state.fleet.effective_policy(&host).await?;
-    let mut all = default_document(&state);
-    all.files.sets.entry(SYSTEM_SET.to_owned()).or_default();
-    all.add(&effective.document);
-    let values = values(&all, &effective.origins, &host.health.policy_overrides)?;
+    let (effective, values) = of_host(&state, &host).await?;
     Ok(Json(HostPolicyView {
         state: HostPolicyState::new(&host),
         document: serde_json::to_value(&effective.document).map_err(ApiError::internal)?,
@@ -155,4 +151,14 @@ async fn show(
         matched_groups: effective.matched,
         values,
     }))
+}
+
+/// What holds for a host, and every value of it.
+pub(super) async fn of_host(state: &ApiState, host: &Host) -> ApiResult<(Effective, Vec<PolicyValueView>)> {
+    let effective = state.fleet.effective_policy(host).await?;
+    let mut all = default_document(state);
+    all.files.sets.entry(SYSTEM_SET.to_owned()).or_default();
+    all.add(&effective.document);
+    let values = values(&all, &effective.origins, &host.health.policy_overrides)?;
+    Ok((effective, values))
 }

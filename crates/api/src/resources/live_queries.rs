@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use guardian_catalog::{
     COMMAND_PAGE_MAX, LIVE_QUERY_HOSTS_MAX, LiveQuery, LiveQueryHost, LiveQueryPart, NewLiveQuery, RunState,
 };
-use guardian_fleet::live_tables;
+use guardian_fleet::{asks_to_carve, live_tables};
 use guardian_identity::Permission;
 use guardian_model::{Micros, Scope, TenantId};
 use serde::{Deserialize, Serialize};
@@ -210,7 +210,8 @@ pub(crate) struct NewLiveQueryBody {
 ///
 /// Sensitive: a session must have proved itself lately. Each host reads its own tables, and can do nothing else. Rows come in
 /// parts as hosts answer; the live stream says so with changes of the subjects `live_query` and `live_query_host`. Answers
-/// are kept for seven days.
+/// are kept for seven days. A statement that asks osquery for files (`carves` with `carve = 1`) needs hosts:command as well;
+/// they come as evidence of the host.
 #[utoipa::path(post, path = "/live-queries", tag = "live-queries",
     request_body = NewLiveQueryBody, extensions(("x-permission" = json!("hosts:query"))),
     responses((status = 201, body = LiveQueryView), (status = 403, body = Problem), (status = 409, body = Problem),
@@ -221,6 +222,10 @@ async fn create(
     Json(body): Json<NewLiveQueryBody>,
 ) -> ApiResult<(StatusCode, Json<LiveQueryView>)> {
     let tenant = caller.sensitive(Permission::HostsQuery).await?;
+    if asks_to_carve(&body.sql) {
+        // It brings files, as the command `collect` does.
+        caller.tenant(Permission::HostsCommand).await?;
+    }
     let wait_s = within(body.wait_s, WAIT_S, WAIT_S_MAX, "wait_s")?;
     let timeout_s = within(body.timeout_s, TIMEOUT_S, TIMEOUT_S_MAX, "timeout_s")?;
     let rows_max = within(body.rows_max, ROWS, ROWS_MAX, "rows_max")?;

@@ -22,7 +22,9 @@ mod exporters;
 mod factors;
 mod flows;
 mod host_bulk;
+mod host_comparison;
 mod host_events;
+mod host_evidence;
 mod host_figures;
 mod host_groups;
 mod host_policy;
@@ -131,12 +133,14 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     hosts::routes,
     host_figures::routes,
     host_bulk::routes,
+    host_comparison::routes,
     host_removal::routes,
     host_events::routes,
     host_groups::routes,
     host_policy::routes,
     policies::routes,
     command_evidence::routes,
+    host_evidence::routes,
     commands::routes,
     live_queries::routes,
     inventory::routes,

@@ -20,6 +20,7 @@ pub struct Model {
     pub text: String,
     pub told: i64,
     pub updated: i64,
+    pub carve: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

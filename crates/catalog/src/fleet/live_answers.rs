@@ -84,6 +84,32 @@ impl System<'_> {
         Ok(row.filter(|row| row.host_id == host).map(LiveQueryHost::try_from).transpose()?)
     }
 
+    /// The live queries that a host was told of since `since` and that were not called off, newest first.
+    pub async fn told_live_queries(
+        &self,
+        host: Uuid,
+        since: Micros,
+        limit: u64,
+    ) -> Result<Vec<PendingLiveQuery>, CatalogError> {
+        use live_query_host::Column as C;
+        let rows = live_query_host::Entity::find()
+            .filter(C::HostId.eq(host))
+            .filter(C::Sent.gte(since.0))
+            .order_by_desc(C::Id)
+            .limit(limit)
+            .all(self.read())
+            .await?;
+        let mut told = Vec::new();
+        for row in rows {
+            let run = LiveQueryHost::try_from(row)?;
+            let query = live_query::Entity::find_by_id(run.query).one(self.read()).await?.map(of_row);
+            if let Some(query) = query.filter(|query| query.cancelled.is_none()) {
+                told.push(PendingLiveQuery { run, query });
+            }
+        }
+        Ok(told)
+    }
+
     /// The hosts that have not come to an end with a live query.
     pub async fn open_live_query_hosts(&self, query: Uuid) -> Result<Vec<Uuid>, CatalogError> {
         let open = live_query_host::Entity::find()

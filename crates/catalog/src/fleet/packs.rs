@@ -3,8 +3,8 @@
 
 use guardian_model::{Micros, TenantId};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, QueryFilter, QueryOrder, QuerySelect,
-    TryInsertResult,
+    ActiveModelTrait as _, ColumnTrait, EntityTrait, IntoActiveModel as _, PaginatorTrait as _, QueryFilter,
+    QueryOrder, QuerySelect, TryInsertResult,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -33,12 +33,14 @@ text_enum! {
 /// What a host collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvidencePack {
-    /// The run of the command that collected it.
+    /// The run of the command that collected it; for a carve an id of its own.
     pub id: Uuid,
     /// Whose.
     pub tenant: TenantId,
-    /// The command.
+    /// The command; for a carve the live query that asked for it, nil where none did.
     pub command: Uuid,
+    /// What osquery calls the carve; empty where a command collected it.
+    pub carve: String,
     /// The host.
     pub host: Uuid,
     /// Its name at that time.
@@ -75,6 +77,7 @@ impl EvidencePack {
             id: run.id,
             tenant: run.tenant,
             command: run.command,
+            carve: String::new(),
             host: run.host,
             host_name: run.host_name.clone(),
             state: PackState::Waiting,
@@ -105,6 +108,7 @@ impl EvidencePack {
             text: self.text.clone(),
             told: self.told.0,
             updated: self.updated.0,
+            carve: self.carve.clone(),
         }
     }
 }
@@ -117,6 +121,7 @@ impl TryFrom<evidence_pack::Model> for EvidencePack {
             id: row.id,
             tenant: TenantId(row.tenant_id),
             command: row.command_id,
+            carve: row.carve,
             host: row.host_id,
             host_name: row.host_name,
             state: row.state.parse().map_err(CatalogError::Corrupt)?,
@@ -166,6 +171,7 @@ impl System<'_> {
         let query = evidence_pack::Entity::find()
             .filter(evidence_pack::Column::HostId.eq(host))
             .filter(evidence_pack::Column::State.eq(PackState::Waiting.as_str()))
+            .filter(evidence_pack::Column::Carve.eq(""))
             .order_by_asc(evidence_pack::Column::Told)
             .limit(limit);
         query.all(self.read()).await?.into_iter().map(EvidencePack::try_from).collect()
@@ -187,6 +193,31 @@ impl System<'_> {
         tx.commit().await.map(drop)
     }
 
+    /// Keeps that a node of osquery begins to bring a carve.
+    pub async fn begin_carve(&self, pack: &EvidencePack) -> Result<(), CatalogError> {
+        let mut tx = self.begin(pack.tenant, Actor::system("fleet")).await?;
+        tx.add_pack(pack).await?;
+        tx.commit().await.map(drop)
+    }
+
+    /// Carves that were begun and did not come to their end.
+    pub async fn open_carves(&self, limit: u64) -> Result<Vec<EvidencePack>, CatalogError> {
+        let query = evidence_pack::Entity::find()
+            .filter(evidence_pack::Column::State.eq(PackState::Waiting.as_str()))
+            .filter(evidence_pack::Column::Carve.ne(""))
+            .limit(limit);
+        query.all(self.read()).await?.into_iter().map(EvidencePack::try_from).collect()
+    }
+
+    /// How many carves a host brought, or began to, for a live query.
+    pub async fn carves_of(&self, query: Uuid, host: Uuid) -> Result<u64, CatalogError> {
+        let count = evidence_pack::Entity::find()
+            .filter(evidence_pack::Column::CommandId.eq(query))
+            .filter(evidence_pack::Column::HostId.eq(host))
+            .filter(evidence_pack::Column::Carve.ne(""));
+        Ok(count.count(self.read()).await?)
+    }
+
     /// The length of all packs of a tenant that are here.
     pub async fn pack_bytes(&self, tenant: TenantId) -> Result<u64, CatalogError> {
         let sizes: Vec<i64> = evidence_pack::Entity::find()
@@ -202,6 +233,20 @@ impl System<'_> {
 }
 
 impl Scoped<'_> {
+    /// What a host collected or had carved, newest first, at most `limit`.
+    pub async fn host_packs(&self, host: Uuid, limit: u64) -> Result<Vec<EvidencePack>, CatalogError> {
+        let query = self.select::<evidence_pack::Entity>().filter(evidence_pack::Column::HostId.eq(host));
+        let newest = query.order_by_desc(evidence_pack::Column::Told).order_by_desc(evidence_pack::Column::Id);
+        newest.limit(limit).all(self.conn()).await?.into_iter().map(EvidencePack::try_from).collect()
+    }
+
+    /// One pack of a host.
+    pub async fn host_pack(&self, host: Uuid, pack: Uuid) -> Result<EvidencePack, CatalogError> {
+        let query = self.select::<evidence_pack::Entity>().filter(evidence_pack::Column::HostId.eq(host));
+        let row = query.filter(evidence_pack::Column::Id.eq(pack)).one(self.conn()).await?;
+        row.ok_or(CatalogError::NotFound("evidence"))?.try_into()
+    }
+
     /// What hosts collected for a command, of one host or of all.
     pub async fn evidence_packs(&self, command: Uuid, host: Option<Uuid>) -> Result<Vec<EvidencePack>, CatalogError> {
         let mut query = self.select::<evidence_pack::Entity>().filter(evidence_pack::Column::CommandId.eq(command));
@@ -242,10 +287,13 @@ impl Tx {
     }
 
     fn pack_changed(&mut self, pack: &EvidencePack) {
-        let what = json!({"command": pack.command, "host": pack.host, "host_name": pack.host_name, "pack": pack.state,
-            "bytes": pack.bytes, "hash": pack.hash, "text": pack.text});
+        let mut what = json!({"command": pack.command, "host": pack.host, "host_name": pack.host_name,
+            "pack": pack.state, "bytes": pack.bytes, "hash": pack.hash, "text": pack.text});
+        if !pack.carve.is_empty() {
+            what["carve"] = json!(pack.carve);
+        }
         let audit = match pack.state {
-            // That it was collected is in the trail as the end of the command.
+            // That it was collected is in the trail as the end of the command, and what was asked as the live query.
             PackState::Waiting => Audit::NotNeeded,
             PackState::Kept => Audit::Entry { action: "evidence.received", before: Value::Null, after: what.clone() },
             PackState::Lost => Audit::Entry { action: "evidence.lost", before: Value::Null, after: what.clone() },

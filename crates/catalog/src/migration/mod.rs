@@ -14,6 +14,7 @@ mod m20261122_passkeys;
 mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
+mod m20261123_carves;
 mod m20261123_evidence_packs;
 mod m20261123_findings;
 mod m20261123_findings_reasons;
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_osquery::Migration),
             Box::new(m20261123_findings_reasons::Migration),
             Box::new(m20261123_images::Migration),
+            Box::new(m20261123_carves::Migration),
         ]
     }
 }

@@ -5,7 +5,10 @@
 //! about its host or its name decides nothing. A key that is not known, or whose host is shut out, is answered as osquery
 //! expects it, and nothing else happens.
 
+mod again;
 mod answers;
+mod archive;
+mod carves;
 mod nodes;
 mod rows;
 
@@ -17,6 +20,8 @@ use guardian_protocol::policy::QueryAnswer;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use self::carves::CarveRefusal;
+pub(crate) use self::carves::Carves;
 pub use self::nodes::NODE_KEY_PREFIX;
 pub(crate) use self::nodes::Nodes;
 use self::nodes::{Key, Node};
@@ -38,6 +43,9 @@ pub enum OsqueryError {
     /// It asks more often than it may.
     #[error("too many requests")]
     TooMany,
+    /// A carve, or a block of one, is not taken.
+    #[error(transparent)]
+    Carve(#[from] CarveRefusal),
     /// What it brings cannot be stored now.
     #[error("{0}")]
     Busy(String),
@@ -128,10 +136,18 @@ impl Fleet {
         let logs = logs(body)?;
         let Some(node) = self.node(&logs.node_key, address).await? else { return Ok(reply::invalid()) };
         self.counters().node_lines_skipped.inc(logs.skipped);
-        if !logs.lines.is_empty() {
-            let rows = rows::of(&logs.lines, self.now());
-            self.store_lines(&node.host, &rows).await?;
+        if logs.lines.is_empty() {
+            return Ok(reply::nothing());
         }
+        let (id, brought) = (node.host.id, &self.nodes().brought);
+        let _alone = brought.lane(id).await;
+        let numbers = brought.numbers(&logs.lines);
+        let mut lines = logs.lines;
+        self.counters().node_lines_repeated.inc(brought.leave_out(id, logs.status, &mut lines));
+        if !lines.is_empty() {
+            self.store_lines(&node.host, &rows::of(&lines, self.now())).await?;
+        }
+        brought.remember(id, logs.status, &numbers, self.now());
         Ok(reply::nothing())
     }
 

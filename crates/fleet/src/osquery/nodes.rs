@@ -15,6 +15,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::OsqueryError;
+use super::again::Brought;
 
 /// What every key of a node begins with.
 pub const NODE_KEY_PREFIX: &str = "gdo_";
@@ -89,6 +90,8 @@ pub(crate) struct Nodes {
     asked: Mutex<HashMap<Uuid, Asked>>,
     enrolments: Mutex<HashMap<Option<Ip>, Asked>>,
     heard: Mutex<HashMap<Uuid, Micros>>,
+    /// What came last, so that nothing counts twice.
+    pub(super) brought: Brought,
     /// A start is an epoch: what was counted before says nothing about it.
     pub(super) epoch: u64,
     /// The last sequence that was given, which also keeps rows in the order of their sequences.
@@ -101,6 +104,7 @@ impl Nodes {
             asked: Mutex::default(),
             enrolments: Mutex::default(),
             heard: Mutex::default(),
+            brought: Brought::default(),
             epoch: now.0.cast_unsigned(),
             sequence: tokio::sync::Mutex::new(0),
         }

@@ -218,7 +218,7 @@ fn named_or_json(action: &str) -> Result<Value> {
 }
 
 /// Writes evidence to a file piece by piece, which is deleted again if it does not come whole.
-async fn take(remote: &Remote, path: &str, sealed: bool, to: &Path) -> Result<()> {
+pub(super) async fn take(remote: &Remote, path: &str, sealed: bool, to: &Path) -> Result<()> {
     let form = if sealed { "sealed" } else { "opened" };
     let mut answer = remote.send(remote.request(Method::GET, path).query(&[("form", form)])).await?;
     let mut options = File::options();

@@ -8,6 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::commands::Selection;
+use super::host_comparison::Compare;
+use super::host_evidence::{Carve, Evidence};
 use super::{Global, inventory};
 use crate::output::{self, Format, Table};
 use crate::remote::{Remote, block_on};
@@ -95,6 +97,12 @@ enum Action {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: usize,
     },
+    /// Put hosts side by side: what is different in their lists
+    Compare(Compare),
+    /// Ask osquery on a host for files; they come as evidence
+    Carve(Carve),
+    /// List the evidence of a host, take it, or remove it
+    Evidence(Evidence),
     /// Shut a host out, at once and for good
     Revoke {
         /// Id of the host
@@ -132,6 +140,9 @@ impl Hosts {
             Some(Action::Changes { id, list, limit }) => {
                 return inventory::changes(&remote, &id, list.as_deref(), limit, global);
             }
+            Some(Action::Compare(compare)) => return compare.run(&remote, global),
+            Some(Action::Carve(carve)) => return carve.run(&remote),
+            Some(Action::Evidence(evidence)) => return evidence.run(&remote, global),
             Some(Action::Revoke { id }) => {
                 let host = one(Method::POST, format!("/hosts/{id}/revoke"))?;
                 let name = host["name"].as_str().unwrap_or_default();

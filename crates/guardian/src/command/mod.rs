@@ -13,6 +13,8 @@ mod docs;
 mod enroll_token;
 mod exporters;
 mod groups;
+mod host_comparison;
+mod host_evidence;
 mod hosts;
 mod images;
 mod incidents;

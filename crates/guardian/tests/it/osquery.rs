@@ -12,17 +12,17 @@ use crate::app::{App, text};
 use crate::fleet::{host, token};
 use crate::http::{block_on, builder};
 
-const LISTENER: [&str; 2] = ["--set", "fleet.osquery.address=127.0.0.1:0"];
+pub(crate) const LISTENER: [&str; 2] = ["--set", "fleet.osquery.address=127.0.0.1:0"];
 
 /// A machine with osquery.
-struct Node {
+pub(crate) struct Node {
     http: reqwest::Client,
     url: String,
     key: String,
 }
 
 impl Node {
-    fn new(app: &App) -> Self {
+    pub(crate) fn new(app: &App) -> Self {
         // osquery's client knows nothing newer.
         let http = builder(app).max_tls_version(tls::Version::TLS_1_2).http1_only().build().unwrap();
         Self { http, url: format!("https://{}/osquery", app.osquery()), key: String::new() }
@@ -32,7 +32,7 @@ impl Node {
         self.http.post(format!("{}/{path}", self.url)).header("user-agent", "osquery/5.12.1").body(body)
     }
 
-    fn post(&self, path: &str, body: Vec<u8>, encoding: Option<&str>) -> (StatusCode, Value) {
+    pub(crate) fn post(&self, path: &str, body: Vec<u8>, encoding: Option<&str>) -> (StatusCode, Value) {
         let mut request = self.request(path, body);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
@@ -51,7 +51,7 @@ impl Node {
         }
     }
 
-    fn say(&self, path: &str, mut body: Value) -> Value {
+    pub(crate) fn say(&self, path: &str, mut body: Value) -> Value {
         body["node_key"] = json!(self.key);
         let (status, answer) = self.post(path, body.to_string().into_bytes(), None);
         assert_eq!(status, StatusCode::OK, "{path}: {answer}");
@@ -59,7 +59,7 @@ impl Node {
     }
 
     /// Enrols as osquery does; whether it was let in.
-    fn enrol(&mut self, secret: &str, name: &str) -> bool {
+    pub(crate) fn enrol(&mut self, secret: &str, name: &str) -> bool {
         let details = json!({
             "os_version": {"name": "Debian GNU/Linux", "version": "12 (bookworm)", "platform": "debian", "arch": "x86_64"},
             "osquery_info": {"version": "5.12.1"}, "system_info": {"hostname": name}, "platform_info": {},
@@ -68,6 +68,10 @@ impl Node {
         let answer = self.say("enroll", body);
         self.key = answer["node_key"].as_str().unwrap_or_default().to_owned();
         answer["node_invalid"] != true && !self.key.is_empty()
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     fn is_known(&self) -> bool {
@@ -147,6 +151,14 @@ fn osquery_enrols_and_its_scheduled_queries_are_events() {
     assert_eq!(count("source = 'query' AND key = 'users' AND type = 'removed' AND message LIKE '%bob%'"), 1);
     assert_eq!(count("source = 'query' AND key = 'load' AND type = 'snapshot'"), 2);
     assert_eq!(count("source = 'osquery' AND severity = 3 AND message = 'oh no'"), 1);
+    // An answer that got lost: the same comes again, with what was logged since.
+    let again = [row("added", "eve"), row("removed", "bob")];
+    node.say("log", json!({"log_type": "result", "data": again}));
+    assert_eq!(count("source = 'query' AND key = 'users'"), 4, "the request before was another one");
+    node.say("log", json!({"log_type": "result", "data": again}));
+    node.say("log", json!({"log_type": "result", "data": [again[0], again[1], row("added", "kim")]}));
+    assert_eq!(count("source = 'query' AND key = 'users'"), 5, "what came again is kept once");
+    assert_eq!(count("source = 'query' AND key = 'users' AND message LIKE '%kim%'"), 1);
 
     // Who is shut out is told to enrol again, and cannot.
     assert!(app.cli(&["hosts", "revoke", id]).status.success());

@@ -1,142 +1,72 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { ArrowLeft, Equal, GitCompareArrows } from "lucide-react";
-import { useMemo, useState } from "react";
-import { api, must } from "@/api/client";
+import { ArrowLeft, GitCompareArrows } from "lucide-react";
 import { useText } from "@/app/preferences";
-import { bounds } from "@/app/range";
-import { useSlowText } from "@/app/slow-text";
 import { useFormat } from "@/i18n/format";
-import { catalogue } from "@/i18n/text";
-import { type HostHealth, healthQuery } from "@/pages/host/data";
-import { filled, last, pointsOf, seriesOf, taken } from "@/pages/host/series";
-import { type Host, hostQuery } from "@/pages/hosts/data";
-import { HostStatus } from "@/pages/hosts/parts";
-import { text as hosts } from "@/pages/hosts/strings";
-import { SearchBox, Switch } from "@/ui/form";
+import { classes } from "@/ui/classes";
 import { PageHeader, Panel } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
-import { type Fact, factsOf } from "./rows";
+import { type ComparedList, type Comparison, differing, type Sides, summaryQuery } from "./data";
+import { Health } from "./health";
+import { type CompareSearch, idsOf } from "./search";
+import { Chosen } from "./sides";
+import { text } from "./strings";
+import { Rows, useListName } from "./table";
 
-const text = catalogue({
-  title: ["Compare two hosts", "Zwei Hosts vergleichen"],
-  lead: [
-    "What they are, side by side; differences are marked",
-    "Was sie sind, nebeneinander; Unterschiede sind markiert",
-  ],
-  back: ["All hosts", "Alle Hosts"],
-  choose: ["Choose a host…", "Einen Host wählen …"],
-  first: ["First host", "Erster Host"],
-  second: ["Second host", "Zweiter Host"],
-  other: ["Choose two hosts", "Zwei Hosts wählen"],
-  otherHint: [
-    "Search for a name above, or select two hosts in the list and press Compare.",
-    "Oben einen Namen suchen, oder in der Liste zwei Hosts auswählen und Vergleichen drücken.",
-  ],
-  fact: ["Fact", "Fakt"],
-  onlyDifferent: ["Differences only", "Nur Unterschiede"],
-  differs: ["differs", "verschieden"],
-  alike: ["They are alike", "Sie sind gleich"],
-  facts: ["Facts", "Fakten"],
-  health: ["In the last hour", "In der letzten Stunde"],
-  processor: ["Processor, mean", "Prozessor, Mittel"],
-  memory: ["Memory used", "Arbeitsspeicher belegt"],
-  load: ["Load", "Last"],
-  fullest: ["Fullest file system", "Vollstes Dateisystem"],
-  change: ["Choose another", "Anderen wählen"],
-});
+const NUMBERS = ["different", "missing", "only", "same"] as const;
 
-/** The host at one side, or the search for it. */
-function Side({ id, label, onChoose }: { id: string | undefined; label: string; onChoose: (id?: string) => void }) {
+/** How every list compares; one is chosen, and its rows stand beside. */
+function Lists({
+  lists,
+  chosen,
+  onChoose,
+}: {
+  lists: readonly ComparedList[];
+  chosen: string;
+  onChoose: (list: string) => void;
+}) {
   const t = useText(text);
-  const [asked, setAsked] = useState("");
-  const [typed, setTyped] = useSlowText(asked, setAsked);
-  const host = useQuery({ ...hostQuery(id ?? ""), enabled: id !== undefined });
-  const found = useQuery({
-    queryKey: ["hosts", "choose", asked],
-    queryFn: () => must(api.GET("/api/v1/hosts", { params: { query: { search: asked, limit: 8 } } })),
-    enabled: id === undefined,
-  });
-  if (id !== undefined) {
-    return (
-      <Panel>
-        <Loaded query={host} rows={2}>
-          {(one) => (
-            <div className="flex flex-wrap items-center gap-3">
-              <Link
-                to="/hosts/$id"
-                params={{ id: one.id }}
-                className="min-w-0 truncate text-base font-semibold text-text no-underline hover:text-accent"
-              >
-                {one.name}
-              </Link>
-              <HostStatus status={one.status} />
-              <button type="button" className="ml-auto text-sm text-accent" onClick={() => onChoose()}>
-                {t("change")}
-              </button>
-            </div>
-          )}
-        </Loaded>
-      </Panel>
-    );
-  }
+  const format = useFormat();
+  const name = useListName();
   return (
-    <Panel>
-      <SearchBox label={`${label}: ${t("choose")}`} value={typed} onChange={(event) => setTyped(event.target.value)} />
-      <ul className="m-0 mt-2 list-none p-0">
-        {(found.data?.items ?? []).map((one) => (
-          <li key={one.id}>
-            <button
-              type="button"
-              onClick={() => onChoose(one.id)}
-              className="flex w-full items-center justify-between gap-3 rounded-s px-2 py-1.5 text-left text-sm hover:bg-hover"
-            >
-              <span className="truncate font-medium">{one.name}</span>
-              <HostStatus status={one.status} />
-            </button>
-          </li>
-        ))}
-      </ul>
-    </Panel>
-  );
-}
-
-interface Row {
-  label: string;
-  a: string;
-  b: string;
-  differs?: boolean;
-}
-
-function SideBySide({ title, names, rows }: { title: string; names: readonly [string, string]; rows: readonly Row[] }) {
-  const t = useText(text);
-  return (
-    <Panel title={title} flush>
-      <section aria-label={title} tabIndex={0} className="relative overflow-x-auto">
-        <table className="w-full table-fixed border-collapse text-sm">
+    <Panel title={t("lists")} flush>
+      <section aria-label={t("lists")} tabIndex={0} className="overflow-x-auto">
+        <table className="w-full border-collapse text-sm">
           <thead>
             <tr className="border-b border-line text-xs text-text-3">
-              <th className="w-28 px-4 py-2 text-left font-medium sm:w-44">{t("fact")}</th>
-              {names.map((name, index) => (
-                <th key={index} className="truncate px-4 py-2 text-left font-medium">
-                  {name}
+              <th className="px-4 py-2 text-left font-medium">{t("list")}</th>
+              {NUMBERS.map((number) => (
+                <th key={number} className="px-2 py-2 text-right align-bottom font-medium last:pr-4">
+                  {t(number)}
                 </th>
               ))}
             </tr>
           </thead>
           <tbody>
-            {rows.map((row) => (
+            {lists.map((list) => (
               <tr
-                key={row.label}
-                className={`border-b border-line last:border-0 ${row.differs ? "bg-medium-soft" : ""}`}
+                key={list.list}
+                className={classes("border-b border-line last:border-0", list.list === chosen && "bg-accent-soft")}
               >
-                <th scope="row" className="break-words px-4 py-2 text-left align-top font-normal text-text-3">
-                  {row.label}
-                  {row.differs && <span className="sr-only"> ({t("differs")})</span>}
+                <th scope="row" className="px-4 py-1 text-left font-normal">
+                  <button
+                    type="button"
+                    aria-pressed={list.list === chosen}
+                    onClick={() => onChoose(list.list)}
+                    className={classes(
+                      "w-full rounded-s py-0.5 text-left hover:text-accent",
+                      differing(list) > 0 ? "font-medium" : "text-text-2",
+                    )}
+                  >
+                    {name(list.list)}
+                  </button>
                 </th>
-                {[row.a, row.b].map((value, index) => (
-                  <td key={index} className="break-words px-4 py-2 align-top">
-                    {value || "–"}
+                {NUMBERS.map((number) => (
+                  <td
+                    key={number}
+                    className={classes("num px-2 py-1 text-right last:pr-4", list[number] === 0 && "text-text-3")}
+                  >
+                    {format.number(list[number])}
                   </td>
                 ))}
               </tr>
@@ -148,77 +78,58 @@ function SideBySide({ title, names, rows }: { title: string; names: readonly [st
   );
 }
 
-function useHealthRows(a: HostHealth | undefined, b: HostHealth | undefined): Row[] {
-  const t = useText(text);
-  const format = useFormat();
-  const told = (health: HostHealth | undefined) => {
-    if (!health) return ["", "", "", ""];
-    const busy = pointsOf(seriesOf(health, "cpu_busy"));
-    const memory = last(
-      taken(pointsOf(seriesOf(health, "memory_total")), pointsOf(seriesOf(health, "memory_available"))),
-    );
-    const load = last(pointsOf(seriesOf(health, "load_1m")));
-    const [fullest] = filled(health);
-    return [
-      busy.length > 0 ? format.percent(busy.reduce((sum, { value }) => sum + value, 0) / busy.length / 1000) : "",
-      memory === null ? "" : format.bytes(memory),
-      load === null ? "" : format.number(Math.round(load / 10) / 100),
-      fullest ? `${fullest.name}: ${format.percent(fullest.used / fullest.total)}` : "",
-    ];
-  };
-  const [one, other] = [told(a), told(b)];
-  return (["processor", "memory", "load", "fullest"] as const).map((label, index) => ({
-    label: t(label),
-    a: one[index] ?? "",
-    b: other[index] ?? "",
-  }));
+interface Props {
+  who: Sides;
+  state: CompareSearch;
+  onChange: (part: CompareSearch) => void;
 }
 
-function Comparison({ a, b, onlyDifferent }: { a: Host; b: Host; onlyDifferent: boolean }) {
-  const t = useText(text);
-  const h = useText(hosts);
-  const stretch = useMemo(() => ({ from: bounds("1h").from }), []);
-  const [one, other] = [useQuery(healthQuery(a.id, stretch)), useQuery(healthQuery(b.id, stretch))];
-  const facts = factsOf(a, b).filter((fact) => !onlyDifferent || fact.differs);
-  const shown = (fact: Fact, value: string) =>
-    fact.label === "status" && value in hosts ? h(value as "online") : value;
-  const names = [a.name, b.name] as const;
-  const health = useHealthRows(one.data, other.data);
+function Compared({ said, who, state, onChange }: Props & { said: Comparison }) {
+  const chosen = said.lists.find(({ list }) => list === state.list) ?? said.lists[0];
   return (
     <>
-      {facts.length === 0 ? (
-        <Empty icon={Equal} title={t("alike")} />
-      ) : (
-        <SideBySide
-          title={t("facts")}
-          names={names}
-          rows={facts.map((fact) => ({
-            label: h(fact.label as "os"),
-            a: shown(fact, fact.a),
-            b: shown(fact, fact.b),
-            differs: fact.differs,
-          }))}
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(340px,420px)_minmax(0,1fr)]">
+        <Lists
+          lists={said.lists}
+          chosen={chosen?.list ?? ""}
+          onChoose={(list) => onChange({ list, q: undefined } as CompareSearch)}
         />
-      )}
-      <SideBySide title={t("health")} names={names} rows={health} />
+        {chosen && (
+          <Rows
+            who={who}
+            hosts={said.hosts}
+            list={chosen}
+            what={{ list: chosen.list, all: state.all === true, q: state.q }}
+            onChange={(part) => onChange(part as CompareSearch)}
+          />
+        )}
+      </div>
+      <Health hosts={said.hosts} />
     </>
   );
 }
 
-/** Two hosts side by side. */
+function Answer(props: Props) {
+  const query = useQuery(summaryQuery(props.who));
+  return (
+    <Loaded query={query} rows={10}>
+      {(said) => <Compared {...props} said={said} />}
+    </Loaded>
+  );
+}
+
+/** Hosts side by side. */
 export default function ComparePage() {
   const t = useText(text);
-  const { a, b, same } = useSearch({ from: "/inside/hosts/compare" });
+  const state = useSearch({ from: "/inside/hosts/compare" });
   const navigate = useNavigate({ from: "/hosts/compare" });
-  const change = (part: { a?: string | undefined; b?: string | undefined; same?: boolean | undefined }) =>
+  const change = (part: CompareSearch) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const [one, other] = [
-    useQuery({ ...hostQuery(a ?? ""), enabled: a !== undefined }),
-    useQuery({ ...hostQuery(b ?? ""), enabled: b !== undefined }),
-  ];
-  const both = a !== undefined && b !== undefined && one.data && other.data;
+  const who: Sides = { ids: idsOf(state), group: state.group };
+  const choose = ({ ids, group }: Sides) =>
+    change({ hosts: ids.join(",") || undefined, a: undefined, b: undefined, group } as CompareSearch);
   return (
-    <div className="mx-auto max-w-[1200px] pb-8">
+    <div className="mx-auto max-w-[1600px] pb-8">
       <div className="px-4 md:px-6">
         <Link
           to="/hosts"
@@ -227,23 +138,11 @@ export default function ComparePage() {
           <ArrowLeft aria-hidden size={14} /> {t("back")}
         </Link>
       </div>
-      <PageHeader title={t("title")} detail={t("lead")}>
-        <span className="flex items-center gap-2 text-sm">
-          <Switch
-            label={t("onlyDifferent")}
-            checked={same === true}
-            onChange={(on) => change({ same: on || undefined })}
-          />
-          {t("onlyDifferent")}
-        </span>
-      </PageHeader>
+      <PageHeader title={t("title")} detail={t("lead")} />
       <div className="flex flex-col gap-4 px-4 md:px-6">
-        <div className="grid items-start gap-4 md:grid-cols-2">
-          <Side id={a} label={t("first")} onChoose={(id) => change({ a: id })} />
-          <Side id={b} label={t("second")} onChoose={(id) => change({ b: id })} />
-        </div>
-        {both ? (
-          <Comparison a={one.data as Host} b={other.data as Host} onlyDifferent={same === true} />
+        <Chosen who={who} onChange={choose} />
+        {who.ids.length + (who.group ? 1 : 0) >= 2 && who.ids.length > 0 ? (
+          <Answer who={who} state={state} onChange={change} />
         ) : (
           <Empty icon={GitCompareArrows} title={t("other")}>
             {t("otherHint")}

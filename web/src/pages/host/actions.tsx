@@ -114,7 +114,7 @@ export function Actions({ host }: { host: Host }) {
         )}
         <MenuItem
           icon={GitCompareArrows}
-          onSelect={() => void navigate({ to: "/hosts/compare", search: { a: host.id } })}
+          onSelect={() => void navigate({ to: "/hosts/compare", search: { hosts: host.id } })}
         >
           {t("compareWith")}
         </MenuItem>

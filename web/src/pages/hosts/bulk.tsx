@@ -9,6 +9,7 @@ import { useCan } from "@/app/session";
 import { catalogue } from "@/i18n/text";
 import { Give } from "@/pages/commands/give";
 import { text as commands } from "@/pages/commands/strings";
+import { HOSTS_MAX } from "@/pages/host-compare/search";
 import { ASKED_STATUSES, type LiveQuerySearch } from "@/pages/live-query/search";
 import { text as liveQuery } from "@/pages/live-query/strings";
 import { BulkBar } from "@/ui/bulk-bar";
@@ -143,8 +144,7 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
     return run({ labels: { [there]: [...labels] } }, { labels: { [back]: [...labels] } });
   };
   const compare = () => {
-    const [a, b] = selection.all ? [] : [...selection.ids];
-    if (a && b) void navigate({ to: "/hosts/compare", search: { a, b } });
+    if (!selection.all) void navigate({ to: "/hosts/compare", search: { hosts: [...selection.ids].join(",") } });
   };
   const { busy } = bulk;
   return (
@@ -157,7 +157,7 @@ export function HostBulk({ selection, rows, total, state, figures, onSelect }: P
         busy={busy}
         changed={bulk.changed}
       >
-        {count === 2 && !selection.all && (
+        {count >= 2 && count <= HOSTS_MAX && !selection.all && (
           <Button icon={GitCompareArrows} disabled={busy} onClick={compare}>
             {t("compare")}
           </Button>

@@ -1,6 +1,6 @@
 import { render, screen } from "@testing-library/react";
 import { expect, it } from "vitest";
-import { factsOf } from "@/pages/host-compare/rows";
+import { compareSearch, HOSTS_MAX, idsOf } from "@/pages/host-compare/search";
 import { commands, expiryOf } from "../enrolment/data";
 import { searchOf } from "./bulk";
 import { agentOf, type Host, hostsFilter, troublesOf } from "./data";
@@ -79,9 +79,12 @@ it("says how a host stands, and how its clock is", () => {
   expect(screen.getByText("now")).toBeInTheDocument();
 });
 
-it("marks in which facts two hosts differ", () => {
-  const differing = factsOf(host(), host({ kernel: "6.2", tags: ["x"] })).filter(({ differs }) => differs);
-  expect(differing.map(({ label }) => label)).toEqual(["kernel", "tags"]);
+it("compares the hosts that an address names, each once and not more than stand side by side", () => {
+  expect(idsOf(compareSearch({ hosts: "x,y,x" }))).toEqual(["x", "y"]);
+  expect(idsOf(compareSearch({ a: "x", b: "y" }))).toEqual(["x", "y"]);
+  expect(idsOf(compareSearch({}))).toEqual([]);
+  const many = Array.from({ length: 20 }, (_, n) => `h${n}`);
+  expect(idsOf(compareSearch({ hosts: many.join(",") }))).toEqual(many.slice(0, HOSTS_MAX));
 });
 
 it("makes commands that can be pasted", () => {
