@@ -143,7 +143,9 @@ impl Commands {
             Some(Action::Approve(wanted)) => self.approve(command, wanted, ahead, outcome),
             Some(Action::Report(_)) => {
                 "how the agent is".clone_into(&mut outcome.text);
-                outcome.output = Blob(serde_json::to_vec_pretty(status).unwrap_or_default());
+                let mut status = status.clone();
+                (status.files_open, status.files_open_since) = self.open_changes();
+                outcome.output = Blob(serde_json::to_vec_pretty(&status).unwrap_or_default());
             }
             _ => {}
         }
