@@ -241,18 +241,24 @@ fn of_module(statement: &StatementRef<'_>, version: &str, component: &Component)
     let (module, modular) = (statement.module(), version.contains(".module"));
     match (module, component.module.as_str()) {
         ("", "") => true,
-        // What is said outside of modules does not concern a package of one.
-        ("", _) => false,
-        (_, "") if !modular => false,
-        (_, "") => {
-            let upstream = |version: &str| {
-                let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-                version.split('.').next().map(ToOwned::to_owned)
-            };
-            statement.ranges().any(|(_, end)| matches!(end, EndRef::Fixed(fix) if upstream(fix) == upstream(version)))
-        }
+        // AlmaLinux and Rocky say nothing of modules but in the version of the fix: one of a module's build concerns packages of
+        // modules alone, and of those the same upstream version is of the same stream. What else is said outside of modules
+        // does not concern a package of one.
+        ("", _) => modular && same_stream(statement, version, true),
+        (_, "") => modular && same_stream(statement, version, false),
         (said, own) => said == own,
     }
+}
+
+/// Whether a fix is of the stream of the version, as far as the first part of both says it.
+fn same_stream(statement: &StatementRef<'_>, version: &str, built_as_module: bool) -> bool {
+    let upstream = |version: &str| {
+        let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+        version.split('.').next().map(ToOwned::to_owned)
+    };
+    let of_module = |fix: &str| !built_as_module || fix.contains(".module");
+    let same = |fix: &str| of_module(fix) && upstream(fix) == upstream(version);
+    statement.ranges().any(|(_, end)| matches!(end, EndRef::Fixed(fix) if same(fix)))
 }
 
 /// Every vulnerability that anything is said of for the package, those that it does not have too.

@@ -91,7 +91,7 @@ pub(crate) fn scan(wanted: &Yara, home: &Path, doing: &mut Doing<'_>) -> Result<
     }
     let bytes_max = if wanted.bytes_max == 0 { USUAL_BYTES_MAX } else { wanted.bytes_max };
     let mut tally = Tally::default();
-    let mut again = |scanner: &mut Scanner, doing: &Doing<'_>| -> Result<(), Stop> {
+    let again = |scanner: &mut Scanner, doing: &Doing<'_>| -> Result<(), Stop> {
         *scanner = Scanner::start(&program, &wanted.rules, doing)?.0;
         Ok(())
     };
@@ -109,7 +109,10 @@ pub(crate) fn scan(wanted: &Yara, home: &Path, doing: &mut Doing<'_>) -> Result<
                     tell(&path, &matches, tally.found, doing);
                 }
             }
-            Err(Lost::File(_)) => tally.unread += 1,
+            Err(Lost::File(why)) => {
+                tally.unread += 1;
+                doing.step("skip", path.display().to_string(), shortened(&why));
+            }
             Err(Lost::Scanner(why)) => {
                 // A file on which it ends is no reason to leave out the others.
                 tally.unread += 1;

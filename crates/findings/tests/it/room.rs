@@ -156,7 +156,7 @@ async fn what_to_fix_first_takes_the_most_risk_away() {
     drop(board);
     assert!(worth > world.view(|view| view.figures(&Filter::default(), 1).risk));
     let one = Filter { vulnerability: Some("CVE-2029-0004".into()), states: vec![State::Open], ..Filter::default() };
-    let mut rows = world.view(|view| view.host_rows(&one, guardian_findings::Order::Risk));
+    let mut rows = world.view(|view| view.host_rows(&one, Order::Risk));
     world.view(|view| view.name_packages(&mut rows));
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| row.packages[0].name == "zlib1g" && row.packages[0].fixed_in.is_empty()));

@@ -78,6 +78,28 @@ fn oval_of_red_hat_knows_modules_and_decisions() {
     assert_eq!(is("sudo", "1", "CVE-2030-0002"), None);
 }
 
+#[test]
+fn a_fix_that_is_of_a_modules_build_concerns_packages_of_that_stream() {
+    let alma = r#"{"id": "ALSA-2030:0001", "modified": "2030-01-02T00:00:00Z", "affected": [
+      {"package": {"ecosystem": "AlmaLinux:8", "name": "httpd"}, "ranges": [{"type": "ECOSYSTEM",
+       "events": [{"introduced": "0"}, {"fixed": "2.4.37-43.module_el8.5.0+2597+c4b14997.alma"}]}]},
+      {"package": {"ecosystem": "AlmaLinux:8", "name": "zlib"}, "ranges": [{"type": "ECOSYSTEM",
+       "events": [{"introduced": "0"}, {"fixed": "1.2.11-20.el8"}]}]}]}"#;
+    let (_home, store) = store(&[("alma.json", alma)]);
+    let judged = |name: &str, version: &str, module: &str| {
+        let mut package = component("almalinux:8", name, version);
+        module.clone_into(&mut package.module);
+        one(&store, &package, "ALSA-2030:0001").map(|finding| finding.affected)
+    };
+    let before = "2.4.37-30.module_el8.3.0+2000+aaaaaaaa.alma";
+    assert_eq!(judged("httpd", before, "httpd:2.4"), Some(true), "its module is known, the advisory's is not named");
+    assert_eq!(judged("httpd", before, ""), Some(true));
+    assert_eq!(judged("httpd", "2.4.37-43.module_el8.5.0+2597+c4b14997.alma", "httpd:2.4"), Some(false));
+    assert_eq!(judged("httpd", "3.0.1-1.module_el8.5.0+1+a", "httpd:3.0"), None, "another stream");
+    assert_eq!(judged("zlib", "1.2.11-1.module_el8.5.0+1+a", "other:1"), None, "that fix is of no module");
+    assert_eq!(judged("zlib", "1.2.11-1.el8", ""), Some(true));
+}
+
 const SUSE_OVAL: &str = r#"<oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5"><definitions>
  <definition id="oval:org.opensuse.security:def:20300003" class="vulnerability"><metadata><title>CVE-2030-0003</title>
    <affected family="unix"><platform>SUSE Linux Enterprise Server 15 SP4</platform><platform>SUSE Linux Enterprise Server 15 SP5</platform></affected>
