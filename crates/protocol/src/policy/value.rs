@@ -162,7 +162,7 @@ mod tests {
     /// Every value has another number or state than the others, so that a mix-up shows.
     fn full() -> Document {
         let text = r#"{
-            "sources": {"processes": true, "connections": false, "logs": true, "files": false, "health": true, "inventory": false},
+            "sources": {"processes": true, "forks": true, "connections": false, "logs": true, "files": false, "health": true, "inventory": false},
             "intervals": {"heartbeat_s": 1, "health_s": 2, "connections_s": 3},
             "files": {"sets": {"web": {"roots": ["/srv"], "rules": [{"path": "/srv/log", "watch": []}]}},
                 "scan_mib_per_s": 4, "scan_every_h": 5, "hash_mib_max": 6},
