@@ -244,10 +244,24 @@ fn of_module(statement: &StatementRef<'_>, version: &str, component: &Component)
         // AlmaLinux and Rocky say nothing of modules but in the version of the fix: one of a module's build concerns packages of
         // modules alone, and of those the same upstream version is of the same stream. What else is said outside of modules
         // does not concern a package of one.
-        ("", _) => modular && same_stream(statement, version, true),
+        ("", own) => modular && named_stream(statement, own, component) && same_stream(statement, version, true),
         (_, "") => modular && same_stream(statement, version, false),
         (said, own) => said == own,
     }
+}
+
+/// Whether a fix may be of the stream that the package names: the package that a module is called after has the stream's
+/// version (`httpd:2.4`); of the others in it the name says nothing.
+fn named_stream(statement: &StatementRef<'_>, own: &str, component: &Component) -> bool {
+    let Some((module, stream)) = own.split_once(':') else { return true };
+    if module != component.name || !stream.starts_with(|c: char| c.is_ascii_digit()) {
+        return true;
+    }
+    let of_stream = |fix: &str| {
+        let fix = fix.split_once(':').map_or(fix, |(_, rest)| rest);
+        fix.strip_prefix(stream).is_some_and(|rest| rest.starts_with(['.', '-']))
+    };
+    statement.ranges().any(|(_, end)| matches!(end, EndRef::Fixed(fix) if of_stream(fix)))
 }
 
 /// Whether a fix is of the stream of the version, as far as the first part of both says it.

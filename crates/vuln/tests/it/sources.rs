@@ -95,6 +95,8 @@ fn a_fix_that_is_of_a_modules_build_concerns_packages_of_that_stream() {
     assert_eq!(judged("httpd", before, "httpd:2.4"), Some(true), "its module is known, the advisory's is not named");
     assert_eq!(judged("httpd", before, ""), Some(true));
     assert_eq!(judged("httpd", "2.4.37-43.module_el8.5.0+2597+c4b14997.alma", "httpd:2.4"), Some(false));
+    assert_eq!(judged("httpd", before, "httpd:2.6"), None, "another stream by its name");
+    assert_eq!(judged("httpd", before, "web:1"), Some(true), "named after something else");
     assert_eq!(judged("httpd", "3.0.1-1.module_el8.5.0+1+a", "httpd:3.0"), None, "another stream");
     assert_eq!(judged("zlib", "1.2.11-1.module_el8.5.0+1+a", "other:1"), None, "that fix is of no module");
     assert_eq!(judged("zlib", "1.2.11-1.el8", ""), Some(true));
