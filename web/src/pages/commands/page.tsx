@@ -130,7 +130,7 @@ export default function CommandsPage() {
             onChange={(kind) => change({ kind: kind === "any" ? undefined : kind })}
             options={[
               { value: "any", label: t("anyAction") },
-              ...[...ACTIONS.map(({ kind }) => kind), "undo", "restore", "script"].map((kind) => ({
+              ...[...ACTIONS.map(({ kind }) => kind), "undo"].map((kind) => ({
                 value: kind,
                 label: name(kind),
               })),
