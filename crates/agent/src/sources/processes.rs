@@ -79,9 +79,8 @@ pub struct Processes {
     options: Options,
     counters: Arc<Counters>,
     batcher: Batcher,
-    probe: Option<Probe>,
-    /// Why there is none.
-    unprobed: Option<String>,
+    /// What has the kernel note arguments, or why there is none.
+    probe: Result<Probe, String>,
 }
 
 impl Processes {
@@ -91,10 +90,7 @@ impl Processes {
         socket.reserve(WAITING_BYTES)?;
         socket.send(&listen_message())?;
         // Messages without arguments for short processes are better than none.
-        let (probe, unprobed) = match Probe::start() {
-            Ok(probe) => (Some(probe), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
+        let probe = Probe::start().map_err(|error| error.to_string());
         let mut table = Table::default();
         table.scan();
         Ok(Self {
@@ -108,18 +104,17 @@ impl Processes {
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &PROCESSES),
             probe,
-            unprobed,
         })
     }
 
     /// Whether the kernel notes arguments itself; else those of very short processes may be missing.
     pub fn is_probing(&self) -> bool {
-        self.probe.is_some()
+        self.probe.is_ok()
     }
 
     /// Why the kernel does not note arguments itself; none where it does.
     pub fn unprobed(&self) -> Option<&str> {
-        self.unprobed.as_deref()
+        self.probe.as_ref().err().map(String::as_str)
     }
 
     /// What is counted.
@@ -199,7 +194,7 @@ impl Processes {
                     self.row("exit", pid, at, row::Extra { status: Some(status), ..row::Extra::default() });
                 }
                 self.table.exit(pid);
-                if let Some(probe) = &mut self.probe {
+                if let Ok(probe) = &mut self.probe {
                     probe.forget(pid);
                 }
             }
@@ -209,11 +204,11 @@ impl Processes {
     fn executed(&mut self, pid: u32, at_ns: u64, at: i64) {
         // Whoever is on the way out has numbers still, and neither program nor arguments nor parent.
         let mut seen = look(pid).filter(|known| known.image.is_some() || known.command.is_some());
-        let noted = self.probe.as_mut().and_then(|probe| probe.take(pid, at_ns));
+        let noted = self.probe.as_mut().ok().and_then(|probe| probe.take(pid, at_ns));
         if noted.is_some() {
             self.counters.noted.fetch_add(1, Ordering::Relaxed);
             // Whoever has executed something else since was seen as that.
-            if self.probe.as_mut().is_some_and(|probe| probe.moved_on(pid)) {
+            if self.probe.as_mut().is_ok_and(|probe| probe.moved_on(pid)) {
                 seen = None;
             }
         }
