@@ -3,8 +3,6 @@
 //! A scan hands over one folder at a time, so that nothing has to hold a machine's files in memory; a baseline keeps one
 //! block a folder and is compared folder by folder. Which files, and which of their properties, a policy says.
 
-mod attributes;
-mod baseline;
 mod budget;
 mod content;
 mod deviations;
@@ -15,7 +13,6 @@ mod live;
 mod open;
 mod packages;
 mod policy;
-mod record;
 mod rotation;
 mod scan;
 mod texts;
@@ -23,21 +20,21 @@ mod verify;
 mod who;
 mod windows;
 
-pub use attributes::{acl_text, capabilities_text};
-pub use baseline::{Baseline, BaselineError, Writer};
 pub use budget::Budget;
 pub use content::{Difference, Kept, Mask, difference, is_text, keep};
 pub use deviations::{Digests, Found, found};
 pub use diff::{Change, Comparison, What, between, since};
 pub use explain::{By, Ledger, PackageChange, Verdict, explain, package_manager_hint};
 pub use foreign::{ExportError, Foreign, compare_foreign, export_aide, of_aide, of_tripwire};
+pub use guardian_baseline::{
+    Baseline, BaselineError, Folder, Index, Kind, Record, Writer, acl_text, capabilities_text, write_changes,
+};
 pub use live::{Live, Told, Touched};
 pub use open::{Approved, Open};
 pub use packages::{Installed, Root};
 pub(crate) use packages::{OUTPUT_BYTES_MAX, Reach, Sort, Tool, is_log};
 pub(crate) use policy::fits;
 pub use policy::{Family, Policy, Property, Rule, Watch};
-pub use record::{Folder, Kind, Record};
 pub use rotation::without_rotation;
 pub use scan::{Options, Summary, look, scan, scan_beside};
 pub use texts::Texts;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use guardian_inventory::owned::Owned;
 use guardian_inventory::transaction::Transaction;
 use guardian_sys::process::give_back_memory;
+use tokio::sync::Notify;
 
 use self::scanning::{Scanned, start_scan};
 use self::verdicts::{FOUND, told_of};
@@ -25,6 +26,7 @@ use crate::files::{
     Baseline, BaselineError, Change, Differs, Folder, Found, Ledger, Live, Open, Policy, Property, Record, Root, Texts,
     What, Who, between, explain, look, package_manager_hint, since, window_of, without_rotation,
 };
+use crate::held::follows;
 use crate::outbox::Outbox;
 use crate::policy::Watched;
 use crate::run::say;
@@ -76,6 +78,10 @@ pub(crate) struct Wishes {
     pub(crate) tuned: Mutex<Option<Watched>>,
     /// Changes that nobody has approved yet.
     open: Mutex<Open>,
+    /// There may be another baseline than the server was told of.
+    pub(crate) made: Notify,
+    /// Held by who writes down which baselines followed each other.
+    pub(crate) chain: Mutex<()>,
 }
 
 impl Wishes {
@@ -506,13 +512,15 @@ impl Integrity {
             }
             open.save()?;
         }
+        let before = self.baseline.as_ref().map(|baseline| *baseline.root());
+        let root = *Baseline::open(&found.fresh).map_err(io::Error::other)?.root();
         fs::rename(&found.fresh, self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
         fs::write(self.plan.logged(), postcard::to_allocvec(&found.logged).map_err(io::Error::other)?)?;
         fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
         self.before = None;
         self.baseline = kept(&self.plan);
-        Ok(())
+        follows(&self.plan.folder, &self.plan.wishes, before, root)
     }
 }
 

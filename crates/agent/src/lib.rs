@@ -10,6 +10,7 @@ pub mod connect;
 pub mod enrol;
 pub mod facts;
 pub mod files;
+mod held;
 pub mod home;
 pub mod imported;
 pub mod install;

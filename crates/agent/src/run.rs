@@ -13,7 +13,9 @@ use tokio::sync::{Notify, watch};
 use crate::apart::Apart;
 use crate::commands::Commands;
 use crate::facts::Facts;
+use crate::held::Holding;
 use crate::home::Home;
+use crate::integrity::Wishes;
 use crate::inventory::{Folder, Telling};
 use crate::outbox::Outbox;
 use crate::policy::{Local, Policies};
@@ -99,7 +101,8 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
     let spooling = spooler::start(inbox, Arc::clone(&shared))?;
     let heartbeat = settings.heartbeat;
     // It alone keeps the spool open.
-    let wishes = Arc::default();
+    let wishes: Arc<Wishes> = Arc::default();
+    let holding = Holding::new(home.files(), Arc::clone(&wishes));
     let commands = Commands::open(&home, &identity, Arc::clone(&wishes), &policies);
     let lists = Arc::default();
     let inventory = Telling::new(Folder::open(home.inventory())?, Arc::clone(&lists));
@@ -136,6 +139,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         questions: Questions::default(),
         heartbeat,
         inventory,
+        holding,
         upgrader,
     };
     runtime.block_on(async {
@@ -144,13 +148,22 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         let why = why_it_ends(&leave).await?;
         say("stopping");
         alive.abort();
-        // Sources first, then what they said goes to the disk, and what can be sent is.
-        shared.stop.store(true, Ordering::Release);
-        let ended = tokio::task::spawn_blocking(move || threads.end()).await?;
-        // An error means that the conversation is over already.
-        stop.send(true).ok();
-        talking.await?;
-        ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))?;
+        end(talking, threads, &shared, &stop).await?;
         Ok(why)
     })
+}
+
+/// Ends what runs: sources first, then what they said goes to the disk, and what can be sent is.
+async fn end(
+    talking: tokio::task::JoinHandle<()>,
+    threads: Threads,
+    shared: &Shared,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<()> {
+    shared.stop.store(true, Ordering::Release);
+    let ended = tokio::task::spawn_blocking(move || threads.end()).await?;
+    // An error means that the conversation is over already.
+    stop.send(true).ok();
+    talking.await?;
+    ended.map_err(|_| anyhow::anyhow!("a thread of the agent panicked"))
 }

@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use crate::commands::Commands;
 use crate::connect::connect;
 use crate::facts::Facts;
+use crate::held::Holding;
 use crate::home::{Home, Identity};
 use crate::inventory::Telling;
 use crate::policy::Policies;
@@ -179,6 +180,7 @@ pub(crate) struct Talk {
     /// How often the policy wants a heartbeat; none where the server's greeting says.
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) inventory: Telling,
+    pub(crate) holding: Holding,
     pub(crate) upgrader: Upgrader,
 }
 
@@ -282,6 +284,7 @@ impl Talk {
             spool.lane().first()
         });
         self.inventory.begin();
+        self.holding.begin();
         self.upgrader.begin();
         crate::run::say("connected");
         self.tell("connected", None);
@@ -323,6 +326,7 @@ impl Talk {
                 () = policies.applied.notified() => beat_at = Instant::now(),
                 frame = conversation.next_frame(&shared) => link.send_frame(&frame?).await?,
                 part = self.inventory.next() => link.send(&part).await?,
+                part = self.holding.next() => link.send(&part).await?,
                 word = self.upgrader.next() => link.send(&word).await?,
                 part = self.questions.next() => link.send(&FromAgent::Answer(part)).await?,
                 () = stopped(&mut stop) => {
@@ -395,6 +399,8 @@ impl Talk {
                     link.send(&FromAgent::PackPart(part)).await?;
                 }
             }
+            FromServer::FetchBaseline(wanted) => self.holding.fetch(wanted),
+            FromServer::KeptBaseline(kept) => self.holding.kept(&kept),
             FromServer::Kept(kept) => self.inventory.kept(&kept),
             FromServer::Resend(wanted) => self.inventory.resend(&wanted.list),
             FromServer::Offer(offer) => self.upgrader.offered(offer),

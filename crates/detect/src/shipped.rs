@@ -34,6 +34,7 @@ shipped![
     "host/account-command",
     "host/account-opened",
     "host/attack-tool",
+    "host/baseline-replaced",
     "host/busybox-shell",
     "host/capability-given",
     "host/certificate-expires",

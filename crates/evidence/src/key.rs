@@ -35,6 +35,14 @@ impl SecretKey {
         PublicKey(MontgomeryPoint::mul_base_clamped(*self.0).0)
     }
 
+    /// Another secret for another purpose, which says nothing of this one.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &*self.0);
+        let mut derived = Zeroizing::new([0; KEY_BYTES]);
+        derived.copy_from_slice(ring::hmac::sign(&key, purpose.as_bytes()).as_ref());
+        derived
+    }
+
     /// What two sides have in common; none where the other's key is one of the few that give everybody the same.
     fn agree(&self, other: PublicKey) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
         let shared = Zeroizing::new(MontgomeryPoint(other.0).mul_clamped(*self.0).0);

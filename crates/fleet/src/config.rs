@@ -14,10 +14,28 @@ pub struct FleetConfig {
     pub certificate_life: Duration,
     /// Most bytes of evidence that is kept of the hosts of one tenant; what would be more is refused.
     pub evidence_bytes_max: ByteSize,
+    /// Baselines of files that are kept of hosts.
+    pub baselines: BaselineConfig,
     /// Most agents that may be connected at once.
     pub sessions_max: usize,
     /// Hosts that run osquery instead of the agent.
     pub osquery: OsqueryConfig,
+}
+
+/// Baselines of files: what each host's files were at which time, signed, so that who breaks into a host cannot rewrite that.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaselineConfig {
+    /// Baselines of one host whose files can be told; of older ones only their signed roots are kept. 0 fetches none.
+    pub kept: usize,
+    /// Most bytes that the baselines of one host may take; the oldest are given up for it.
+    pub host_bytes_max: ByteSize,
+}
+
+impl Default for BaselineConfig {
+    fn default() -> Self {
+        Self { kept: 100, host_bytes_max: ByteSize::mib(256) }
+    }
 }
 
 /// A listener for osquery's own programs, which know no other protocol. It is off unless an address is given.
@@ -67,6 +85,7 @@ impl Default for FleetConfig {
             heartbeat: Duration::secs(30),
             certificate_life: Duration::days(90),
             evidence_bytes_max: ByteSize::gib(64),
+            baselines: BaselineConfig::default(),
             sessions_max: 20_000,
             osquery: OsqueryConfig::default(),
         }

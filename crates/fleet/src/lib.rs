@@ -6,6 +6,7 @@
 
 mod assign;
 mod authority;
+mod baselines;
 mod commands;
 mod config;
 mod enrol;
@@ -28,9 +29,11 @@ mod upgrade;
 mod wire;
 
 pub use authority::{AGENTS_NAME, CertificateError};
-pub use config::{CarveRule, FleetConfig, OsqueryConfig};
+pub use baselines::{KeepError, is_signed};
+pub use config::{BaselineConfig, CarveRule, FleetConfig, OsqueryConfig};
 pub use enrol::{EnrolError, EnrolRequest, Enrolled};
 pub use groups::{HOST_FACTS, group_filter, host_facts};
+pub use guardian_baseline::{BaselineError, Difference, History, Kind as FileKind, Record as FileRecord};
 pub use guardian_osquery::asks_to_carve;
 pub use guardian_protocol::{lists, release};
 pub use intake::{Gate, Intake, IntakeError, LaneMark, Stored};

@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::assign::Assigned;
 use crate::authority::{hex, shown};
+use crate::baselines::Baselines;
 use crate::commands::Told;
 use crate::intake::{Gate, IntakeError, LaneMark};
 use crate::inventory::Lists;
@@ -184,6 +185,7 @@ impl Fleet {
             in_flight: FuturesOrdered::new(),
             lists: Lists::new(self, host.tenant, host.id, &host.name),
             packs: Packs::new(self, host.tenant, host.id),
+            baselines: Baselines::new(self, host.tenant, host.id, &host.name),
             host,
             heartbeat,
             policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
@@ -261,6 +263,7 @@ struct Session {
     program: String,
     lists: Lists,
     packs: Packs,
+    baselines: Baselines,
 }
 
 impl Session {
@@ -321,6 +324,11 @@ impl Session {
                 }
                 () = sleep_until(heard + self.heartbeat * 3), if self.in_flight.len() < WINDOW => return End::Gone,
                 ask = self.lists.ready() => {
+                    if let Err(error) = writer.send(&ask).await {
+                        return error.into();
+                    }
+                }
+                ask = self.baselines.ready() => {
                     if let Err(error) = writer.send(&ask).await {
                         return error.into();
                     }
@@ -393,6 +401,8 @@ impl Session {
             },
             FromAgent::Answer(part) => self.answer(part, writer).await,
             FromAgent::PackPart(part) => say(self.packs.take(part).await, writer).await,
+            FromAgent::BaselineState(state) => say(self.baselines.stated(state).await, writer).await,
+            FromAgent::BaselinePart(part) => say(self.baselines.take(part).await, writer).await,
             FromAgent::UpgradeNews(news) => self.upgrade_news(&news, writer).await,
             FromAgent::Fetch(fetch) => {
                 let piece = self.fleet.piece_of(self.host.tenant, &self.offered, &fetch).await;

@@ -13,7 +13,7 @@ use guardian_model::Micros;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use uuid::Uuid;
 
 use crate::assign::{Assigned, Books};
@@ -25,6 +25,9 @@ use crate::osquery::{Carves, Nodes};
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::upgrade::Watched;
+
+/// Baselines of files that are received at once: each is read again as a whole when it has come.
+const BASELINES_AT_ONCE: usize = 4;
 
 /// What the fleet is made of.
 pub struct FleetDeps {
@@ -42,6 +45,8 @@ pub struct FleetDeps {
     pub config: FleetConfig,
     /// Folder for packs of evidence.
     pub packs: PathBuf,
+    /// Folder for baselines of files.
+    pub baselines: PathBuf,
     /// Where counters are registered.
     pub metrics: Metrics,
     /// Tells when to end.
@@ -62,6 +67,7 @@ struct Inner {
     books: Books,
     sessions: Mutex<Sessions>,
     transfers: Transfers,
+    receiving: Arc<Semaphore>,
     rollouts: Watched,
     nodes: Nodes,
     carves: Carves,
@@ -119,6 +125,9 @@ pub(crate) struct Counters {
     pub(crate) list_changes: Counter,
     pub(crate) packs: Counter,
     pub(crate) packs_failed: Counter,
+    pub(crate) baselines: Counter,
+    pub(crate) baselines_failed: Counter,
+    pub(crate) baselines_replaced: Counter,
 }
 
 impl Counters {
@@ -166,6 +175,15 @@ impl Counters {
                 "guardian_fleet_packs_failed_total",
                 "Times that a pack of evidence could not be fetched; it is tried again.",
             ),
+            baselines: metrics.counter("guardian_fleet_baselines_total", "Baselines of files that were kept."),
+            baselines_failed: metrics.counter(
+                "guardian_fleet_baselines_failed_total",
+                "Times that a baseline of files could not be kept; the next one holds what it would have said.",
+            ),
+            baselines_replaced: metrics.counter(
+                "guardian_fleet_baselines_replaced_total",
+                "Baselines of files that did not follow the one before: the host's own had been removed or changed.",
+            ),
             list_changes: metrics
                 .counter("guardian_fleet_list_changes_total", "Changes of the inventory of which events were made."),
         }
@@ -212,6 +230,7 @@ impl Fleet {
             books: Books::default(),
             sessions: Mutex::default(),
             transfers: Transfers::default(),
+            receiving: Arc::new(Semaphore::new(BASELINES_AT_ONCE)),
             rollouts: Watched::default(),
             nodes: Nodes::new(now),
             carves: Carves::default(),
@@ -349,6 +368,16 @@ impl Fleet {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.inner.deps.identity
+    }
+
+    /// Where baselines of files are kept.
+    pub(crate) fn baselines_folder(&self) -> &Path {
+        &self.inner.deps.baselines
+    }
+
+    /// How many baselines are received at once, on this node.
+    pub(crate) fn receiving(&self) -> &Arc<Semaphore> {
+        &self.inner.receiving
     }
 
     /// Where packs of evidence are kept.

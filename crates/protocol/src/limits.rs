@@ -45,6 +45,10 @@ pub const SCANNED_BYTES_MAX: u64 = 512 << 20;
 pub const PACK_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of one part of a pack of evidence.
 pub const PACK_PART_BYTES_MAX: usize = 512 << 10;
+/// Bytes of what changed in a baseline of files.
+pub const BASELINE_BYTES_MAX: u64 = 1 << 30;
+/// Baselines of files that an agent makes while it does not hear the server, and tells.
+pub const BASELINE_CHAIN_MAX: usize = 1_000;
 /// Bytes of the steps that one outcome tells.
 pub const STEPS_BYTES_MAX: usize = 256 << 10;
 /// Bytes of output of one command that are kept; more is counted.

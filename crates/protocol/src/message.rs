@@ -253,6 +253,35 @@ message! {
         5 error: Option<String>,
     }
 
+    /// Which baseline of files the agent has: said at each connection, and when there is another.
+    BaselineState {
+        /// Its root: BLAKE3 over its folders.
+        1 root: [u8; 32],
+        /// Roots of the baselines since the one that the server was last known to have, the oldest first; the last one is
+        /// what the agent kept as its own, whatever lies on the disk by now.
+        2 chain: Vec<Blob>,
+        /// When it was made.
+        3 made: i64,
+        /// BLAKE3 of the policy it was made under.
+        4 policy: Blob,
+    }
+
+    /// A part of what changed in a baseline, as the server asked for it with [`FetchBaseline`].
+    BaselinePart {
+        /// The baseline.
+        1 root: [u8; 32],
+        /// The one that it is compared with; absent where it is whole.
+        2 base: Option<Blob>,
+        /// Where the part begins.
+        3 offset: u64,
+        /// Length of the whole.
+        4 bytes: u64,
+        /// The part; not empty unless there is an error.
+        5 content: Blob,
+        /// Why there is nothing to give now.
+        6 error: Option<String>,
+    }
+
     /// The agent ends the connection.
     Goodbye {
         /// For people.
@@ -359,6 +388,26 @@ message! {
         4 kept: bool,
     }
 
+    /// The server wants a part of what changed in a baseline of files since one that it has, or since none.
+    FetchBaseline {
+        /// The baseline.
+        1 root: [u8; 32],
+        /// The one that the server has; absent where it wants the whole.
+        2 base: Option<Blob>,
+        /// Where the part is to begin.
+        3 offset: u64,
+        /// Most bytes of it.
+        4 bytes_max: u32,
+    }
+
+    /// The server has this baseline, for good.
+    KeptBaseline {
+        /// Its root.
+        1 root: [u8; 32],
+        /// Its number among those of this host.
+        2 number: u64,
+    }
+
     /// The server wants the whole of a list, because it lacks what a change was made from, and has room for it now.
     Resend {
         /// Which list.
@@ -413,6 +462,10 @@ choice! {
         8 Renew(Renew),
         /// See [`PackPart`].
         130 PackPart(PackPart),
+        /// See [`BaselinePart`].
+        131 BaselinePart(BaselinePart),
+        /// See [`BaselineState`].
+        132 BaselineState(BaselineState),
         /// See [`UpgradeNews`].
         140 UpgradeNews(UpgradeNews),
         /// See [`Fetch`].
@@ -449,6 +502,10 @@ choice! {
         20 Kept(Kept),
         /// See [`FetchPack`].
         130 FetchPack(FetchPack),
+        /// See [`FetchBaseline`].
+        131 FetchBaseline(FetchBaseline),
+        /// See [`KeptBaseline`].
+        132 KeptBaseline(KeptBaseline),
         /// See [`Offer`].
         140 Offer(Offer),
         /// See [`Piece`].

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::record::join;
 use super::{Baseline, BaselineError, Folder, Policy, Property, Record};
+use guardian_baseline::join;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]

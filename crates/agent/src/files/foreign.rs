@@ -10,10 +10,10 @@ use guardian_inventory::aide::{self, Columns, Entry};
 use guardian_inventory::owned::{Account, Algorithm, Digest, KIND_MASK, LINK, Owned, REGULAR};
 use guardian_inventory::tripwire;
 
-use super::attributes::{acl_of_mode, acl_text, capabilities_text};
 use super::packages::Root;
 use super::verify::{Differs, check};
 use super::{Baseline, BaselineError, Folder, Kind, Policy, Record};
+use guardian_baseline::{acl_of_mode, acl_text, capabilities_text, join};
 
 /// The strongest digest of those that can be made here.
 fn strongest(digests: &[(String, Vec<u8>)]) -> Option<Digest> {
@@ -256,7 +256,7 @@ fn entry(folder: &Path, record: &Record, name: &dyn Fn(bool, u32) -> Option<Stri
     // AIDE writes down what the permissions amount to where there is no list.
     let acl = (!links).then(|| text("system.posix_acl_access").unwrap_or_else(|| acl_of_mode(record.mode)));
     Entry {
-        path: super::record::join(folder, &record.name).as_os_str().as_bytes().to_vec(),
+        path: join(folder, &record.name).as_os_str().as_bytes().to_vec(),
         target: links.then(|| record.target.clone()),
         mode: Some(kind | record.mode | if links { 0o777 } else { 0 }),
         uid: Some(record.uid),

@@ -17,9 +17,9 @@ use guardian_inventory::owned::Algorithm;
 use guardian_sys::inspect;
 use sha2::{Digest as _, Sha256};
 
-use super::record::join;
 use super::verify::Hash;
 use super::{Budget, Digests, Folder, Kind, Policy, Property, Record};
+use guardian_baseline::join;
 
 /// Files of one task.
 const FILES_PER_TASK: usize = 32;

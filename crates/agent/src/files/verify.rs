@@ -13,8 +13,8 @@ use guardian_sys::inspect;
 use md5::Digest as _;
 use ring::digest;
 
-use super::attributes::capabilities_text;
 use super::packages::{Installed, Root};
+use guardian_baseline::capabilities_text;
 
 /// Threads that compare files.
 const THREADS: usize = 8;

@@ -21,6 +21,7 @@ mod entity_traffic;
 mod exporters;
 mod factors;
 mod flows;
+mod host_baselines;
 mod host_bulk;
 mod host_comparison;
 mod host_events;
@@ -140,6 +141,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     host_policy::routes,
     policies::routes,
     command_evidence::routes,
+    host_baselines::routes,
     host_evidence::routes,
     commands::routes,
     live_queries::routes,

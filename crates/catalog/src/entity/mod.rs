@@ -26,6 +26,7 @@ pub(crate) mod external_identity;
 pub(crate) mod finding_exception;
 pub(crate) mod finding_term;
 pub(crate) mod host;
+pub(crate) mod host_baseline;
 pub(crate) mod host_finding;
 pub(crate) mod host_group;
 pub(crate) mod host_list;
@@ -107,6 +108,7 @@ tenant_owned!(
     finding_exception,
     finding_term,
     host,
+    host_baseline,
     host_finding,
     host_group,
     host_list,

@@ -1,6 +1,7 @@
 //! The fleet: who may enrol, and which hosts are there. What an agent proves, and what a token is made of, is the
 //! business of the crate `fleet`.
 
+mod baselines;
 mod bulk;
 mod commands;
 mod figures;
@@ -26,6 +27,7 @@ use sea_orm::{EntityTrait, IntoActiveModel as _, QueryOrder, TryInsertResult};
 use serde_json::json;
 use uuid::Uuid;
 
+pub use self::baselines::{BASELINE_PAGE_MAX, HostBaseline};
 pub use self::bulk::{HOSTS_AT_ONCE_MAX, LabelChange};
 pub use self::commands::{COMMAND_HOSTS_MAX, COMMAND_PAGE_MAX, Command, CommandFilter, NewCommand};
 pub use self::figures::HostFigures;

@@ -14,6 +14,7 @@ mod m20261122_passkeys;
 mod m20261122_rule_exceptions;
 mod m20261122_saved;
 mod m20261122_triage;
+mod m20261123_baselines;
 mod m20261123_carves;
 mod m20261123_evidence_packs;
 mod m20261123_findings;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_findings_reasons::Migration),
             Box::new(m20261123_images::Migration),
             Box::new(m20261123_carves::Migration),
+            Box::new(m20261123_baselines::Migration),
         ]
     }
 }

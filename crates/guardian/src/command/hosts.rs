@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::commands::Selection;
+use super::host_baselines::Baselines;
 use super::host_comparison::Compare;
 use super::host_evidence::{Carve, Evidence};
 use super::{Global, inventory};
@@ -99,6 +100,8 @@ enum Action {
     },
     /// Put hosts side by side: what is different in their lists
     Compare(Compare),
+    /// Show what the files of a host were, as the server keeps and signs it
+    Baselines(Baselines),
     /// Ask osquery on a host for files; they come as evidence
     Carve(Carve),
     /// List the evidence of a host, take it, or remove it
@@ -141,6 +144,7 @@ impl Hosts {
                 return inventory::changes(&remote, &id, list.as_deref(), limit, global);
             }
             Some(Action::Compare(compare)) => return compare.run(&remote, global),
+            Some(Action::Baselines(baselines)) => return baselines.run(&remote, global),
             Some(Action::Carve(carve)) => return carve.run(&remote),
             Some(Action::Evidence(evidence)) => return evidence.run(&remote, global),
             Some(Action::Revoke { id }) => {

@@ -13,6 +13,7 @@ mod docs;
 mod enroll_token;
 mod exporters;
 mod groups;
+mod host_baselines;
 mod host_comparison;
 mod host_evidence;
 mod hosts;

@@ -269,6 +269,7 @@ impl Ground {
             releases: releases(config),
             config: config.fleet.clone(),
             packs: config.data.join("evidence").join("packs"),
+            baselines: config.data.join("evidence").join("baselines"),
             metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
         });

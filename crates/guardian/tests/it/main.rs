@@ -10,6 +10,7 @@ mod app;
 mod attacks;
 mod backup;
 mod bad_input;
+mod baselines;
 mod capture;
 mod carves;
 mod certificates;

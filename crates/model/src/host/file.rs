@@ -51,7 +51,7 @@ class! {
     Expected = 40 "expected" Bool ? null [""] "" []: "Whether a transaction of the package manager or a maintenance window explains it.";
     Diff = 41 "diff" Text ? null [""] "file_diff" [] personal: "What changed in a text, line by line, with secrets masked.";
     Policy = 42 "policy" Label ? null [""] "" []: "The set of paths by which it is watched.";
-    Source = 43 "source" Label ? null [""] "metadata.product.feature.name" []: "How it was seen: fanotify, inotify or scan.";
+    Source = 43 "source" Label ? null [""] "metadata.product.feature.name" []: "How it was seen: fanotify, inotify or scan; server where it stands in a baseline that the host replaced.";
     ParentPid = 44 "parent_pid" U32 ? null [""] "actor.process.parent_process.pid" ["ParentProcessId", "process.parent.pid"]: "Number of the parent of that process.";
     ParentImage = 45 "parent_image" Label ? null [""] "actor.process.parent_process.file.path" ["ParentImage", "process.parent.executable"]: "Program of that parent.";
     OldTarget = 46 "old_target" Text ? null [""] "" []: "Where a link pointed to before.";
@@ -59,7 +59,7 @@ class! {
     OldAttributes = 48 "old_attributes" Text ? null [""] "" []: "Those that differ, as they were before.";
     Capabilities = 49 "capabilities" Text ? null [""] "" []: "Capabilities that a program gets when it is started, as getcap prints them.";
     OldCapabilities = 50 "old_capabilities" Text ? null [""] "" []: "The same before, where they differ.";
-    Verdict = 51 "verdict" Label ? null [""] "" []: "What packages have to do with it: explained, partly, restored, contradicted, deviates, rewritten, linked, moved, unowned, or found (it was not as its package brought it before the first baseline).";
+    Verdict = 51 "verdict" Label ? null [""] "" []: "What packages have to do with it: explained, partly, restored, contradicted, deviates, rewritten, linked, moved, unowned, found (it was not as its package brought it before the first baseline), replaced (the host's baseline does not follow the one that the server has), or concealed (it differs in that one).";
     PackageVersion = 52 "package_version" Label ? null [""] "" []: "Version of that package now.";
     OldPackageVersion = 53 "old_package_version" Label ? null [""] "" []: "Version of that package before, where it is another or was put there again.";
 }

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use guardian_protocol::message::{
-    Ack, Action, Answer, Approve, Batch, Beat, Block, Cancel, Certificate, Collect, Command, Denied, DisableUser,
-    EnableUser, Fetch, FetchPack, Goodbye, Heard, Heartbeat, Hello, Inventory, Isolate, Kept, Kill, Lane, Leaving,
-    Loss, Offer, Outcome, Pack, PackPart, Piece, Platform, Policy, PolicyState, Progress, Proof, Quarantine, Query,
-    Recheck, Refusal, Refuse, Release, Renew, Report, Resend, Restore, Resume, Scan, Script, Step, Suspend, Unblock,
-    Undo, UpgradeNews, UpgradeState, Welcome, Withdraw,
+    Ack, Action, Answer, Approve, BaselinePart, BaselineState, Batch, Beat, Block, Cancel, Certificate, Collect,
+    Command, Denied, DisableUser, EnableUser, Fetch, FetchBaseline, FetchPack, Goodbye, Heard, Heartbeat, Hello,
+    Inventory, Isolate, Kept, KeptBaseline, Kill, Lane, Leaving, Loss, Offer, Outcome, Pack, PackPart, Piece, Platform,
+    Policy, PolicyState, Progress, Proof, Quarantine, Query, Recheck, Refusal, Refuse, Release, Renew, Report, Resend,
+    Restore, Resume, Scan, Script, Step, Suspend, Unblock, Undo, UpgradeNews, UpgradeState, Welcome, Withdraw,
 };
 use guardian_protocol::release::SignedManifest;
 use guardian_protocol::{Blob, Cell, Coding, Frames, FromAgent, FromServer, Rows, limits, seal};
@@ -91,6 +91,8 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("agent-goodbye", FromAgent::Goodbye(Goodbye { text: "upgrade".into() })),
         ("agent-renew", FromAgent::Renew(Renew { request: Blob(vec![0x30; 5]) })),
         ("agent-pack-part", FromAgent::PackPart(pack_part())),
+        ("agent-baseline-part", FromAgent::BaselinePart(baseline_part())),
+        ("agent-baseline-state", FromAgent::BaselineState(baseline_state())),
         ("agent-upgrade-news", FromAgent::UpgradeNews(upgrade_news())),
         ("agent-fetch", FromAgent::Fetch(Fetch { offer: [0x33; 16], offset: 4_096, length: 65_536 })),
         ("agent-leaving", FromAgent::Leaving(Leaving { text: "taken off the machine".into() })),
@@ -226,6 +228,8 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
         ("server-resend", FromServer::Resend(Resend { list: "packages".into() })),
         ("server-kept", FromServer::Kept(Kept { list: "packages".into(), hash: Blob(vec![4; 32]) })),
         ("server-fetch-pack", FromServer::FetchPack(fetch_pack())),
+        ("server-fetch-baseline", FromServer::FetchBaseline(fetch_baseline())),
+        ("server-kept-baseline", FromServer::KeptBaseline(KeptBaseline { root: [7; 32], number: 3 })),
         ("server-refuse", FromServer::Refuse(Refuse { reason: Refusal::Busy, text: "later".into(), retry_ms: 5_000 })),
         ("server-certificate", FromServer::Certificate(certificate)),
     ];
@@ -247,6 +251,20 @@ fn from_server() -> Vec<(&'static str, FromServer)> {
 
 fn pack_part() -> PackPart {
     PackPart { command: [5; 16], offset: 524_288, bytes: 524_293, content: Blob(vec![9; 5]), error: None }
+}
+
+fn baseline_part() -> BaselinePart {
+    let base = Some(Blob(vec![6; 32]));
+    BaselinePart { root: [7; 32], base, offset: 524_288, bytes: 524_293, content: Blob(vec![9; 5]), error: None }
+}
+
+fn baseline_state() -> BaselineState {
+    let chain = vec![Blob(vec![6; 32]), Blob(vec![7; 32])];
+    BaselineState { root: [7; 32], chain, made: 1_767_225_600_000_000, policy: Blob(vec![0xab; 32]) }
+}
+
+fn fetch_baseline() -> FetchBaseline {
+    FetchBaseline { root: [7; 32], base: Some(Blob(vec![6; 32])), offset: 524_288, bytes_max: 524_288 }
 }
 
 fn fetch_pack() -> FetchPack {

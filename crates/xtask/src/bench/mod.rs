@@ -3,6 +3,7 @@
 //! them, shows a table and writes the file. It measures nothing itself.
 
 mod divan;
+mod fleet;
 pub(crate) mod generator;
 mod people;
 pub(crate) mod spine;
@@ -128,6 +129,11 @@ const ALL: &[Area] = &[
         name: "spine",
         about: "the whole program: ready, idle, alert latency, flows a second from socket to query",
         how: How::Whole(spine::run),
+    },
+    Area {
+        name: "fleet",
+        about: "from a command on a host to its alert; ten thousand agents at once, and all of them coming back",
+        how: How::Whole(fleet::run),
     },
     Area {
         name: "people",

@@ -58,7 +58,7 @@ pub(crate) fn run() -> Result<Vec<Value>> {
 }
 
 /// A result with the value that it must stay under.
-fn ceiling(bench: &str, value: f64, unit: &str, max: f64) -> Value {
+pub(super) fn ceiling(bench: &str, value: f64, unit: &str, max: f64) -> Value {
     json!({"bench": bench, "value": value, "unit": unit, "floor": max, "pass": value < max})
 }
 
@@ -301,7 +301,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 }
 
 /// The value under which this share of the sorted values lies.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let at = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }

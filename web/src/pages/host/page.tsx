@@ -14,6 +14,7 @@ import { Tabs } from "@/ui/tabs";
 import { Actions } from "./actions";
 import { AgentTab } from "./agent";
 import type { Stretch } from "./data";
+import { Evidence } from "./evidence/tab";
 import { Inventory } from "./inventory/tab";
 import { Files, Logins, Logs } from "./lists";
 import { Network } from "./network";
@@ -49,6 +50,7 @@ const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   logins: Logins,
   logs: Logs,
   inventory: Inventory,
+  evidence: Evidence,
   policy: HostPolicy,
   agent: AgentTab,
 };

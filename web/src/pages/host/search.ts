@@ -11,6 +11,7 @@ export const TABS = [
   "logins",
   "logs",
   "inventory",
+  "evidence",
   "policy",
   "agent",
 ] as const;

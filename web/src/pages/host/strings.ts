@@ -13,6 +13,7 @@ export const text = catalogue({
   logins: ["Sign-ins", "Anmeldungen"],
   logs: ["Logs", "Protokolle"],
   inventory: ["Inventory", "Inventar"],
+  evidence: ["Evidence", "Beweise"],
   agent: ["Agent", "Agent"],
   itsCommands: ["What it was told to do", "Was er tun sollte"],
   killIt: ["Kill this process…", "Diesen Prozess beenden …"],

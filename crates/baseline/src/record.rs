@@ -27,7 +27,7 @@ pub enum Kind {
 
 impl Kind {
     /// From the type bits of a mode.
-    pub(crate) const fn of_mode(mode: u32) -> Option<Self> {
+    pub const fn of_mode(mode: u32) -> Option<Self> {
         Some(match mode & 0o170_000 {
             0o100_000 => Self::Regular,
             0o040_000 => Self::Folder,
@@ -80,7 +80,7 @@ pub struct Record {
 
 impl Record {
     /// A record with this name and kind and nothing else.
-    pub(crate) const fn new(name: Vec<u8>, kind: Kind) -> Self {
+    pub const fn new(name: Vec<u8>, kind: Kind) -> Self {
         Self {
             name,
             kind,
@@ -102,7 +102,7 @@ impl Record {
     }
 
     /// What should be at a path and is not there: nothing is known of it but its name.
-    pub(crate) fn missing(path: &Path) -> Self {
+    pub fn missing(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default();
         Self::new(name.as_bytes().to_vec(), Kind::Regular)
     }
@@ -141,6 +141,13 @@ impl Folder {
     }
 }
 
-pub(crate) fn join(folder: &Path, name: &[u8]) -> PathBuf {
+/// The path of an entry of a folder.
+pub fn join(folder: &Path, name: &[u8]) -> PathBuf {
     folder.join(std::ffi::OsStr::from_bytes(name))
+}
+
+/// As [`join`], of bytes.
+pub(crate) fn join_bytes(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    let between: &[u8] = if folder.ends_with(b"/") { b"" } else { b"/" };
+    [folder, between, name].concat()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Record;
+use crate::Record;
 
 /// Names of the capabilities by their numbers (linux/capability.h).
 const CAPABILITIES: &[&str] = &[
@@ -136,7 +136,7 @@ pub fn acl_text(value: &[u8], name: &dyn Fn(bool, u32) -> Option<String>) -> Opt
 }
 
 /// The access list that a mode alone amounts to.
-pub(crate) fn acl_of_mode(mode: u32) -> String {
+pub fn acl_of_mode(mode: u32) -> String {
     let rwx = |shift: u32| {
         let letter = |bit: u32, letter: char| if mode >> shift & bit == 0 { '-' } else { letter };
         format!("{}{}{}", letter(4, 'r'), letter(2, 'w'), letter(1, 'x'))

@@ -12,43 +12,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Folder, Record};
+use crate::block::{self, Block, Records, pack};
+use crate::index::{Index, Line, root_of};
+use crate::{BaselineError, Folder, Root};
 
 const MAGIC: &[u8; 8] = b"GRDNFIM1";
 /// Offset and lengths of the index, the root, and the magic number again.
 const FOOT_BYTES: usize = 8 + 8 + 8 + 32 + 8;
 /// A block or index before compression; a folder of a million files takes about 150 MB.
 const RAW_BYTES_MAX: usize = 512 << 20;
-const LEVEL: i32 = 1;
-
-/// Why a baseline cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum BaselineError {
-    /// The disk says no.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is not a baseline, or it is cut off.
-    #[error("not a baseline: {0}")]
-    Malformed(&'static str),
-    /// It does not come to the root that it should.
-    #[error("the baseline was changed: {0}")]
-    Changed(String),
-}
-
-#[derive(Serialize)]
-struct BlockOut<'a> {
-    path: &'a [u8],
-    entries: &'a [Record],
-    error: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct BlockIn {
-    path: Vec<u8>,
-    entries: Vec<Record>,
-    error: Option<String>,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
     path: Vec<u8>,
@@ -58,18 +30,14 @@ struct Entry {
     hash: [u8; 32],
 }
 
-fn root_of(index: &[Entry]) -> [u8; 32] {
-    let mut root = blake3::Hasher::new();
-    for entry in index {
-        root.update(&(entry.path.len() as u64).to_le_bytes());
-        root.update(&entry.path);
-        root.update(&entry.hash);
+impl Entry {
+    const fn block(&self) -> Block {
+        Block { offset: self.offset, length: self.length, raw_length: self.raw_length }
     }
-    *root.finalize().as_bytes()
 }
 
-fn pack(raw: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::bulk::compress(raw, LEVEL)
+fn root_of_entries(index: &[Entry]) -> Root {
+    root_of(index.iter().map(|entry| (entry.path.as_slice(), &entry.hash)))
 }
 
 /// Writes a baseline.
@@ -91,8 +59,7 @@ impl Writer {
     /// Adds a folder. Each path may be added once.
     pub fn add(&mut self, folder: &Folder) -> io::Result<()> {
         let path = folder.path.as_os_str().as_bytes();
-        let block = BlockOut { path, entries: &folder.entries, error: folder.error.as_deref() };
-        let raw = postcard::to_allocvec(&block).map_err(io::Error::other)?;
+        let raw = block::raw(path, &folder.entries, folder.error.as_deref())?;
         let packed = pack(&raw)?;
         self.file.write_all(&packed)?;
         self.index.push(Entry {
@@ -107,9 +74,9 @@ impl Writer {
     }
 
     /// Writes the index, syncs, and returns the root.
-    pub fn finish(mut self) -> io::Result<[u8; 32]> {
+    pub fn finish(mut self) -> io::Result<Root> {
         self.index.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        let root = root_of(&self.index);
+        let root = root_of_entries(&self.index);
         let raw = postcard::to_allocvec(&self.index).map_err(io::Error::other)?;
         let packed = pack(&raw)?;
         self.file.write_all(&packed)?;
@@ -128,7 +95,7 @@ impl Writer {
 pub struct Baseline {
     file: File,
     index: Vec<Entry>,
-    root: [u8; 32],
+    root: Root,
 }
 
 impl Baseline {
@@ -140,24 +107,25 @@ impl Baseline {
         let mut foot = [0; FOOT_BYTES];
         file.read_exact_at(&mut foot, foot_at)?;
         let number = |i: usize| u64::from_le_bytes(std::array::from_fn(|b| foot[8 * i + b]));
-        let root: [u8; 32] = std::array::from_fn(|i| foot[24 + i]);
+        let root: Root = std::array::from_fn(|i| foot[24 + i]);
         if &foot[56..] != MAGIC || number(0).checked_add(number(1)) != Some(foot_at) {
             return Err(cut_off);
         }
-        let raw = read(&file, number(0), number(1), number(2))?;
+        let index = Block { offset: number(0), length: number(1), raw_length: number(2) };
+        let raw = index.raw(&file, RAW_BYTES_MAX)?;
         let index: Vec<Entry> =
             postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("its index is damaged"))?;
         if !index.windows(2).all(|two| two[0].path < two[1].path) {
             return Err(BaselineError::Malformed("its index is not in order"));
         }
-        if root_of(&index) != root {
+        if root_of_entries(&index) != root {
             return Err(BaselineError::Changed("its index".to_owned()));
         }
         Ok(Self { file, index, root })
     }
 
     /// The hash over all folders.
-    pub const fn root(&self) -> &[u8; 32] {
+    pub const fn root(&self) -> &Root {
         &self.root
     }
 
@@ -172,23 +140,42 @@ impl Baseline {
     }
 
     /// Position of a folder in the order of paths.
-    pub(crate) fn position(&self, path: &Path) -> Option<usize> {
+    pub fn position(&self, path: &Path) -> Option<usize> {
         self.index.binary_search_by(|entry| entry.path.as_slice().cmp(path.as_os_str().as_bytes())).ok()
     }
 
     /// The folder at a position.
-    pub(crate) fn at(&self, position: usize) -> Result<Folder, BaselineError> {
+    pub fn at(&self, position: usize) -> Result<Folder, BaselineError> {
         let entry = self.index.get(position).ok_or(BaselineError::Malformed("it has no such folder"))?;
-        let raw = read(&self.file, entry.offset, entry.length, entry.raw_length)?;
+        let raw = entry.block().raw(&self.file, RAW_BYTES_MAX)?;
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(&entry.path));
+        let changed = || BaselineError::Changed(path.display().to_string());
         if blake3::hash(&raw).as_bytes() != &entry.hash {
-            return Err(BaselineError::Changed(path.display().to_string()));
+            return Err(changed());
         }
-        let block: BlockIn = postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("a folder is damaged"))?;
-        if block.path != entry.path {
-            return Err(BaselineError::Changed(path.display().to_string()));
+        let mut records = Records::new(&raw)?;
+        if records.path != entry.path {
+            return Err(changed());
         }
-        Ok(Folder { path, entries: block.entries, error: block.error })
+        let mut entries = Vec::new();
+        while let Some(record) = records.next()? {
+            entries.push(record);
+        }
+        Ok(Folder { error: records.error()?, path, entries })
+    }
+
+    /// The hashes of all folders.
+    pub fn index(&self) -> Index {
+        Index(self.index.iter().map(|entry| Line { path: entry.path.clone(), hash: entry.hash }).collect())
+    }
+
+    /// Each folder with its hash and its block, in the order of paths.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (&[u8], &[u8; 32], Block)> {
+        self.index.iter().map(|entry| (entry.path.as_slice(), &entry.hash, entry.block()))
+    }
+
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
     }
 
     /// A folder by its path.
@@ -200,17 +187,4 @@ impl Baseline {
     pub fn folders(&self) -> impl Iterator<Item = Result<Folder, BaselineError>> + '_ {
         (0..self.index.len()).map(|position| self.at(position))
     }
-}
-
-fn read(file: &File, offset: u64, length: u64, raw_length: u64) -> Result<Vec<u8>, BaselineError> {
-    let too_long = BaselineError::Malformed("a part of it is too long");
-    let (Ok(length), Ok(raw_length)) = (usize::try_from(length), usize::try_from(raw_length)) else {
-        return Err(too_long);
-    };
-    if raw_length > RAW_BYTES_MAX || length as u64 > file.metadata()?.len() {
-        return Err(too_long);
-    }
-    let mut packed = vec![0; length];
-    file.read_exact_at(&mut packed, offset)?;
-    zstd::bulk::decompress(&packed, raw_length).map_err(|_| BaselineError::Malformed("a part of it is damaged"))
 }

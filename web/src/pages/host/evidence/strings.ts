@@ -1,0 +1,58 @@
+import { catalogue } from "@/i18n/text";
+
+/** Texts about what the server keeps of a host. */
+export const text = catalogue({
+  baselines: ["What its files were", "Wie seine Dateien waren"],
+  baselinesHint: [
+    "The server keeps what the files of this host were after each scan, signed: who breaks into it cannot rewrite that.",
+    "Der Server hält nach jedem Durchlauf signiert fest, wie die Dateien dieses Hosts waren: Wer einbricht, kann das nicht ändern.",
+  ],
+  noBaselines: ["Nothing yet: the first scan takes a while", "Noch nichts: Der erste Durchlauf dauert etwas"],
+  number: ["No.", "Nr."],
+  made: ["Made", "Erstellt"],
+  folders: ["Folders", "Ordner"],
+  changed: ["Others than before", "Anders als davor"],
+  bytes: ["Size", "Größe"],
+  standing: ["Standing", "Stand"],
+  follows: ["follows", "schließt an"],
+  replaced: ["replaced", "ersetzt"],
+  replacedHint: [
+    "It does not follow the one before: the host's own was removed, exchanged or imported.",
+    "Er schließt nicht an den davor an: Der des Hosts wurde entfernt, ausgetauscht oder importiert.",
+  ],
+  rootOnly: ["root only", "nur Wurzel"],
+  rootOnlyHint: [
+    "Its files are not kept any more, its signed root is",
+    "Seine Dateien sind nicht mehr da, seine signierte Wurzel schon",
+  ],
+  verify: ["Check", "Prüfen"],
+  sound: ["Everything is as it was signed", "Alles ist, wie es signiert wurde"],
+  broken: ["Something is NOT as it was signed", "Etwas ist NICHT, wie es signiert wurde"],
+  unkept: [
+    "The signature holds; the files are not kept any more",
+    "Die Signatur stimmt; die Dateien sind nicht mehr da",
+  ],
+  changesOf: ["What differs in {number} from {since}", "Was in {number} anders ist als in {since}"],
+  changes: ["Changes", "Änderungen"],
+  noChanges: ["No file differs in what counts", "Keine Datei ist in etwas anders, das zählt"],
+  moreChanges: [
+    "There are more: the command line lists them by folder",
+    "Es gibt mehr: Die Kommandozeile listet sie nach Ordnern",
+  ],
+  path: ["Path", "Pfad"],
+  what: ["What", "Was"],
+  added: ["new", "neu"],
+  removed: ["gone", "weg"],
+  modified: ["changed", "geändert"],
+  before: ["Before", "Vorher"],
+  now: ["Then", "Danach"],
+  packs: ["Collected", "Gesammelt"],
+  noPacks: ["Nothing was collected on this host", "Auf diesem Host wurde nichts gesammelt"],
+  told: ["When", "Wann"],
+  entries: ["Files", "Dateien"],
+  take: ["Take", "Herunterladen"],
+  state_waiting: ["on its way", "unterwegs"],
+  state_kept: ["here", "da"],
+  state_lost: ["lost", "verloren"],
+  state_removed: ["removed", "entfernt"],
+});
