@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guardian_catalog::{Catalog, CatalogError, HostFindings, HostLabels, ListMark, TermKind};
+use guardian_catalog::{Catalog, CatalogError, HostFindings, HostLabels, ImageMark, ListMark, TermKind};
 use guardian_kit::clock::Clock;
 use guardian_kit::shutdown::Shutdown;
 use guardian_model::{Micros, Scope, TenantId};
@@ -144,10 +144,26 @@ pub struct Follower {
     images_since: Micros,
     /// Images that are still to be looked at.
     images: HashSet<(TenantId, Uuid)>,
+    /// Images that were looked at of late, as they were sent then: a mark is asked for again until nobody can write an older one.
+    images_taken: HashMap<Uuid, Micros>,
     /// What was read of containers.
     containers: ContainersRead,
     settings: HashMap<TenantId, FindingSettings>,
     rounds: u32,
+}
+
+impl Follower {
+    /// Takes images that were sent, each once: a bill is large, and need not be read again as long as it is the same.
+    fn take_images(&mut self, marks: &[ImageMark]) {
+        self.images_since = marks.iter().map(|mark| mark.sent).fold(self.images_since, Micros::max);
+        for mark in marks {
+            if self.images_taken.insert(mark.image, mark.sent) != Some(mark.sent) {
+                self.images.insert((mark.tenant, mark.image));
+            }
+        }
+        let oldest = self.images_since - OVERLAP;
+        self.images_taken.retain(|_, sent| *sent >= oldest);
+    }
 }
 
 impl Findings {
@@ -209,8 +225,7 @@ impl Findings {
         follower.since = marks.iter().map(|mark| mark.received).max().unwrap_or(follower.since).max(follower.since);
         follower.waiting.extend(marks.iter().map(|mark| (mark.tenant, mark.host)));
         let marks = self.inner.deps.catalog.system().image_marks(follower.images_since - OVERLAP).await?;
-        follower.images_since = marks.iter().map(|mark| mark.sent).fold(follower.images_since, Micros::max);
-        follower.images.extend(marks.iter().map(|mark| (mark.tenant, mark.image)));
+        follower.take_images(&marks);
         self.judge_waiting(follower).await?;
         self.judge_exposed(follower).await?;
         self.follow_containers(&mut follower.containers, OVERLAP).await?;
@@ -580,4 +595,33 @@ fn hash(marks: impl Iterator<Item = ListMark>) -> i64 {
 
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RoomError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| RoomError::Task(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_looked_at_once_each_time_that_it_is_sent() {
+        let at = |second: i64| Micros(1_900_000_000_000_000 + second * Micros::SECOND);
+        let mark = |id: u128, second: i64| ImageMark {
+            tenant: TenantId::DEFAULT,
+            image: Uuid::from_u128(id),
+            sent: at(second),
+        };
+        let mut follower = Follower::default();
+        let mut take = |marks: &[ImageMark]| {
+            follower.take_images(marks);
+            let mut taken: Vec<u128> = follower.images.drain().map(|(_, image)| image.as_u128()).collect();
+            taken.sort_unstable();
+            (taken, follower.images_taken.len(), follower.images_since)
+        };
+        assert_eq!(take(&[mark(1, 0), mark(2, 5)]), (vec![1, 2], 2, at(5)));
+        assert_eq!(take(&[mark(1, 0), mark(2, 5)]), (vec![], 2, at(5)));
+        // One that was written late, under an older time, and one that was sent again.
+        assert_eq!(take(&[mark(3, 2), mark(1, 9), mark(2, 5)]), (vec![1, 3], 3, at(9)));
+        // What can come no more is forgotten.
+        assert_eq!(take(&[mark(4, 60)]), (vec![4], 1, at(60)));
+        assert_eq!(take(&[]), (vec![], 1, at(60)));
+    }
 }

@@ -290,6 +290,13 @@ impl<'a> View<'a> {
         self.exceptions.iter().copied()
     }
 
+    /// Exceptions that are for a host or image, and hold.
+    pub fn exceptions_for(&self, id: Uuid) -> impl Iterator<Item = &FindingException> {
+        let known = self.board.hosts.get(&id).map(|board| board.row.of).zip(self.board.labels.get(&id));
+        self.exceptions()
+            .filter(move |exception| known.is_some_and(|(of, labels)| Self::reaches(exception, of, labels)))
+    }
+
     /// The name of a host.
     pub fn host_name(&self, host: Uuid) -> Option<&str> {
         self.board.labels.get(&host).map(|labels| labels.name.as_str())

@@ -49,6 +49,11 @@ pub enum Manager {
     Swift,
     /// R packages.
     Cran,
+    /// Pods of CocoaPods.
+    #[serde(rename = "cocoapods")]
+    CocoaPods,
+    /// Packages of Conan, for C and C++.
+    Conan,
 }
 
 impl Manager {
@@ -76,6 +81,8 @@ impl Manager {
             Self::Pub => "pub",
             Self::Swift => "swift",
             Self::Cran => "cran",
+            Self::CocoaPods => "cocoapods",
+            Self::Conan => "conan",
         }
     }
 }

@@ -76,6 +76,8 @@ const FAMILIES: &[Family] = &[
     language("hackage", "Hackage", Scheme::Cran),
     language("julia", "Julia", Scheme::Semver),
     language("conan", "ConanCenter", Scheme::Semver),
+    // Nobody publishes advisories of pods by their names in a form of OSV; one's own may.
+    language("cocoapods", "CocoaPods", Scheme::RubyGems),
     language("github-actions", "GitHub Actions", Scheme::Semver),
     language("bitnami", "Bitnami", Scheme::Semver),
 ];

@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod limits;
 pub mod load;
 pub mod matching;
+mod packed;
 pub mod purl;
 pub mod report;
 pub mod risk;

@@ -4,6 +4,14 @@
 pub const DOWNLOAD_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of a document's beginning, by which it is recognised.
 pub const HEAD_BYTES: usize = 64 << 10;
+/// Bytes of a file's beginning, by which it is seen what it is. A block of bzip2 is read whole or not at all, and has less.
+pub const FILE_HEAD_BYTES: usize = 1 << 20;
+/// Bytes of one compressed file, decompressed. Canonical's statements have about ten GB.
+pub const UNPACKED_BYTES_MAX: u64 = 256 << 30;
+/// KiB that reading one xz file takes: a dictionary of 128 MiB, twice what `xz -9` asks for.
+pub const XZ_MEMORY_KIB_MAX: u32 = (128 << 10) + 1_024;
+/// Archives and compressions around one document: a compressed file in a compressed archive in an archive.
+pub const WRAPPINGS_MAX: usize = 4;
 /// Bytes of one document, decompressed. The largest in use is Debian's tracker, about 70 MB.
 pub const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
 /// Documents of one run.

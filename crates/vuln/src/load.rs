@@ -1,5 +1,5 @@
-//! Reading downloaded advisories into a store: files, folders of them, and archives (zip, tar, gzip, zstd), as they come
-//! from their publishers or over an air gap.
+//! Reading downloaded advisories into a store: files, folders of them, and archives (zip, tar, gzip, zstd, xz, bzip2, Brotli), as
+//! they come from their publishers or over an air gap.
 //!
 //! A document that no source knows, and a record that its source cannot read, is counted and complained of; the rest is
 //! read. Nothing is unpacked to the disk.
@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::advisory::{Advisory, Signal};
-use crate::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, ISSUES_MAX};
+use crate::limits::{DEPTH_MAX, DOCUMENT_BYTES_MAX, DOCUMENTS_MAX, ISSUES_MAX, WRAPPINGS_MAX};
+use crate::packed::Form;
 use crate::sources::{self, Document, Sink};
 use crate::store::{Builder, Error, Given};
 
@@ -114,23 +115,23 @@ impl Loader {
             return self.issue(name, "", error.to_string());
         }
         let whole = io::Cursor::new(head.clone()).chain(reader);
-        match head.as_slice() {
-            _ if wrapped > 2 => self.issue(name, "", "it is wrapped too often"),
-            [0x1f, 0x8b, ..] => self.reader(name, Box::new(flate2::read::MultiGzDecoder::new(whole)), wrapped + 1),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::stream::read::Decoder::new(whole) {
-                Ok(decoder) => self.reader(name, Box::new(decoder), wrapped + 1),
+        let packed = Form::of_named(name, &head);
+        let (is_zip, is_tar) = (head.starts_with(b"PK\x03\x04"), head.get(257..262) == Some(b"ustar"));
+        match packed {
+            _ if wrapped == WRAPPINGS_MAX && (packed.is_some() || is_zip || is_tar) => {
+                self.issue(name, "", "it is wrapped too often");
+            }
+            Some((form, inside)) => match form.open_buffered(whole) {
+                Ok(decoder) => self.reader(inside, decoder, wrapped + 1),
                 Err(error) => self.issue(name, "", error.to_string()),
             },
-            [b'P', b'K', 3, 4, ..] => self.zip(name, whole),
-            [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-                self.issue(name, "", "bzip2 and xz are not read: decompress it first");
-            }
-            head if head.get(257..262) == Some(b"ustar") => self.tar(name, whole),
-            _ => self.bytes(name, whole),
+            None if is_zip => self.zip(name, whole, wrapped + 1),
+            None if is_tar => self.tar(name, whole, wrapped + 1),
+            None => self.bytes(name, whole),
         }
     }
 
-    fn tar(&mut self, name: &str, reader: impl Read) {
+    fn tar(&mut self, name: &str, reader: impl Read, wrapped: usize) {
         let mut archive = tar::Archive::new(reader);
         let entries = match archive.entries() {
             Ok(entries) => entries,
@@ -143,7 +144,7 @@ impl Loader {
             match entry {
                 Ok(entry) if entry.header().entry_type().is_file() => {
                     let inside = entry.path().map_or_else(|_| String::new(), |path| path.display().to_string());
-                    self.reader(&format!("{name}!{inside}"), Box::new(entry), 2);
+                    self.reader(&format!("{name}!{inside}"), Box::new(entry), wrapped);
                 }
                 Ok(_) => {}
                 Err(error) => return self.issue(name, "", error.to_string()),
@@ -151,7 +152,7 @@ impl Loader {
         }
     }
 
-    fn zip(&mut self, name: &str, reader: impl Read) {
+    fn zip(&mut self, name: &str, reader: impl Read, wrapped: usize) {
         // The list of a zip archive is at its end, so that it is held whole.
         let mut bytes = Vec::new();
         if let Err(error) = reader.take(4 * DOCUMENT_BYTES_MAX).read_to_end(&mut bytes) {
@@ -168,7 +169,7 @@ impl Loader {
             match archive.by_index(i) {
                 Ok(entry) if entry.is_file() => {
                     let inside = format!("{name}!{}", String::from_utf8_lossy(entry.name_raw()));
-                    self.reader(&inside, Box::new(entry), 2);
+                    self.reader(&inside, Box::new(entry), wrapped);
                 }
                 Ok(_) => {}
                 Err(error) => self.issue(name, "", error.to_string()),

@@ -114,6 +114,24 @@ const BUNDLES: &[&str] = &[
 /// Files of an archive of advisories.
 const BUNDLE_NAMES: &[&str] = &["osv/a.json", "../a.json", "kev.json"];
 const BUNDLE: &str = r#"{"vulnerabilities": [{"cveID": "CVE-2026-0001", "dateAdded": "2026-01-02"}]}"#;
+/// [`BUNDLE`] as gzip, zstd, xz (plain, and with a filter and SHA-256) and bzip2 compress it, and a list of a channel of
+/// NixOS as Brotli does.
+const PACKED: &[&str] = &[
+    "1f8b0800000000000203ab562a2bcdc94b2d4a4ccaccc92cc94c2d56b25288ae564a2e4bf5740132959cc35c758d0c8ccc740d0c0c0c957414952\
+     4124b521d5352525340b21019435d0323a5dad85a000c1da0b74c000000",
+    "28b52ffd244c6102007b2276756c6e65726162696c6974696573223a205b7b226376654944223a20224356452d323032362d30303031222c20226\
+     46174654164646564223a2022323032362d30312d3032227d5d7d90d78885",
+    "fd377a585a000004e6d6b446020021011c00000010cf58cce0004b00485d003d888ac793d5ed00a864217deb47808d817ccfaa96d7fd54a4e137f\
+     157a04ffdf7e5fdead8ace029a8c546a175b093bd74554281e366dee48dacb00267f0293fa1e079a16250abc000912c06ca7088165e0001644c33\
+     167d5e1fb6f37d010000000004595a",
+    "fd377a585a00000ae1fb0ca10201040021010800d2b974cbe0004b00485d003d888ac793d5ed00a864217deb47808d817ccfaa96d7fd54a4e137f\
+     157a04ffdf7e5fdead8ace029a8c546a175b093bd74554281e366dee48dacb00267f0293fa1e079a16250abc000e34a28a644bb4679132030c815\
+     735062d6a4bfbcf2c6c9200e1d2f5fcc8788e900017c4c6a8e66dc189b4b9a01000000000a595a",
+    "425a68393141592653595b31eb160000249f80500671102e20010a3e251f0a2000546369a8d1934c418836d41a9e8a34c8f50641a0040297ae8dc\
+     afa4dd1610c5af043c2391e81423a865359b7ddca91b0f67604963fd1609b838f51b24085c5dc914e142416cc7ac580",
+    "1b8800a0ac0aec86d78f57150d847346e8e363dd865a646f4b66eac0b0e8e4c84f1af8fd70086aad620c38d24c161c6c3dfab24524464f16723ed\
+     9a6988d28341b59cef486cd47293794e2144be8068b210465a4541f087204e98621375db8abfc02f73ff8b5f7e1c39b3e70c1d851b5f52b",
+];
 /// Files of an image, and what one of them may say.
 const IMAGE_NAMES: &[&str] = &["manifest.json", "index.json", "blobs/sha256/0"];
 const IMAGE: &str = r#"[{"Config": "c", "Layers": ["l"]}]"#;
@@ -252,7 +270,15 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
             write(target, &format!("archive-{at}"), &archive(name, text.as_bytes()))?;
         }
     }
+    for (at, digits) in PACKED.iter().enumerate() {
+        let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(of_hex).collect();
+        write("bundles", &format!("packed-{at}"), &bytes.context("a seed is not in hexadecimal digits")?)?;
+    }
     Ok(count)
+}
+
+fn of_hex(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// An archive with one file, in the form of POSIX (ustar).

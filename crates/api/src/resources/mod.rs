@@ -32,6 +32,7 @@ mod host_policy;
 mod host_removal;
 mod hosts;
 mod image_findings;
+mod image_report;
 mod images;
 mod incident_alerts;
 mod incident_evidence;
@@ -155,6 +156,7 @@ pub(crate) const ALL: &[fn() -> OpenApiRouter<ApiState>] = &[
     vulnerability_report::routes,
     images::routes,
     image_findings::routes,
+    image_report::routes,
     enrollment_tokens::routes,
     agents::routes,
     agent_install::routes,

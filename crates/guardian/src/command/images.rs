@@ -29,6 +29,7 @@ const EXAMPLES: &str = "\
   guardian images show registry.example/team/app:1.2     what is wrong with it, and which layer brought it
   guardian images show registry.example/team/app:1.2 --own --fixable
   guardian images export registry.example/team/app:1.2 --format sarif > app.sarif
+  guardian images export registry.example/team/app:1.2 --format pdf --language de > app.pdf
 
 What is sent again under the same name replaces what was in it: findings that are gone are fixed, those that come back \
 are reopened. The server judges images anew whenever its advisories change. Only the bill of materials is sent, never \
@@ -119,16 +120,19 @@ enum Action {
         #[arg(short = 'n', long, default_value_t = 200)]
         limit: usize,
     },
-    /// Write what is wrong with an image: CSV, JSON, SARIF or CycloneDX
+    /// Write what is wrong with an image: CSV, JSON, SARIF, CycloneDX, or a report as PDF
     Export {
         /// Its name or id
         image: String,
-        /// Form: csv, json, sarif or cyclonedx
+        /// Form: csv, json, sarif, cyclonedx or pdf
         #[arg(long, default_value = "csv")]
         format: String,
         /// For csv and json: open (default), excepted, fixed, withdrawn; several with commas between them
         #[arg(long)]
         state: Option<String>,
+        /// Language of the PDF: en or de
+        #[arg(long, default_value = "en")]
+        language: String,
     },
     /// Forget an image, and what is wrong with it
     Delete {
@@ -320,8 +324,16 @@ impl Action {
                 query.extend(texts.into_iter().filter_map(|(name, value)| Some((name, value?))));
                 findings(remote, id, query, limit, global)?;
             }
-            Self::Export { image, format, state } => {
+            Self::Export { image, format, state, language } => {
                 let id = id_of(remote, &image)?;
+                if format == "pdf" {
+                    if state.is_some() {
+                        bail!("--state is for csv and json: a report tells what is open, and what is put up with");
+                    }
+                    let request = remote.request(Method::GET, &format!("/reports/images/{id}"));
+                    output::bytes(&block_on(remote.bytes(request.query(&[("language", language)])))?)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let mut query = vec![("format", format)];
                 query.extend(state.map(|state| ("state", state)));
                 let request = remote.request(Method::GET, &format!("/images/{id}/vulnerabilities/export"));

@@ -47,8 +47,9 @@ pub(crate) struct Scan {
     action: Option<Action>,
     #[command(flatten)]
     what: What,
-    /// Fail (exit code 3) where this is found: any, low, medium, high, critical, fixable, kev or risk:NUMBER; may be repeated
-    #[arg(long, value_name = "WHAT")]
+    /// Fail (exit code 3) where this is found: any, low, medium, high, critical, fixable, kev or risk:NUMBER; several with commas between
+    /// them, or repeated
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
     /// Only what has a fix
     #[arg(long)]
@@ -303,13 +304,19 @@ fn table(report: &Report, format: Format) -> Table {
         };
         table.push(vec![
             json!(finding.vulnerability),
-            json!(format!("{:.1}", entry.risk.score)),
+            number(format, entry.risk.score, 1),
             json!(entry.risk.decision.name()),
             json!(finding.rating.name()),
-            finding.score.map_or(Value::Null, |score| json!(format!("{score:.1}"))),
-            finding.epss.map_or(Value::Null, |(probability, _)| json!(format!("{probability:.3}"))),
-            if finding.known_exploited_day.is_some() { json!("yes") } else { Value::Null },
-            json!(format!("{}/{}", entry.ecosystem, entry.package)),
+            finding.score.map_or(Value::Null, |score| number(format, score, 1)),
+            finding.epss.map_or(Value::Null, |(probability, _)| number(format, f64::from(probability), 3)),
+            match (format, finding.known_exploited_day.is_some()) {
+                (Format::Table, exploited) => json!(exploited.then_some("yes")),
+                (_, exploited) => json!(exploited),
+            },
+            json!(match entry.ecosystem.as_str() {
+                "" => entry.package.clone(),
+                ecosystem => format!("{ecosystem}/{}", entry.package),
+            }),
             json!(entry.installed),
             json!(entry.remedy()),
             places,
@@ -318,18 +325,32 @@ fn table(report: &Report, format: Format) -> Table {
     table
 }
 
+/// A number with so many places behind the point: under each other for people, as a number for programs.
+fn number(format: Format, number: f64, places: usize) -> Value {
+    let text = format!("{number:.places$}");
+    match format {
+        Format::Table => json!(text),
+        _ => text.parse::<f64>().map_or(Value::Null, |number| json!(number)),
+    }
+}
+
 /// What the findings do not say: how much was looked at, and of what nothing can be said.
 fn remarks(report: &Report) {
     let fixable = report.findings.iter().filter(|entry| FailOn::Fixable.is(entry)).count();
     let vulnerable: std::collections::BTreeSet<_> = report.findings.iter().map(package).collect();
+    let owned = match report.owned {
+        0 => String::new(),
+        owned => format!("; {owned} more belong to packages of the distribution and are judged as those"),
+    };
     output::note(&format!(
-        "{} findings ({fixable} with a fix) in {} of {} packages; {} more belong to packages of the distribution and are \
-         judged as those",
+        "{} findings ({fixable} with a fix) in {} of {} packages{owned}",
         report.findings.len(),
         vulnerable.len(),
         report.packages,
-        report.owned
     ));
+    if report.packages + report.owned == 0 && report.findings.is_empty() {
+        output::note("no packages were found: there was nothing to judge");
+    }
     for suppressed in &report.suppressed {
         let entry = &suppressed.entry;
         let by = if suppressed.by.is_empty() { String::new() } else { format!(" ({})", suppressed.by) };
@@ -377,7 +398,11 @@ fn explain(global: &Global, vulnerability: &str, package: &str, what: &What) -> 
     let mut table =
         Table::new(["package", "version", "owner", "advisory", "source", "says", "of", "verdict", "in its words"]);
     let mut named = false;
-    for placed in scanned.packages.iter().filter(|placed| placed.component.name == package) {
+    let is_named = |placed: &&scan::Placed| {
+        let component = &placed.component;
+        component.name == component.ecosystem.name_of(package) || component.source == package
+    };
+    for placed in scanned.packages.iter().filter(is_named) {
         named = true;
         let component = &placed.component;
         for finding in matching::weigh(&store, component).iter().filter(|finding| is(finding, vulnerability)) {
@@ -408,12 +433,15 @@ fn explain(global: &Global, vulnerability: &str, package: &str, what: &What) -> 
     } else if table.rows.is_empty() {
         output::note(&format!("no advisory speaks of {vulnerability} in {package}"));
     }
-    output::print(&table, global.output)?;
+    if !(table.rows.is_empty() && global.output == Format::Table) {
+        output::print(&table, global.output)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn is(finding: &Finding, name: &str) -> bool {
-    finding.vulnerability == name || finding.aliases.iter().any(|alias| alias == name)
+    let names = std::iter::once(&finding.vulnerability).chain(&finding.aliases);
+    names.into_iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn verdict(reason: &Reason) -> String {

@@ -16,7 +16,7 @@ use crate::output::{self, Table};
 use crate::updates::{self, Keep};
 
 const EXAMPLES: &str = "\
-Files, folders and archives (zip, tar, gzip, zstd) in any mixture; what each is, is seen from its content. Sources: OSV \
+Files, folders and archives (zip, tar, gzip, zstd, xz, bzip2, Brotli) in any mixture; what each is, is seen from its content. Sources: OSV \
 (also GitHub, Go, Python, Rust, AlmaLinux, Rocky, Ubuntu, Chainguard), Debian's tracker, CSAF and VEX (Red Hat, SUSE), \
 OpenVEX, Alpine's and Wolfi's secdb, Arch, Nixpkgs, Gentoo, OVAL, RustSec, lists of updates, CVE 5 with CISA's \
 decisions, NVD, EPSS, KEV.
@@ -156,6 +156,9 @@ impl Vulndb {
                     bail!("the store is damaged: build it anew");
                 }
                 status(&store, global)?;
+                if verify {
+                    output::note("all of the store was read, and is as it was written");
+                }
                 let kept: Vec<String> = folder::list(&folder)?.iter().map(|(built_s, _)| shown(*built_s)).collect();
                 output::note(&format!("kept stores: {}", kept.join(", ")));
                 // What lies beside a folder that was named is not known.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use guardian_vuln::limits::HEAD_BYTES;
+use guardian_vuln::limits::FILE_HEAD_BYTES;
 use reqwest::header::{ETAG, HeaderMap, LAST_MODIFIED};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl Place {
     /// The beginning of what came.
     pub(super) fn head(&self) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
-        File::open(self.part())?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        File::open(self.part())?.take(FILE_HEAD_BYTES as u64).read_to_end(&mut head)?;
         Ok(head)
     }
 

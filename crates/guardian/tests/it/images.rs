@@ -177,8 +177,13 @@ fn exported(app: &App) {
     assert_eq!(bill["metadata"]["component"]["type"], "container");
     assert!(bill["vulnerabilities"].as_array().unwrap().iter().any(|one| one["id"] == "CVE-2026-1002"), "{bill}");
     assert!(!app.cli(&["images", "export", NAME, "--format", "toml"]).status.success());
+    for language in ["en", "de"] {
+        let paper = app.cli(&["images", "export", NAME, "--format", "pdf", "--language", language]);
+        assert!(paper.stdout.starts_with(b"%PDF-"), "{}", text(&paper.stderr));
+    }
+    assert!(!app.cli(&["images", "export", NAME, "--format", "pdf", "--state", "fixed"]).status.success());
     let audit = app.json(&["audit", "list", "--action", "vulnerability.export"]);
-    assert!(audit.as_array().unwrap().len() >= 3, "{audit}");
+    assert!(audit.as_array().unwrap().len() >= 5, "{audit}");
     assert!(!app.json(&["audit", "list", "--action", "image.send"]).as_array().unwrap().is_empty());
 }
 

@@ -6,7 +6,9 @@
 
 mod bun;
 mod bundler;
+mod cocoapods;
 mod composer;
+mod conan;
 mod conda;
 mod dart;
 mod golang;
@@ -85,6 +87,8 @@ pub const ALL: &[Kind] = &[
     Kind { name: "Hex", is: |_, name| name == "mix.lock", read: |_, bytes| Ok(hex::parse(bytes)) },
     Kind { name: "Pub", is: |_, name| name == "pubspec.lock", read: |_, bytes| Ok(dart::parse(bytes)) },
     Kind { name: "Swift", is: |_, name| name == "Package.resolved", read: |_, bytes| swift::parse(bytes) },
+    Kind { name: "CocoaPods", is: is_podfile_lock, read: |_, bytes| cocoapods::parse(bytes) },
+    Kind { name: "Conan", is: |_, name| name == "conan.lock", read: |_, bytes| conan::parse(bytes) },
     Kind { name: "R (installed)", is: |_, name| name == "DESCRIPTION", read: |_, bytes| r::parse(bytes) },
     Kind { name: "renv", is: |_, name| name == "renv.lock", read: |_, bytes| r::parse_lock(bytes) },
 ];
@@ -183,6 +187,10 @@ fn is_jar(name: &str) -> bool {
 
 fn is_gemspec(folder: &str, name: &str) -> bool {
     name.ends_with(".gemspec") && (folder.ends_with("/specifications") || folder.ends_with("/specifications/default"))
+}
+
+fn is_podfile_lock(folder: &str, name: &str) -> bool {
+    name == "Podfile.lock" || name == "Manifest.lock" && folder.ends_with("/Pods")
 }
 
 fn is_composer(folder: &str, name: &str) -> bool {

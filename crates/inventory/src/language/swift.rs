@@ -23,7 +23,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Found<Package>, Malformed> {
 }
 
 /// `github.com/apple/swift-nio` of `https://github.com/apple/swift-nio.git` or `git@github.com:apple/swift-nio.git`.
-fn name(place: &str) -> &str {
+pub(super) fn name(place: &str) -> &str {
     let place = place.split_once("://").map_or(place, |(_, rest)| rest);
     let place = place.split_once('@').map_or(place, |(_, rest)| rest);
     place.trim_end_matches('/').strip_suffix(".git").unwrap_or(place.trim_end_matches('/'))

@@ -68,6 +68,20 @@ const CASES: &[Case] = &[
     ("mix.lock", "/app/mix.lock", &["cowboy 2.9.0", "plug 1.13.6"], 0),
     ("pubspec.lock", "/app/pubspec.lock", &["http 0.13.3"], 0),
     ("Package.resolved", "/app/Package.resolved", &["github.com/apple/swift-nio 2.40.0"], 0),
+    (
+        "Podfile.lock",
+        "/app/Podfile.lock",
+        &[
+            "Alamofire 5.4.0",
+            "ExampleKit 6.1.0-beta.1",
+            "ExampleUtilities 7.1.0",
+            "OtherKit 1.2.3",
+            "git.example/team/forked 2.0.1",
+        ],
+        1,
+    ),
+    ("conan-1.lock", "/app/conan.lock", &["cmake 3.22.0", "openssl 1.1.1g", "zlib 1.2.11"], 0),
+    ("conan-2.lock", "/app/conan.lock", &["cmake 3.28.1", "zlib 1.2.13", "zlib 1.3.1"], 0),
     ("r-description", "/usr/lib/R/library/jsonlite/DESCRIPTION", &["jsonlite 1.8.4"], 0),
     ("renv.lock", "/app/renv.lock", &["jsonlite 1.8.4"], 0),
     ("python-pip", "/usr/lib/python3/pip-1.dist-info/METADATA", &[], 0),
@@ -87,8 +101,14 @@ fn every_kind_of_file_is_known_by_its_name_and_read() {
         assert_eq!(found.issues.len(), *issues, "{sample}: {:?}", found.issues);
     }
     // What is like one, and is none.
-    for path in ["/app/package.json", "/app/METADATA", "/app/a.gemspec", "/app/installed.json", "/app/requirements.in"]
-    {
+    for path in [
+        "/app/package.json",
+        "/app/METADATA",
+        "/app/a.gemspec",
+        "/app/installed.json",
+        "/app/requirements.in",
+        "/app/Manifest.lock",
+    ] {
         let (folder, name) = path.rsplit_once('/').unwrap();
         assert!(language::of(folder, name).is_none(), "{path}");
     }

@@ -10,8 +10,10 @@ pub(super) const TEMPLATE: &str = include_str!("vulnerabilities.typ");
 /// What the report tells. Lists are as long as they are shown.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Vulnerabilities {
-    /// What it is of: all hosts, a group, a tag or a host; nothing for all hosts.
+    /// What it is of: all hosts, a group, a tag, a host or an image; nothing for all hosts.
     pub subject: String,
+    /// Whether it is of an image: then nothing is counted by hosts, and what is wrong comes with a layer.
+    pub image: bool,
     /// Names and values that stand below the title.
     pub marks: Vec<(String, String)>,
     /// Key figures, four to a row.
@@ -28,6 +30,10 @@ pub struct Vulnerabilities {
     pub worst: Vec<Pressing>,
     /// Hosts: name, open, critical, exploited, overdue, risk.
     pub hosts: Vec<[String; 6]>,
+    /// Layers of an image, the lowest first: number, the step that made it, packages, open.
+    pub layers: Vec<[String; 4]>,
+    /// Hosts on which an image runs.
+    pub runs_on: Vec<String>,
     /// Exceptions that hold: vulnerability, for whom, until when, why.
     pub exceptions: Vec<[String; 4]>,
 }
@@ -92,11 +98,13 @@ pub struct Pressing {
     pub fixed: String,
     /// How many hosts have it.
     pub hosts: String,
+    /// Of an image, the layer that brought it.
+    pub layer: String,
 }
 
 /// The report of vulnerabilities.
 pub fn vulnerabilities(report: &Vulnerabilities, sheet: &Sheet<'_>) -> Result<Vec<u8>, PdfError> {
-    let title = words::say(sheet.language, "Vulnerability report");
+    let title = words::say(sheet.language, if report.image { "Image report" } else { "Vulnerability report" });
     let mut report = report.clone();
     if report.subject.is_empty() {
         words::say(sheet.language, "All hosts").clone_into(&mut report.subject);
@@ -131,11 +139,17 @@ mod tests {
             fixes: vec![Update { package: text(), share: 7.0, rating: "none".into(), ..Update::default() }; 40],
             worst: vec![Pressing { name: text(), exploited: true, ..Pressing::default() }; 90],
             hosts: vec![[(); 6].map(|()| text()); 30],
+            layers: vec![[(); 4].map(|()| text()); 30],
+            runs_on: vec![text(); 30],
             exceptions: vec![[(); 4].map(|()| "a".repeat(900))],
+            ..Vulnerabilities::default()
         };
         for language in Language::ALL {
-            let made = vulnerabilities(&full, &Sheet { language: *language, ..sheet }).unwrap();
-            assert!(made.starts_with(b"%PDF-") && made.len() > empty.len());
+            for image in [false, true] {
+                let report = Vulnerabilities { image, ..full.clone() };
+                let made = vulnerabilities(&report, &Sheet { language: *language, ..sheet }).unwrap();
+                assert!(made.starts_with(b"%PDF-") && made.len() > empty.len());
+            }
         }
     }
 }

@@ -126,6 +126,20 @@ const GERMAN: &[(&str, &str)] = &[
         "What is open is counted once a host and package. What is in kernels that do not run, put up with, fixed or withdrawn is not open.",
         "Offenes z\u{e4}hlt einmal je Host und Paket. Was in Kernen steckt, die nicht laufen, was hingenommen wird, behoben oder zur\u{fc}ckgezogen ist, ist nicht offen.",
     ),
+    ("Image report", "Bericht \u{fc}ber ein Image"),
+    ("Layers", "Schichten"),
+    ("layer", "Schicht"),
+    ("made by", "entstanden durch"),
+    ("packages", "Pakete"),
+    ("Hosts on which it runs", "Hosts, auf denen es l\u{e4}uft"),
+    ("of its own layers", "aus eigenen Schichten"),
+    ("of what it was built upon", "aus der Grundlage"),
+    ("Digest", "Pr\u{fc}fsumme"),
+    ("Sent", "Gesendet"),
+    (
+        "What is open is counted once a package. What is put up with, fixed or withdrawn is not open.",
+        "Offenes z\u{e4}hlt einmal je Paket. Was hingenommen wird, behoben oder zur\u{fc}ckgezogen ist, ist nicht offen.",
+    ),
     ("open findings", "offene Befunde"),
     ("exploited", "ausgenutzt"),
     ("overdue", "\u{fc}berf\u{e4}llig"),
@@ -192,12 +206,20 @@ mod tests {
         let mut asked = BTreeSet::new();
         for template in templates {
             asked.extend(template.split("say(\"").skip(1).filter_map(|rest| rest.split('"').next()));
-            for head in template.split("grid-of(").skip(1).filter_map(|rest| rest.split("), (").nth(1)) {
-                let head = head.split(')').next().unwrap_or_default();
+            let heads = template.split("grid-of(").skip(1).filter_map(|rest| rest.split("), (").nth(1));
+            // A head that depends on what the report is of has a line of its own.
+            let named = ["#let updates = (", "#let pressing = ("].map(|name| template.split(name).nth(1));
+            for head in heads.map(|head| head.split(')').next().unwrap_or_default()) {
                 asked.extend(head.split('"').skip(1).step_by(2));
             }
+            for line in named.into_iter().flatten().filter_map(|rest| rest.lines().next()) {
+                asked.extend(line.split('"').skip(1).step_by(2));
+            }
         }
-        assert!(asked.len() > 30, "{asked:?}");
+        assert!(
+            asked.len() > 30 && ["layer", "update to", "hosts"].iter().all(|word| asked.contains(word)),
+            "{asked:?}"
+        );
         // Names that are the same in both languages.
         let missing: Vec<_> = asked.difference(&known).filter(|word| !["SHA-256"].contains(word)).collect();
         assert!(missing.is_empty(), "{missing:?}");

@@ -321,6 +321,8 @@ impl Entry {
     /// What would fix it, in words.
     pub fn remedy(&self) -> String {
         match self.finding.fixed_in.as_slice() {
+            // That it has it is said already.
+            [] if self.finding.status == advisory::Status::Affected => "none".to_owned(),
             [] => self.finding.status.name().replace('_', " "),
             versions => versions.join(", "),
         }

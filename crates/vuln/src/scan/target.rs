@@ -8,6 +8,7 @@ use guardian_inventory::language;
 
 use super::languages::{self, Named};
 use super::{FILE_BYTES_MAX, Owners, Scanned, folder, image, read};
+use crate::packed::Form;
 use crate::sbom;
 
 /// Looks for packages in whatever lies at the path. Of an image for several architectures that one is taken which is asked
@@ -33,8 +34,7 @@ fn file(path: &Path, architecture: &str) -> io::Result<Scanned> {
     let mut file = File::open(path)?;
     let mut head = Vec::new();
     file.by_ref().take(512).read_to_end(&mut head)?;
-    let compressed = head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    if compressed || head.get(257..262) == Some(b"ustar") {
+    if Form::of(&head).is_some() || head.get(257..262) == Some(b"ustar") {
         return image::archive(io::Cursor::new(head).chain(file), architecture);
     }
     drop(file);
@@ -53,12 +53,12 @@ fn file(path: &Path, architecture: &str) -> io::Result<Scanned> {
     };
     match named {
         Some(named) => languages::take(vec![named], &Owners::default(), &mut scanned, |_| None),
-        None if scanned.issues.is_empty() => {
-            return Err(malformed(
-                "it is no image, no bill of materials and nothing that a package manager keeps".to_owned(),
-            ));
+        // What was named itself and cannot be read is no empty report.
+        None => {
+            let what = scanned.issues.into_iter().next();
+            let nothing = || "it is no image, no bill of materials and nothing that a package manager keeps".to_owned();
+            return Err(malformed(what.unwrap_or_else(nothing)));
         }
-        None => {}
     }
     Ok(scanned.sorted())
 }

@@ -6,7 +6,8 @@ use std::io::Read;
 use guardian_inventory::xml;
 
 use super::{Document, Source};
-use crate::limits::{DOWNLOAD_BYTES_MAX, HEAD_BYTES};
+use crate::limits::{DOWNLOAD_BYTES_MAX, FILE_HEAD_BYTES, HEAD_BYTES};
+use crate::packed::Form;
 
 /// A file of a publisher.
 #[derive(Clone, Copy, Debug)]
@@ -70,27 +71,26 @@ impl Download {
 /// Whether a file that begins like this can be the source's: its archive, or a document that it recognises. What a portal or
 /// an error page gives in place of the file is not.
 pub fn fits(source: &dyn Source, file: &str, head: &[u8]) -> bool {
-    let mut bytes = head.get(..HEAD_BYTES).unwrap_or(head).to_vec();
+    let mut bytes = head.get(..FILE_HEAD_BYTES).unwrap_or(head).to_vec();
+    let mut name = file;
+    // A compressed file, or a compressed archive.
     for _ in 0..2 {
-        let mut inside = Vec::new();
-        // What is behind the beginning is not there, so that the end is always an error.
-        match bytes.as_slice() {
-            [b'P', b'K', 3, 4, ..] => return true,
-            [0x1f, 0x8b, ..] => {
-                let reader = flate2::read::MultiGzDecoder::new(bytes.as_slice());
-                reader.take(HEAD_BYTES as u64).read_to_end(&mut inside).ok();
-            }
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-                if let Ok(reader) = zstd::stream::read::Decoder::new(bytes.as_slice()) {
-                    reader.take(HEAD_BYTES as u64).read_to_end(&mut inside).ok();
-                }
-            }
-            bytes if bytes.get(257..262) == Some(b"ustar") => return true,
-            bytes => return source.recognises(&Document { name: file, bytes }),
+        if bytes.starts_with(b"PK\x03\x04") || is_tar(&bytes) {
+            return true;
         }
-        bytes = inside;
+        let Some((form, inside)) = Form::of_named(name, &bytes) else { break };
+        let mut beginning = Vec::new();
+        // What is behind the beginning is not there, so that the end is always an error.
+        if let Ok(reader) = form.open(bytes.as_slice()) {
+            reader.take(HEAD_BYTES as u64).read_to_end(&mut beginning).ok();
+        }
+        (bytes, name) = (beginning, inside);
     }
-    bytes.get(257..262) == Some(b"ustar") || source.recognises(&Document { name: file, bytes: &bytes })
+    is_tar(&bytes) || source.recognises(&Document { name, bytes: &bytes })
+}
+
+fn is_tar(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
 }
 
 /// The first address of a list of mirrors.
@@ -146,7 +146,24 @@ mod tests {
         assert!(fits(source("osv"), "PyPI.zip", b"PK\x03\x04rest"));
         let mut tar = tar::Builder::new(Vec::new());
         tar.append_data(&mut tar::Header::new_gnu(), "a", [].as_slice()).unwrap();
-        assert!(fits(source("csaf"), "x.tar.gz", &gzip(&tar.into_inner().unwrap())));
+        let tar = tar.into_inner().unwrap();
+        assert!(fits(source("csaf"), "x.tar.gz", &gzip(&tar)));
+        for (form, packed) in crate::packed::tests::packed(&tar) {
+            assert!(fits(source("openvex"), "x.tar", &packed), "{form:?}");
+        }
+        // A block of bzip2 is read whole or not at all.
+        let mut text = String::from("<oval_definitions>");
+        let mut x = 1_u64;
+        while text.len() < 2 << 20 {
+            x = x.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            text.push_str(&x.to_string());
+        }
+        for (form, packed) in crate::packed::tests::packed(text.as_bytes()) {
+            let head = &packed[..packed.len().min(FILE_HEAD_BYTES)];
+            assert!(fits(source("oval"), "x.xml", head), "{form:?}");
+            assert!(!fits(source("nixpkgs"), "x.json.br", head), "{form:?}");
+        }
+        assert!(!fits(source("nixpkgs"), "x.json.br", page));
     }
 
     #[test]

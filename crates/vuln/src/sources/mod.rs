@@ -73,7 +73,7 @@ pub trait Source: Sync {
     fn recognises(&self, document: &Document<'_>) -> bool;
     /// Reads the document; what is wrong with all of it is the error.
     fn read(&self, document: &Document<'_>, sink: &mut dyn Sink) -> Result<(), String>;
-    /// Where its publishers give it. Nothing where the address is different for everybody, or the form one that is not read.
+    /// Where its publishers give it. Nothing where the address is different for everybody.
     fn downloads(&self) -> &'static [Download] {
         &[]
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use guardian_inventory::nix;
 use serde::Deserialize;
 
+use super::download::Download;
 use super::{Document, Sink, Source};
 use crate::advisory::{Advisory, Of, Statement, Status, line};
 use crate::ecosystem::Ecosystem;
@@ -33,12 +34,32 @@ struct Meta {
     known: Vec<String>,
 }
 
+/// The list of each channel.
+macro_rules! channels {
+    ($($how:ident $channel:literal,)*) => {
+        [$(Download::$how(
+            concat!("nixos-", $channel, ".json.br"),
+            concat!("https://channels.nixos.org/nixos-", $channel, "/packages.json.br"),
+        )),*]
+    };
+}
+
+/// Where it is given: the channel that goes on, the stable ones, and those that will follow.
+const DOWNLOADS: &[Download] = &channels! {
+    at "unstable",
+    perhaps "25.05", perhaps "25.11", perhaps "26.05", perhaps "26.11", perhaps "27.05", perhaps "27.11",
+};
+
 /// The source.
 pub(super) struct Nixpkgs;
 
 impl Source for Nixpkgs {
     fn name(&self) -> &'static str {
         "nixpkgs"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::download::Download;
 use super::{Document, Sink, Source, seconds};
 use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
@@ -62,12 +63,20 @@ struct Identifiers {
     purl: String,
 }
 
+/// Where its publishers give it.
+const DOWNLOADS: &[Download] =
+    &[Download::at("ubuntu.tar.xz", "https://security-metadata.canonical.com/vex/vex-all.tar.xz")];
+
 /// The source.
 pub(super) struct OpenVex;
 
 impl Source for OpenVex {
     fn name(&self) -> &'static str {
         "openvex"
+    }
+
+    fn downloads(&self) -> &'static [Download] {
+        DOWNLOADS
     }
 
     fn recognises(&self, document: &Document<'_>) -> bool {

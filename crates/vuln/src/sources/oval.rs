@@ -44,6 +44,7 @@ const DOWNLOADS: &[Download] = &[
         "opensuse.tumbleweed.xml.gz",
         "https://ftp.suse.com/pub/projects/security/oval/opensuse.tumbleweed.xml.gz",
     ),
+    Download::at("oracle.xml.bz2", "https://linux.oracle.com/security/oval/com.oracle.elsa-all.xml.bz2"),
 ];
 
 /// The source.

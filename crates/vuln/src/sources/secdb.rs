@@ -36,44 +36,32 @@ struct Package {
 /// Bytes of one database; Wolfi's has a few MB.
 const BYTES_MAX: u64 = 256 << 20;
 
+/// Two repositories of each release of Alpine, behind the letter that stands in front of the release in an address.
+macro_rules! alpine {
+    ($($letter:literal: $($how:ident $release:literal),*;)* and $($other:expr,)*) => {
+        [$($(
+            alpine!(@ $how, $letter, $release, "main"),
+            alpine!(@ $how, $letter, $release, "community"),
+        )*)* $($other,)*]
+    };
+    (@ $how:ident, $letter:literal, $release:literal, $repository:literal) => {
+        Download::$how(
+            concat!("alpine-", $release, "-", $repository, ".json"),
+            concat!("https://secdb.alpinelinux.org/", $letter, $release, "/", $repository, ".json"),
+        )
+        .at_most(BYTES_MAX)
+    };
+}
+
 /// Where its publishers give it: the releases of Alpine that are kept, and those that will follow.
-const DOWNLOADS: &[Download] = &[
-    Download::perhaps("alpine-3.15-main.json", "https://secdb.alpinelinux.org/v3.15/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.15-community.json", "https://secdb.alpinelinux.org/v3.15/community.json")
-        .at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.16-main.json", "https://secdb.alpinelinux.org/v3.16/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.16-community.json", "https://secdb.alpinelinux.org/v3.16/community.json")
-        .at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.17-main.json", "https://secdb.alpinelinux.org/v3.17/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.17-community.json", "https://secdb.alpinelinux.org/v3.17/community.json")
-        .at_most(BYTES_MAX),
-    Download::at("alpine-3.18-main.json", "https://secdb.alpinelinux.org/v3.18/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.18-community.json", "https://secdb.alpinelinux.org/v3.18/community.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.19-main.json", "https://secdb.alpinelinux.org/v3.19/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.19-community.json", "https://secdb.alpinelinux.org/v3.19/community.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.20-main.json", "https://secdb.alpinelinux.org/v3.20/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.20-community.json", "https://secdb.alpinelinux.org/v3.20/community.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.21-main.json", "https://secdb.alpinelinux.org/v3.21/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.21-community.json", "https://secdb.alpinelinux.org/v3.21/community.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.22-main.json", "https://secdb.alpinelinux.org/v3.22/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-3.22-community.json", "https://secdb.alpinelinux.org/v3.22/community.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.23-main.json", "https://secdb.alpinelinux.org/v3.23/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.23-community.json", "https://secdb.alpinelinux.org/v3.23/community.json")
-        .at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.24-main.json", "https://secdb.alpinelinux.org/v3.24/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.24-community.json", "https://secdb.alpinelinux.org/v3.24/community.json")
-        .at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.25-main.json", "https://secdb.alpinelinux.org/v3.25/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.25-community.json", "https://secdb.alpinelinux.org/v3.25/community.json")
-        .at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.26-main.json", "https://secdb.alpinelinux.org/v3.26/main.json").at_most(BYTES_MAX),
-    Download::perhaps("alpine-3.26-community.json", "https://secdb.alpinelinux.org/v3.26/community.json")
-        .at_most(BYTES_MAX),
-    Download::at("alpine-edge-main.json", "https://secdb.alpinelinux.org/edge/main.json").at_most(BYTES_MAX),
-    Download::at("alpine-edge-community.json", "https://secdb.alpinelinux.org/edge/community.json").at_most(BYTES_MAX),
+const DOWNLOADS: &[Download] = &alpine! {
+    "v": perhaps "3.15", perhaps "3.16", perhaps "3.17", at "3.18", at "3.19", at "3.20", at "3.21", at "3.22",
+        perhaps "3.23", perhaps "3.24", perhaps "3.25", perhaps "3.26";
+    "": at "edge";
+    and
     Download::at("wolfi.json", "https://packages.wolfi.dev/os/security.json").at_most(BYTES_MAX),
     Download::at("chainguard.json", "https://packages.cgr.dev/chainguard/security.json").at_most(BYTES_MAX),
-];
+};
 
 /// The source.
 pub(super) struct SecDb;

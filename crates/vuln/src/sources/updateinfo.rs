@@ -9,6 +9,23 @@ use crate::advisory::{Advisory, Of, Statement, Status, clip, line};
 use crate::ecosystem::Ecosystem;
 use crate::limits::{AFFECTED_MAX, LIST_MAX};
 
+/// The updates of a release of Fedora, which may be one to come.
+macro_rules! fedora {
+    ($release:literal) => {
+        Download {
+            may_be_absent: true,
+            ..Download::of(
+                concat!("fedora-", $release, ".xml.zst"),
+                Origin::Repository(concat!(
+                    "https://dl.fedoraproject.org/pub/fedora/linux/updates/",
+                    $release,
+                    "/Everything/x86_64"
+                )),
+            )
+        }
+    };
+}
+
 /// Where its publishers give it.
 const DOWNLOADS: &[Download] = &[
     Download::of("amazon-2.xml.gz", Origin::Mirrors("https://cdn.amazonlinux.com/2/core/latest/x86_64/mirror.list")),
@@ -16,41 +33,11 @@ const DOWNLOADS: &[Download] = &[
         "amazon-2023.xml.gz",
         Origin::Mirrors("https://cdn.amazonlinux.com/al2023/core/mirrors/latest/x86_64/mirror.list"),
     ),
-    Download {
-        may_be_absent: true,
-        ..Download::of(
-            "fedora-42.xml.zst",
-            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/42/Everything/x86_64"),
-        )
-    },
-    Download {
-        may_be_absent: true,
-        ..Download::of(
-            "fedora-43.xml.zst",
-            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/43/Everything/x86_64"),
-        )
-    },
-    Download {
-        may_be_absent: true,
-        ..Download::of(
-            "fedora-44.xml.zst",
-            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/44/Everything/x86_64"),
-        )
-    },
-    Download {
-        may_be_absent: true,
-        ..Download::of(
-            "fedora-45.xml.zst",
-            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/45/Everything/x86_64"),
-        )
-    },
-    Download {
-        may_be_absent: true,
-        ..Download::of(
-            "fedora-46.xml.zst",
-            Origin::Repository("https://dl.fedoraproject.org/pub/fedora/linux/updates/46/Everything/x86_64"),
-        )
-    },
+    fedora!("42"),
+    fedora!("43"),
+    fedora!("44"),
+    fedora!("45"),
+    fedora!("46"),
 ];
 
 /// The source.

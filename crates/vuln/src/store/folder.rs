@@ -8,11 +8,16 @@ use super::{Builder, Built, Error, Store};
 const FRONT: &str = "advisories-";
 const END: &str = ".gvdb";
 
-/// The stores of the folder with the times they were built at, the oldest first.
+/// The stores of the folder with the times they were built at, the oldest first; none where there is no such folder.
 pub fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
     let wrong = |e| Error::File(folder.to_path_buf(), e);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+    let entries = match std::fs::read_dir(folder) {
+        // Where nothing was ever built there is no folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        entries => entries.map_err(wrong)?,
+    };
+    for entry in entries {
         let path = entry.map_err(wrong)?.path();
         let time = path.file_name().and_then(|name| name.to_str()).and_then(time_of);
         found.extend(time.map(|time| (time, path)));
@@ -30,7 +35,7 @@ fn time_of(name: &str) -> Option<i64> {
 pub fn open(folder: &Path, at_s: Option<i64>) -> Result<Store, Error> {
     let mut all = list(folder)?;
     all.retain(|(time, _)| at_s.is_none_or(|at| *time <= at));
-    let none = || Error::Malformed(folder.to_path_buf(), "there is no advisory store yet: build one");
+    let none = || Error::Malformed(folder.to_path_buf(), "there is no advisory store yet");
     let (_, path) = all.pop().ok_or_else(none)?;
     Store::open(&path)
 }
@@ -76,7 +81,7 @@ fn forget(folder: &Path, keep: usize) -> Result<(), Error> {
 /// Writes the newest store of the folder to a file that is carried elsewhere; gives its length.
 pub fn export(folder: &Path, file: &Path) -> Result<u64, Error> {
     let mut all = list(folder)?;
-    let none = || Error::Malformed(folder.to_path_buf(), "there is no advisory store yet: build one");
+    let none = || Error::Malformed(folder.to_path_buf(), "there is no advisory store yet");
     let (_, newest) = all.pop().ok_or_else(none)?;
     let into = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     copy(&newest, into, file)

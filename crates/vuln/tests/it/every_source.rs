@@ -61,9 +61,12 @@ pub(crate) fn documents(input: &[u8]) {
 
 /// Archives of advisories, names of images, and what a registry says of one.
 pub(crate) fn bundles(input: &[u8]) {
-    let mut loader = Loader::default();
-    loader.stream("a", input).ok();
-    assert!(loader.issues.len() <= guardian_vuln::limits::ISSUES_MAX);
+    // What Brotli compressed is told by its name alone.
+    for name in ["a", "a.br"] {
+        let mut loader = Loader::default();
+        loader.stream(name, input).ok();
+        assert!(loader.issues.len() <= guardian_vuln::limits::ISSUES_MAX);
+    }
     if let Ok(text) = std::str::from_utf8(input)
         && let Ok(reference) = text.parse::<scan::Reference>()
     {

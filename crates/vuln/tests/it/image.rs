@@ -1,11 +1,12 @@
 //! Images of containers, in every form in which they are kept: what their layers bring, take away and hide.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use guardian_vuln::scan::{self, Scanned};
 use proptest::prelude::*;
 use sha2::Digest as _;
+
+use crate::support::{bzip2, gzip, xz};
 
 /// An archive of these files; a path that ends with `->` and a target is a link, `=>` another name.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -33,12 +34,6 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
         }
     }
     builder.into_inner().unwrap()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 const RELEASE: &[u8] = b"ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian 12\"\n";
@@ -165,7 +160,8 @@ fn an_image_is_the_same_in_every_form() {
     let layers = layers();
     let packed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
     let mixed = vec![layers[0].clone(), packed[1].clone(), zstd::bulk::compress(&layers[2], 3).unwrap()];
-    for layers in [&layers, &packed, &mixed] {
+    let others = vec![xz(&layers[0]), bzip2(&layers[1]), packed[2].clone()];
+    for layers in [&layers, &packed, &mixed, &others] {
         expect(&scanned("image.tar", &docker(layers)).unwrap());
         let files = oci(layers);
         let entries: Vec<(&str, &[u8])> =
@@ -177,6 +173,8 @@ fn an_image_is_the_same_in_every_form() {
     }
     expect(&scanned("image.tar.gz", &gzip(&docker(&layers))).unwrap());
     expect(&scanned("image.tar.zst", &zstd::bulk::compress(&docker(&packed), 3).unwrap()).unwrap());
+    expect(&scanned("image.tar.xz", &xz(&docker(&others))).unwrap());
+    expect(&scanned("image.tbz", &bzip2(&docker(&layers))).unwrap());
 }
 
 #[test]
@@ -232,7 +230,9 @@ fn one_file_is_scanned_as_what_it_is() {
     let found = scanned("package-lock.json", &lock("one")).unwrap();
     assert_eq!(found.packages[0].component.name, "one");
     assert!(scanned("notes.txt", b"nothing").is_err());
-    assert!(scanned("package-lock.json", b"nothing").unwrap().issues[0].contains("package-lock.json"));
+    // Who names a file that cannot be read is told so: a report without findings would look like a good one.
+    let damaged = scanned("package-lock.json", b"nothing").unwrap_err().to_string();
+    assert!(damaged.contains("package-lock.json"), "{damaged}");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use guardian_vuln::load::Loader;
 use guardian_vuln::sources::Document;
 use guardian_vuln::store::{Error, Opened, Store, folder};
 
-use crate::support::{component, store};
+use crate::support::{bzip2, component, store, xz};
 
 fn secdb(package: &str) -> String {
     format!(
@@ -100,6 +100,82 @@ fn archives_are_read_as_the_files_in_them() {
     folder::publish(&home.path().join("out"), loader.finish(), 1, 1).unwrap();
     let store = folder::open(&home.path().join("out"), None).unwrap();
     assert_eq!(store.ecosystems()["wolfi"], 2);
+}
+
+/// A list of a channel of NixOS, as Node's zlib compresses it by Brotli.
+const CHANNEL: &str = "1b8800a0ac0aec86d78f57150d847346e8e363dd865a646f4b66eac0b0e8e4c84f1af8fd70086aad620c38d24c161c6c3dfab24524464f16723\
+    ed9a6988d28341b59cef486cd47293794e2144be8068b210465a4541f087204e98621375db8abfc02f73ff8b5f7e1c39b3e70c1d851b5f52b";
+
+#[test]
+fn what_publishers_compress_otherwise_is_read_as_it_comes() {
+    let home = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(home.path().join(name), bytes).unwrap();
+    let vex = r#"{"@context": "https://openvex.dev/ns/v0.2.0", "timestamp": "2030-01-01T00:00:00Z", "statements":
+        [{"vulnerability": {"name": "CVE-2030-0002"}, "status": "not_affected",
+        "products": [{"@id": "pkg:deb/ubuntu/zlib@1?arch=source&distro=noble"}]}]}"#;
+    let oval = r#"<oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5"><definitions><definition
+        class="patch" id="oval:com.oracle.elsa:def:1"><metadata><title>ELSA-2030-0001: zlib</title><affected
+        family="unix"><platform>Oracle Linux 9</platform></affected><reference source="CVE" ref_id="CVE-2030-0003"/>
+        </metadata><criteria><criterion test_ref="oval:com.oracle.elsa:tst:1" comment="zlib is earlier"/></criteria>
+        </definition></definitions><tests><rpminfo_test id="oval:com.oracle.elsa:tst:1"><object
+        object_ref="oval:com.oracle.elsa:obj:1"/><state state_ref="oval:com.oracle.elsa:ste:1"/></rpminfo_test></tests>
+        <objects><rpminfo_object id="oval:com.oracle.elsa:obj:1"><name>zlib</name></rpminfo_object></objects><states>
+        <rpminfo_state id="oval:com.oracle.elsa:ste:1"><evr datatype="evr_string" operation="less than">0:1.3-1</evr>
+        </rpminfo_state></states></oval_definitions>"#;
+    put("ubuntu.tar.xz", &xz(&archive(&[("vex/cve/2030/CVE-2030-0002.json", vex.as_bytes())])));
+    put("oracle.xml.bz2", &bzip2(oval.as_bytes()));
+    put("nixos-unstable.json.br", &of_hex(CHANNEL));
+    put("cut.json.br", &of_hex(CHANNEL)[..60]);
+    put("cut.tar.xz", &xz(&archive(&[("a.json", secdb("a").as_bytes())]))[..80]);
+    let mut loader = Loader::default();
+    loader.path(home.path()).unwrap();
+    let complaints: Vec<&str> = loader.issues.iter().map(|issue| issue.document.rsplit('/').next().unwrap()).collect();
+    assert_eq!(
+        (complaints, loader.documents, loader.unknown),
+        (vec!["cut.json", "cut.tar.xz"], 3, 0),
+        "{:?}",
+        loader.issues
+    );
+    let out = tempfile::tempdir().unwrap();
+    folder::publish(out.path(), loader.finish(), 1, 1).unwrap();
+    let store = folder::open(out.path(), None).unwrap();
+    let named = |cve: &str| store.named(cve).count();
+    assert_eq!(["CVE-2030-0001", "CVE-2030-0002", "CVE-2030-0003"].map(named), [1, 1, 1]);
+}
+
+#[test]
+fn archives_in_archives_end() {
+    let name = "osv/a.json";
+    let mut wrapped = secdb("zlib").into_bytes();
+    for _ in 0..4 {
+        wrapped = archive(&[(name, &wrapped)]);
+    }
+    let mut loader = Loader::default();
+    loader.stream("four", wrapped.as_slice()).unwrap();
+    assert_eq!((loader.documents, loader.issues.len()), (1, 0));
+    // One that holds itself never ends, and one in a hundred thousand others ends the stack.
+    for _ in 0..300 {
+        wrapped = archive(&[(name, &wrapped)]);
+    }
+    let mut loader = Loader::default();
+    loader.stream("many", wrapped.as_slice()).unwrap();
+    assert_eq!((loader.documents, loader.issues.len()), (0, 1), "{:?}", loader.issues);
+    assert!(loader.issues[0].what.contains("wrapped too often"));
+}
+
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn of_hex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 #[test]

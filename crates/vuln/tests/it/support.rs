@@ -1,5 +1,7 @@
 //! Stores made of documents that the tests write.
 
+use std::io::Write as _;
+
 use guardian_vuln::ecosystem::Ecosystem;
 use guardian_vuln::load::Loader;
 use guardian_vuln::matching::{Component, Finding, weigh};
@@ -30,4 +32,23 @@ pub(crate) fn component(ecosystem: &str, name: &str, version: &str) -> Component
 /// What is known of one vulnerability in the package.
 pub(crate) fn one(store: &Store, component: &Component, vulnerability: &str) -> Option<Finding> {
     weigh(store, component).into_iter().find(|finding| finding.vulnerability == vulnerability)
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(1);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

@@ -6,6 +6,7 @@ mod divan;
 mod fleet;
 pub(crate) mod generator;
 mod people;
+mod scan;
 pub(crate) mod spine;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,11 @@ const ALL: &[Area] = &[
         name: "vuln",
         about: "judging a bill of materials, and scanning an image of one GB beside inflating it",
         how: How::Lines { package: "guardian-vuln", name: "scanning" },
+    },
+    Area {
+        name: "scan",
+        about: "a Debian with projects: what is there beside Syft, what is wrong with it beside debsecan",
+        how: How::Whole(scan::run),
     },
     Area {
         name: "spine",

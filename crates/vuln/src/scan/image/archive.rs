@@ -9,6 +9,7 @@ use super::manifest::{self, Documents};
 use super::tar::{Archive, Kind, clean};
 use super::{Scanned, decompressed, judge, malformed};
 use crate::limits::{IMAGE_DOCUMENTS_MAX, LOCK_BYTES_MAX};
+use crate::packed::Form;
 
 /// Reads an archive, which may be compressed as a whole.
 pub(in super::super) fn read(reader: impl Read, architecture: &str) -> io::Result<Scanned> {
@@ -60,6 +61,7 @@ pub(in super::super) fn read(reader: impl Read, architecture: &str) -> io::Resul
 }
 
 fn is_layer(head: &[u8]) -> bool {
-    let compressed = head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    compressed || head.get(257..262) == Some(b"ustar") || head.len() == 512 && head.iter().all(|byte| *byte == 0)
+    Form::of(head).is_some()
+        || head.get(257..262) == Some(b"ustar")
+        || head.len() == 512 && head.iter().all(|byte| *byte == 0)
 }

@@ -22,6 +22,7 @@ pub use registry::{Reference, Registry, pull};
 
 use super::languages::{self, Named};
 use super::{Files, Layer, Scanned, distribution, os};
+use crate::packed::{Form, MARK_BYTES};
 
 /// What lies upon each other so far: by path, the layer that brought it and its content.
 #[derive(Default)]
@@ -123,18 +124,12 @@ fn judge(image: &Image, layers: &[&Contents]) -> Scanned {
 /// A reader of what may be compressed, by its first bytes.
 fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let mut head = Vec::new();
-    reader.by_ref().take(4).read_to_end(&mut head)?;
-    let whole = io::BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(head.clone()).chain(reader));
-    Ok(match head.as_slice() {
-        [0x1f, 0x8b, ..] => {
-            let decoder = flate2::bufread::MultiGzDecoder::new(whole);
-            Box::new(io::BufReader::with_capacity(BUFFER_BYTES, decoder))
-        }
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(whole)?;
-            Box::new(io::BufReader::with_capacity(BUFFER_BYTES, decoder))
-        }
-        _ => Box::new(whole),
+    reader.by_ref().take(MARK_BYTES as u64).read_to_end(&mut head)?;
+    let form = Form::of(&head);
+    let whole = io::BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(head).chain(reader));
+    Ok(match form {
+        Some(form) => Box::new(io::BufReader::with_capacity(BUFFER_BYTES, form.open(whole)?)),
+        None => Box::new(whole),
     })
 }
 
