@@ -435,8 +435,10 @@ impl Worker {
     }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(TEXT_BYTES_MAX / 4).collect()
+/// What a program that reads strangers' files says, fit to be told: bounded, on one line, without control characters.
+pub(crate) fn shortened(text: &str) -> String {
+    let one_line = text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
+    one_line.filter(|c| !c.is_control()).take(TEXT_BYTES_MAX / 4).collect()
 }
 
 fn fits(package: &Installed) -> bool {
@@ -451,4 +453,15 @@ fn is_short(transaction: &Transaction) -> bool {
 
 fn is_path(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && path.len() <= PATH_BYTES_MAX && !path.contains(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_say_becomes_one_bounded_line() {
+        assert_eq!(shortened("error: no\n\t--> line 3\u{1b}[2J\u{9b}x\0"), "error: no  --> line 3[2Jx");
+        assert_eq!(shortened(&"ä".repeat(TEXT_BYTES_MAX)).chars().count(), TEXT_BYTES_MAX / 4);
+    }
 }

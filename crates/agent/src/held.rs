@@ -129,7 +129,7 @@ impl Holding {
                 // A newer one is there, and told already; it will be fetched whole.
                 return Ok(());
             }
-            Ok::<_, BaselineError>(fs::write(self.folder.join(HELD), baseline.index().to_bytes()?)?)
+            Ok::<_, BaselineError>(fs::write(self.folder.join(HELD), baseline.index()?.to_bytes()?)?)
         };
         if let Err(error) = done() {
             say(&format!("what the server has of the baseline cannot be noted: {error}"));

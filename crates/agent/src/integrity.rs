@@ -217,12 +217,6 @@ impl Integrity {
             }
         }
         let live = Live::new(plan.policy())?;
-        if let Some(why) = &live.fallback {
-            say(&format!("files are watched by inotify, which does not say who changes them ({why})"));
-        }
-        if live.unwatched > 0 {
-            say(&format!("{} folders are not watched: raise fs.inotify.max_user_watches", live.unwatched));
-        }
         let baseline = kept(&plan);
         let texts = Texts::open(&plan.texts())?;
         *plan.wishes.open() = Open::load(&plan.open()).unwrap_or_else(|error| {
@@ -245,6 +239,11 @@ impl Integrity {
             scan_stop: Arc::default(),
             tell: Files::new(outbox),
         })
+    }
+
+    /// What keeps it from seeing everything as it happens; none where nothing does.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        lacking(&self.live)
     }
 
     /// Works until it is told to stop.
@@ -544,6 +543,18 @@ fn deviation(policy: &Policy, found: &Found) -> io::Result<Option<Change>> {
     Ok(Some(Change { path, what }))
 }
 
+/// What keeps a watch from seeing everything, and who did it.
+fn lacking(live: &Live) -> Option<String> {
+    let fallback = live.fallback.as_ref();
+    let blind = fallback.map(|why| format!("files are watched by inotify, which does not say who changes them: {why}"));
+    // Without a fallback they lie in memory alone, and an older kernel cannot name what is in them.
+    let remedy = if fallback.is_some() { ": raise fs.inotify.max_user_watches" } else { "" };
+    let unwatched = (live.unwatched > 0)
+        .then(|| format!("{} folders are not watched, and only scans see what changes there{remedy}", live.unwatched));
+    let all: Vec<String> = blind.into_iter().chain(unwatched).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The baseline that was kept. A damaged one is told, and a new one made.
 fn kept(plan: &Plan) -> Option<Baseline> {
     let path = plan.baseline();
@@ -556,5 +567,23 @@ fn kept(plan: &Plan) -> Option<Baseline> {
             say(&format!("the baseline of files cannot be used, and a new one is made: {error}"));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_watch_lacks_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = Policy { roots: vec![dir.path().to_owned()], ..Policy::default() };
+        let blind = Live::by_inotify(&policy, Some("Operation not permitted".to_owned())).unwrap();
+        let said = lacking(&blind).unwrap();
+        assert!(said.contains("inotify") && said.contains("Operation not permitted"), "{said}");
+        let mut whole = Live::by_inotify(&policy, None).unwrap();
+        assert_eq!(lacking(&whole), None);
+        whole.unwatched = 3;
+        assert!(lacking(&whole).unwrap().starts_with("3 folders are not watched"));
     }
 }

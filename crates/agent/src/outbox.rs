@@ -4,6 +4,8 @@
 //! `host_id` and `host` are filled by the server, which knows the agent by its certificate; what a source says in them is
 //! ignored.
 //!
+//! A source that can read again what it has read says with its rows how far it came; that is kept with them.
+//!
 //! What does not fit is never waited for: it is counted by class, and the server is told.
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use guardian_protocol::Events;
 
+use crate::spool::Mark;
 use crate::watchdog::Beats;
 
 /// Groups of rows that may wait for the spool.
@@ -37,8 +40,10 @@ pub struct Inbox {
 /// Rows on their way to the spool.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Rows of one class; the class is named in them.
-    pub rows: Events,
+    /// Rows, each of one class, which is named in them.
+    pub rows: Vec<Events>,
+    /// How far their source has read by them.
+    pub mark: Option<Mark>,
     /// Told when the rows are on disk and synced.
     pub synced: Option<SyncSender<()>>,
 }
@@ -55,14 +60,26 @@ impl Outbox {
     /// Hands rows over, made by [`guardian_protocol::Rows::finish`]. False where they did not fit: they are lost and
     /// counted.
     pub fn send(&self, rows: Events) -> bool {
-        self.offer(rows, None)
+        self.offer(Outgoing { rows: vec![rows], mark: None, synced: None })
+    }
+
+    /// Hands rows over with how far their source has read by them: they are written in one piece. False where they did not fit:
+    /// they are lost and counted.
+    pub fn send_marked(&self, rows: Vec<Events>, mark: Mark) -> bool {
+        self.offer(Outgoing { rows, mark: Some(mark), synced: None })
+    }
+
+    /// As [`Self::send_marked`], and waits until all of it is on disk and synced.
+    pub fn send_marked_durably(&self, rows: Vec<Events>, mark: Mark) -> bool {
+        let (synced, wait) = sync_channel(1);
+        self.offer(Outgoing { rows, mark: Some(mark), synced: Some(synced) }) && wait.recv().is_ok()
     }
 
     /// Hands rows over that cannot be read again (audit, a journal whose cursor moves on), and waits until they are on
     /// disk and synced. False where they are lost and counted.
     pub fn send_durably(&self, rows: Events) -> bool {
         let (synced, wait) = sync_channel(1);
-        self.offer(rows, Some(synced)) && wait.recv().is_ok()
+        self.offer(Outgoing { rows: vec![rows], mark: None, synced: Some(synced) }) && wait.recv().is_ok()
     }
 
     /// The signs of life of all who hold it.
@@ -76,11 +93,11 @@ impl Outbox {
         *lost.entry(class.to_owned()).or_default() += rows;
     }
 
-    fn offer(&self, rows: Events, synced: Option<SyncSender<()>>) -> bool {
-        match self.queue.try_send(Outgoing { rows, synced }) {
+    fn offer(&self, outgoing: Outgoing) -> bool {
+        match self.queue.try_send(outgoing) {
             Ok(()) => true,
             Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
-                self.lose(&back.rows.class, back.rows.rows as u64);
+                back.rows.iter().for_each(|rows| self.lose(&rows.class, rows.rows as u64));
                 false
             }
         }

@@ -6,6 +6,7 @@
 //! synced, so that a number that was ever given out is never given again, even when its record was lost.
 
 mod lane;
+mod marks;
 mod segment;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use guardian_protocol::message::{Batch, Loss};
+use serde::{Deserialize, Serialize};
 
 pub use self::lane::{Cursor, Lane, Waiting};
 
@@ -47,6 +49,16 @@ pub enum Drop {
     Oldest,
     /// What comes: the beginning of a story is worth more.
     Newest,
+}
+
+/// How far a source has read when rows of it were handed over. It is written with them, in one piece: either both are there after
+/// a crash or neither is, so that what is read again then was not told, and what was told is not read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The source.
+    pub source: String,
+    /// The place, as the source writes it.
+    pub place: Vec<u8>,
 }
 
 /// The spool of an agent.
@@ -85,7 +97,22 @@ impl Spool {
 
     /// Writes a batch behind the others, and gives it its sequence. What was lost since the last one goes with it.
     pub fn append(&mut self, batch: Batch, rows: u32) -> Result<u64, SpoolError> {
-        self.lane.append(batch, rows)
+        self.lane.append(batch, rows, None)
+    }
+
+    /// As [`Self::append`], with how far the source of the rows has read by them.
+    pub fn append_marked(&mut self, batch: Batch, rows: u32, mark: Option<Mark>) -> Result<u64, SpoolError> {
+        self.lane.append(batch, rows, mark)
+    }
+
+    /// Keeps how far a source has read where there are no rows to tell.
+    pub fn keep_mark(&mut self, mark: Mark) -> Result<(), SpoolError> {
+        self.lane.keep_mark(mark)
+    }
+
+    /// How far a source has read by what was written here; none where it never said.
+    pub fn mark(&self, source: &str) -> Option<Vec<u8>> {
+        self.lane.mark(source)
     }
 
     /// Counts rows that never reached the spool; the next batch says so.

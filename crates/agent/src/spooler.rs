@@ -10,8 +10,8 @@ use guardian_protocol::limits::CLASSES_PER_BATCH_MAX;
 use guardian_protocol::{Events, WireError, seal};
 use tokio::sync::Notify;
 
-use crate::outbox::Inbox;
-use crate::spool::Spool;
+use crate::outbox::{Inbox, Outgoing};
+use crate::spool::{Mark, Spool};
 
 /// A batch is closed when its first rows have waited this long.
 const BATCH_AGE: Duration = Duration::from_millis(200);
@@ -53,6 +53,8 @@ impl Shared {
 struct Spooler {
     shared: Arc<Shared>,
     open: Vec<Events>,
+    /// How far sources have read by what is open.
+    mark: Option<Mark>,
     rows: usize,
     since: Instant,
     waiting: Vec<SyncSender<()>>,
@@ -64,8 +66,16 @@ struct Spooler {
 /// Starts the thread; it ends when all sources are gone and everything is written and synced.
 pub(crate) fn start(inbox: Inbox, shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
     let now = Instant::now();
-    let spooler =
-        Spooler { shared, open: Vec::new(), rows: 0, since: now, waiting: Vec::new(), synced: now, failed: false };
+    let spooler = Spooler {
+        shared,
+        open: Vec::new(),
+        mark: None,
+        rows: 0,
+        since: now,
+        waiting: Vec::new(),
+        synced: now,
+        failed: false,
+    };
     std::thread::Builder::new().name("spool".into()).spawn(move || spooler.run(&inbox))
 }
 
@@ -80,15 +90,7 @@ impl Spooler {
             }
             let ended = match came {
                 Ok(Some(out)) => {
-                    if self.open.is_empty() {
-                        self.since = Instant::now();
-                    }
-                    self.rows += out.rows.rows;
-                    // One without rows only asks when those before it are on disk.
-                    if out.rows.rows > 0 {
-                        self.open.push(out.rows);
-                    }
-                    self.waiting.extend(out.synced);
+                    self.take(out);
                     false
                 }
                 Ok(None) => false,
@@ -109,6 +111,25 @@ impl Spooler {
         }
     }
 
+    fn take(&mut self, out: Outgoing) {
+        // A batch is written with one mark, and what does not fit beside what is open would be cut off from its own.
+        let another = out.mark.as_ref().zip(self.mark.as_ref()).is_some_and(|(new, old)| new.source != old.source);
+        if another || self.open.len() + out.rows.len() > CLASSES_PER_BATCH_MAX {
+            self.close();
+        }
+        if self.open.is_empty() {
+            self.since = Instant::now();
+        }
+        // One without rows only asks when those before it are on disk, or says how far it has read.
+        let rows = out.rows.into_iter().filter(|rows| rows.rows > 0);
+        for rows in rows {
+            self.rows += rows.rows;
+            self.open.push(rows);
+        }
+        self.mark = out.mark.or(self.mark.take());
+        self.waiting.extend(out.synced);
+    }
+
     fn sync(&mut self) {
         self.synced = Instant::now();
         let done = self.shared.with(Spool::sync);
@@ -123,25 +144,28 @@ impl Spooler {
 
     /// Writes what is open as one batch, or as several where it is too large for one.
     fn close(&mut self) {
-        let events = std::mem::take(&mut self.open);
+        let (events, mark) = (std::mem::take(&mut self.open), self.mark.take());
         self.rows = 0;
         if !events.is_empty() {
-            self.write(&events);
+            self.write(&events, mark);
             self.shared.written.notify_one();
+        } else if let Some(mark) = mark {
+            self.failed = self.shared.with(|spool| spool.keep_mark(mark)).is_err();
         }
     }
 
-    fn write(&mut self, events: &[Events]) {
+    fn write(&mut self, events: &[Events], mark: Option<Mark>) {
         let rows: usize = events.iter().map(|e| e.rows).sum();
         let written = match seal(events) {
             Ok(batch) => {
-                self.failed = self.shared.with(|spool| spool.append(batch, rows as u32)).is_err();
+                self.failed = self.shared.with(|spool| spool.append_marked(batch, rows as u32, mark)).is_err();
                 !self.failed
             }
             Err(WireError::Limit(_)) if events.len() > 1 => {
                 let (first, second) = events.split_at(events.len() / 2);
-                self.write(first);
-                return self.write(second);
+                self.write(first, None);
+                // What comes last is what says how far it goes.
+                return self.write(second, mark);
             }
             Err(_) => false,
         };

@@ -40,6 +40,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const PAUSE_REVOKED: Duration = Duration::from_secs(600);
 /// Longest handshake, greeting and sending of one frame.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is written down how the agent is while it has no connection.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Heartbeats without an answer after which the connection is given up.
 const SILENT_BEATS: u32 = 3;
 /// Messages of the server that may wait to be looked at.
@@ -187,6 +189,8 @@ pub(crate) struct Talk {
 impl Talk {
     pub(crate) async fn run(mut self) {
         let mut pause = PAUSE;
+        // What an agent before this one said there is not so any more.
+        self.tell("waiting", None);
         loop {
             let ended = match self.converse().await {
                 Ok(never) => match never {},
@@ -210,15 +214,23 @@ impl Talk {
             crate::run::say(&text);
             self.tell(if refused { "refused" } else { "waiting" }, Some(text));
             let wait = least + most.mul_f64(rand::rng().random_range(0.1..1.0));
-            let (until, mut stop) = (Instant::now() + wait, self.stop.clone());
-            tokio::select! {
-                () = sleep_until(until) => {}
-                () = stopped(&mut stop) => {
-                    self.tell("waiting", None);
-                    return;
-                }
+            if !self.rest(Instant::now() + wait).await {
+                self.tell("waiting", None);
+                return;
             }
         }
+    }
+
+    /// Waits, and says meanwhile how the agent is; false where it is to stop.
+    async fn rest(&mut self, until: Instant) -> bool {
+        let (state, error, mut stop) = (self.status.state.clone(), self.status.error.clone(), self.stop.clone());
+        while Instant::now() < until {
+            tokio::select! {
+                () = sleep_until(until.min(Instant::now() + TELL_EVERY)) => self.tell(&state, error.clone()),
+                () = stopped(&mut stop) => return false,
+            }
+        }
+        true
     }
 
     fn tell(&mut self, state: &str, error: Option<String>) {

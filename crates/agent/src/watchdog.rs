@@ -32,6 +32,8 @@ use crate::spooler::Shared;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often what was freed is given back to the system, beside where much was freed at once.
+const GIVE_BACK: Duration = Duration::from_secs(60);
 /// A look that comes so late means that the whole machine, or the whole process, stood still.
 const STOOD_STILL: Duration = Duration::from_secs(10);
 /// How often it sees whether the agent stops.
@@ -106,7 +108,7 @@ impl Watchdog {
     }
 
     fn run(&self) {
-        let (mut looked, mut over) = (Instant::now(), 0);
+        let (mut looked, mut gave_back, mut over) = (Instant::now(), Instant::now(), 0);
         let told_until = self.tell_of_before();
         while !self.shared.stop.load(Ordering::Acquire) {
             if looked.elapsed() < LOOK {
@@ -120,6 +122,10 @@ impl Watchdog {
                 continue;
             }
             self.apart.tick();
+            if gave_back.elapsed() >= GIVE_BACK {
+                gave_back = looked;
+                process::give_back_memory();
+            }
             self.policies.complain("apart", self.apart.complaint());
             if told_until.is_some_and(|until| looked > until) {
                 self.policies.complain("watchdog", None);

@@ -212,7 +212,8 @@ fn health(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
 #[expect(clippy::unnecessary_wraps, reason = "every source begins alike")]
 fn logs(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     let begin = || -> Run {
-        let mut options = logs::Options::of_this_machine(Some(with.home.logs()));
+        let place = logs::place(with.shared.with(|spool| spool.mark(logs::SOURCE)), &with.home.logs());
+        let mut options = logs::Options::of_this_machine(place);
         let more = settings.follow.iter().filter(|(path, _)| options.files.iter().all(|(known, _)| known != path));
         let more: Vec<_> = more.cloned().collect();
         options.files.extend(more);
@@ -270,6 +271,7 @@ fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> 
 
 fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     with.wishes.watched.store(false, Ordering::Release);
+    with.policies.complain("fanotify", None);
     let Some(watched) = &settings.files else { return Ok(None) };
     let plan = Plan {
         watched: watched.clone(),
@@ -278,6 +280,9 @@ fn files(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
         apart: Arc::clone(&with.apart),
     };
     let mut integrity = Integrity::start(with.outbox.clone(), plan)?;
+    let lacking = integrity.lacking();
+    lacking.iter().for_each(|text| say(text));
+    with.policies.complain("fanotify", lacking);
     with.wishes.watched.store(true, Ordering::Release);
     Ok(Some(Box::new(move |stop| integrity.run(stop))))
 }

@@ -4,6 +4,8 @@
 mod apart;
 #[path = "it/connections.rs"]
 mod connections;
+#[path = "it/crash.rs"]
+mod crash;
 #[path = "it/files.rs"]
 mod files;
 #[path = "it/foreign.rs"]

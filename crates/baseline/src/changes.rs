@@ -22,15 +22,13 @@ pub fn write_changes(baseline: &Baseline, since: Option<&Index>, out: File) -> R
     let none = Index::default();
     let mut old = since.unwrap_or(&none).0.iter().peekable();
     let mut writer = Out::begin(out, since.map(Index::root), *baseline.root())?;
-    for (path, hash, block) in baseline.blocks() {
+    baseline.blocks(&mut |path, hash, block| {
         while let Some(gone) = old.next_if(|line| line.path.as_slice() < path) {
             writer.gone(&gone.path)?;
         }
         let same = old.next_if(|line| line.path == path).is_some_and(|line| &line.hash == hash);
-        if !same {
-            writer.folder(path, hash, block, baseline.file())?;
-        }
-    }
+        if same { Ok(()) } else { writer.folder(path, hash, block, baseline.file()) }
+    })?;
     for gone in old {
         writer.gone(&gone.path)?;
     }

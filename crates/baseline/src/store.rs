@@ -1,5 +1,6 @@
-//! A baseline on the disk: one compressed block a folder, in any order, and an index by path behind them. It is written
-//! while a scan runs and read folder by folder, so that neither holds a machine's files in memory.
+//! A baseline on the disk: one compressed block a folder, in any order, an index by path behind them, in parts, and a table of
+//! those. It is written while a scan runs and read folder by folder, so that neither holds a machine's files in memory; of an
+//! open one the table alone is.
 //!
 //! The root is one hash over all folders in the order of their paths. It names the baseline: the server keeps and signs it,
 //! and a baseline whose blocks do not come to it was changed.
@@ -9,15 +10,18 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::block::{self, Block, Records, pack};
-use crate::index::{Index, Line, root_of};
+use crate::index::{Index, Line};
 use crate::{BaselineError, Folder, Root};
 
-const MAGIC: &[u8; 8] = b"GRDNFIM1";
-/// Offset and lengths of the index, the root, and the magic number again.
+const MAGIC: &[u8; 8] = b"GRDNFIM2";
+/// Folders of a part of the index; the last part may have fewer.
+const PART_FOLDERS: usize = 64;
+/// Offset and lengths of the table, the root, and the magic number again.
 const FOOT_BYTES: usize = 8 + 8 + 8 + 32 + 8;
 /// A block or index before compression; a folder of a million files takes about 150 MB.
 const RAW_BYTES_MAX: usize = 512 << 20;
@@ -30,14 +34,29 @@ struct Entry {
     hash: [u8; 32],
 }
 
+/// A part of the index, as the table names it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Part {
+    /// Path of its first folder.
+    first: Vec<u8>,
+    offset: u64,
+    length: u64,
+    raw_length: u64,
+    hash: [u8; 32],
+}
+
 impl Entry {
     const fn block(&self) -> Block {
         Block { offset: self.offset, length: self.length, raw_length: self.raw_length }
     }
 }
 
-fn root_of_entries(index: &[Entry]) -> Root {
-    root_of(index.iter().map(|entry| (entry.path.as_slice(), &entry.hash)))
+fn add_to_root(root: &mut blake3::Hasher, entries: &[Entry]) {
+    for entry in entries {
+        root.update(&(entry.path.len() as u64).to_le_bytes());
+        root.update(&entry.path);
+        root.update(&entry.hash);
+    }
 }
 
 /// Writes a baseline.
@@ -76,8 +95,19 @@ impl Writer {
     /// Writes the index, syncs, and returns the root.
     pub fn finish(mut self) -> io::Result<Root> {
         self.index.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        let root = root_of_entries(&self.index);
-        let raw = postcard::to_allocvec(&self.index).map_err(io::Error::other)?;
+        let (mut root, mut table) = (blake3::Hasher::new(), Vec::new());
+        for entries in self.index.chunks(PART_FOLDERS) {
+            add_to_root(&mut root, entries);
+            let raw = postcard::to_allocvec(entries).map_err(io::Error::other)?;
+            let packed = pack(&raw)?;
+            self.file.write_all(&packed)?;
+            let (length, raw_length) = (packed.len() as u64, raw.len() as u64);
+            let (first, hash) = (entries[0].path.clone(), *blake3::hash(&raw).as_bytes());
+            table.push(Part { first, offset: self.at, length, raw_length, hash });
+            self.at += length;
+        }
+        let root = *root.finalize().as_bytes();
+        let raw = postcard::to_allocvec(&table).map_err(io::Error::other)?;
         let packed = pack(&raw)?;
         self.file.write_all(&packed)?;
         for number in [self.at, packed.len() as u64, raw.len() as u64] {
@@ -94,8 +124,11 @@ impl Writer {
 #[derive(Debug)]
 pub struct Baseline {
     file: File,
-    index: Vec<Entry>,
+    table: Vec<Part>,
+    folders: usize,
     root: Root,
+    /// The part that was read last: whoever asks for one folder often asks for the next.
+    last: Mutex<Option<(usize, Arc<[Entry]>)>>,
 }
 
 impl Baseline {
@@ -111,17 +144,56 @@ impl Baseline {
         if &foot[56..] != MAGIC || number(0).checked_add(number(1)) != Some(foot_at) {
             return Err(cut_off);
         }
-        let index = Block { offset: number(0), length: number(1), raw_length: number(2) };
-        let raw = index.raw(&file, RAW_BYTES_MAX)?;
-        let index: Vec<Entry> =
+        let table = Block { offset: number(0), length: number(1), raw_length: number(2) };
+        let raw = table.raw(&file, RAW_BYTES_MAX)?;
+        let table: Vec<Part> =
             postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("its index is damaged"))?;
-        if !index.windows(2).all(|two| two[0].path < two[1].path) {
-            return Err(BaselineError::Malformed("its index is not in order"));
+        let mut baseline = Self { file, table, folders: 0, root, last: Mutex::default() };
+        baseline.folders = baseline.check()?;
+        Ok(baseline)
+    }
+
+    /// Reads the index through; how many folders there are.
+    fn check(&self) -> Result<usize, BaselineError> {
+        let not_in_order = BaselineError::Malformed("its index is not in order");
+        let (mut root, mut folders, mut before) = (blake3::Hasher::new(), 0, None::<Vec<u8>>);
+        for (number, part) in self.table.iter().enumerate() {
+            let entries = self.part(number)?;
+            let is_last = number + 1 == self.table.len();
+            let whole = entries.len() == PART_FOLDERS || (is_last && (1..PART_FOLDERS).contains(&entries.len()));
+            let follows = entries.first().is_some_and(|entry| {
+                entry.path == part.first && before.as_ref().is_none_or(|before| *before < entry.path)
+            });
+            if !whole || !follows || !entries.windows(2).all(|two| two[0].path < two[1].path) {
+                return Err(not_in_order);
+            }
+            add_to_root(&mut root, &entries);
+            folders += entries.len();
+            before = entries.last().map(|entry| entry.path.clone());
         }
-        if root_of_entries(&index) != root {
+        if root.finalize().as_bytes() != &self.root {
             return Err(BaselineError::Changed("its index".to_owned()));
         }
-        Ok(Self { file, index, root })
+        Ok(folders)
+    }
+
+    /// A part of the index.
+    fn part(&self, number: usize) -> Result<Arc<[Entry]>, BaselineError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, entries)) = last.as_ref().filter(|(known, _)| *known == number) {
+            return Ok(Arc::clone(entries));
+        }
+        let part = self.table.get(number).ok_or(BaselineError::Malformed("it has no such folder"))?;
+        let block = Block { offset: part.offset, length: part.length, raw_length: part.raw_length };
+        let raw = block.raw(&self.file, RAW_BYTES_MAX)?;
+        if blake3::hash(&raw).as_bytes() != &part.hash {
+            return Err(BaselineError::Changed("its index".to_owned()));
+        }
+        let entries: Vec<Entry> =
+            postcard::from_bytes(&raw).map_err(|_| BaselineError::Malformed("its index is damaged"))?;
+        let entries: Arc<[Entry]> = entries.into();
+        *last = Some((number, Arc::clone(&entries)));
+        Ok(entries)
     }
 
     /// The hash over all folders.
@@ -130,23 +202,28 @@ impl Baseline {
     }
 
     /// Number of folders.
-    pub fn len(&self) -> usize {
-        self.index.len()
+    pub const fn len(&self) -> usize {
+        self.folders
     }
 
     /// Whether it has no folder.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.folders == 0
     }
 
     /// Position of a folder in the order of paths.
-    pub fn position(&self, path: &Path) -> Option<usize> {
-        self.index.binary_search_by(|entry| entry.path.as_slice().cmp(path.as_os_str().as_bytes())).ok()
+    pub fn position(&self, path: &Path) -> Result<Option<usize>, BaselineError> {
+        let path = path.as_os_str().as_bytes();
+        let behind = self.table.partition_point(|part| part.first.as_slice() <= path);
+        let Some(number) = behind.checked_sub(1) else { return Ok(None) };
+        let within = self.part(number)?.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok();
+        Ok(within.map(|within| number * PART_FOLDERS + within))
     }
 
     /// The folder at a position.
     pub fn at(&self, position: usize) -> Result<Folder, BaselineError> {
-        let entry = self.index.get(position).ok_or(BaselineError::Malformed("it has no such folder"))?;
+        let part = self.part(position / PART_FOLDERS)?;
+        let entry = part.get(position % PART_FOLDERS).ok_or(BaselineError::Malformed("it has no such folder"))?;
         let raw = entry.block().raw(&self.file, RAW_BYTES_MAX)?;
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(&entry.path));
         let changed = || BaselineError::Changed(path.display().to_string());
@@ -165,13 +242,26 @@ impl Baseline {
     }
 
     /// The hashes of all folders.
-    pub fn index(&self) -> Index {
-        Index(self.index.iter().map(|entry| Line { path: entry.path.clone(), hash: entry.hash }).collect())
+    pub fn index(&self) -> Result<Index, BaselineError> {
+        let mut lines = Vec::with_capacity(self.folders);
+        self.blocks(&mut |path, hash, _| {
+            lines.push(Line { path: path.to_vec(), hash: *hash });
+            Ok(())
+        })?;
+        Ok(Index(lines))
     }
 
-    /// Each folder with its hash and its block, in the order of paths.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (&[u8], &[u8; 32], Block)> {
-        self.index.iter().map(|entry| (entry.path.as_slice(), &entry.hash, entry.block()))
+    /// Hands over each folder with its hash and its block, in the order of paths.
+    pub(crate) fn blocks(
+        &self,
+        each: &mut dyn FnMut(&[u8], &[u8; 32], Block) -> Result<(), BaselineError>,
+    ) -> Result<(), BaselineError> {
+        for number in 0..self.table.len() {
+            for entry in self.part(number)?.iter() {
+                each(&entry.path, &entry.hash, entry.block())?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) const fn file(&self) -> &File {
@@ -180,11 +270,11 @@ impl Baseline {
 
     /// A folder by its path.
     pub fn folder(&self, path: &Path) -> Result<Option<Folder>, BaselineError> {
-        self.position(path).map(|position| self.at(position)).transpose()
+        self.position(path)?.map(|position| self.at(position)).transpose()
     }
 
     /// Every folder, in the order of paths.
     pub fn folders(&self) -> impl Iterator<Item = Result<Folder, BaselineError>> + '_ {
-        (0..self.index.len()).map(|position| self.at(position))
+        (0..self.folders).map(|position| self.at(position))
     }
 }

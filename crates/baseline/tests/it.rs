@@ -69,7 +69,7 @@ fn what_changed_is_kept_and_each_state_can_be_told() {
     let (one, two) = (baseline(place.path(), "1", &first()), baseline(place.path(), "2", &second()));
     let taken = history.take(&changes(place.path(), &one, None), 1, 0).unwrap();
     assert_eq!((taken.folders, taken.changed, taken.files), (3, 3, 4));
-    let taken = history.take(&changes(place.path(), &two, Some(&one.index())), 2, 1).unwrap();
+    let taken = history.take(&changes(place.path(), &two, Some(&one.index().unwrap())), 2, 1).unwrap();
     assert_eq!((taken.folders, taken.changed, taken.gone), (2, 2, 1));
     assert_eq!(history.verified(1).unwrap(), *one.root());
     assert_eq!(history.verified(2).unwrap(), *two.root());
@@ -102,7 +102,7 @@ fn the_oldest_become_one() {
     for number in 1..=6_u8 {
         let files = vec![("/a", vec![("x", number)]), ("/b", vec![("y", number / 3)])];
         let next = baseline(place.path(), &format!("b{number}"), &files);
-        let since = last.as_ref().map(Baseline::index);
+        let since = last.as_ref().map(|last| last.index().unwrap());
         history.take(&changes(place.path(), &next, since.as_ref()), number.into(), u64::from(number) - 1).unwrap();
         roots.push(*next.root());
         last = Some(next);
@@ -123,7 +123,7 @@ fn what_does_not_fit_is_not_taken() {
     let (one, two) = (baseline(place.path(), "1", &first()), baseline(place.path(), "2", &second()));
     history.take(&changes(place.path(), &one, None), 1, 0).unwrap();
     // Changes of something else than what is here.
-    let part = changes(place.path(), &one, Some(&two.index()));
+    let part = changes(place.path(), &one, Some(&two.index().unwrap()));
     assert!(matches!(history.take(&part, 2, 1), Err(BaselineError::Changed(_))));
     assert_eq!(history.numbers().unwrap(), [1]);
     // Somebody changed what is kept.
@@ -139,7 +139,7 @@ fn what_does_not_fit_is_not_taken() {
 fn an_index_comes_back() {
     let place = TempDir::new().unwrap();
     let one = baseline(place.path(), "1", &first());
-    let index = one.index();
+    let index = one.index().unwrap();
     assert_eq!(index.root(), *one.root());
     assert_eq!(Index::from_bytes(&index.to_bytes().unwrap()).unwrap(), index);
     assert!(Index::from_bytes(b"rubbish").is_err());

@@ -13,6 +13,7 @@ const MAP_LOOKUP: libc::c_long = 1;
 const PROGRAM_LOAD: libc::c_long = 5;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const ARRAY: u32 = 2;
+const PER_CPU_ARRAY: u32 = 6;
 const RING: u32 = 27;
 const RAW_TRACEPOINT: u32 = 17;
 /// Bytes of the kernel's word why it does not take a program.
@@ -80,6 +81,22 @@ impl Counter {
         attributes.pointer(4, (&raw mut value).cast_const().cast());
         attributes.call(MAP_LOOKUP)?;
         Ok(value)
+    }
+}
+
+/// Memory in which a program prepares what it writes, a piece for each processor.
+#[derive(Debug)]
+pub struct Scratch(OwnedFd);
+
+impl Scratch {
+    /// Makes pieces of so many bytes. It needs `CAP_BPF`.
+    pub fn new(bytes: u32) -> io::Result<Self> {
+        Attributes::new(&[PER_CPU_ARRAY, 4, bytes, 1]).open(MAP_CREATE).map(Self)
+    }
+
+    /// How the program names it.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

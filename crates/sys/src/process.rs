@@ -118,13 +118,19 @@ pub fn background_thread() -> io::Result<()> {
     Ok(())
 }
 
-/// Has the allocator share two pools among all threads, instead of one for each that keeps what was once needed there. To
-/// be called before there are threads. Where the allocator is another than glibc's nothing happens.
+/// From this size on memory comes from the system itself and goes back to it at once.
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: libc::c_int = 256 << 10;
+
+/// Has the allocator share two pools among all threads, instead of one for each that keeps what was once needed there, and
+/// leave large pieces to the system however large some were before. To be called before there are threads. Where the allocator
+/// is another than glibc's nothing happens.
 pub fn share_memory_pools() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: the call takes numbers, and there are no other threads yet.
+    // SAFETY: the calls take numbers, and there are no other threads yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
     }
 }
 

@@ -69,3 +69,13 @@ pub(crate) fn build_guardian() -> Result<()> {
     // The whole workspace is named so that dependencies get the same features as in the tests, and are built once.
     run(&["build", "--workspace", "--bin", "guardian"])
 }
+
+/// The agent as it ships.
+pub(crate) fn agent() -> PathBuf {
+    target_dir().join("agent").join("guardian-agent")
+}
+
+/// Builds the agent with its own profile.
+pub(crate) fn build_agent() -> Result<()> {
+    run(&["build", "--profile", "agent", "--package", "guardian-agent", "--bin", "guardian-agent"])
+}

@@ -75,10 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn agent(options: &Options) -> Result<()> {
     if !options.no_build {
         say::step("Build of the agent (fat LTO: about ten minutes on two cores when cold)");
-        cargo::run(&["build", "--profile", "agent", "--package", "guardian-agent", "--bin", "guardian-agent"])?;
+        cargo::build_agent()?;
     }
-    let agent = cargo::target_dir().join("agent").join("guardian-agent");
-    let bytes = put("guardian-agent", &agent)?;
+    let bytes = put("guardian-agent", &cargo::agent())?;
     ensure!(bytes <= AGENT_BYTES_MAX, "the agent has {bytes} bytes, and may have {AGENT_BYTES_MAX}");
     if !options.no_build {
         say::step("Build of the scanner beside it");

@@ -52,7 +52,7 @@ impl<'a> Comparison<'a> {
 
     /// The changes in one folder of the scan.
     pub fn folder(&mut self, folder: &Folder) -> Result<Vec<Change>, BaselineError> {
-        let position = self.baseline.position(&folder.path);
+        let position = self.baseline.position(&folder.path)?;
         if let Some(position) = position {
             self.seen[position] = true;
         }

@@ -94,10 +94,29 @@ struct Pending {
     error: Option<String>,
 }
 
+/// What a folder says of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    Folder,
+    Regular,
+    Other,
+}
+
+impl Sort {
+    fn of(entry: &fs::DirEntry) -> Self {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => Self::Folder,
+            Ok(kind) if kind.is_file() => Self::Regular,
+            _ => Self::Other,
+        }
+    }
+}
+
 enum Task {
     Root(PathBuf),
     Folder(Arc<Open>, OsString),
-    Files(Arc<Pending>, Vec<OsString>),
+    /// Names, and whether the folder says that it is a file with content.
+    Files(Arc<Pending>, Vec<(OsString, bool)>),
 }
 
 #[derive(Default)]
@@ -200,7 +219,7 @@ pub fn look(policy: &Policy, path: &Path) -> io::Result<Option<Record>> {
         sink: &|_| {},
     };
     let open = Open { fd, path: parent.to_owned(), device: 0 };
-    match scan.look(&open, &name.to_owned(), &mut vec![0; READ_BYTES]) {
+    match scan.look(&open, &name.to_owned(), false, &mut vec![0; READ_BYTES]) {
         Ok(record) => Ok(Some(record)),
         Err(e) if gone(&e) => Ok(None),
         Err(e) => Err(e),
@@ -288,7 +307,7 @@ impl Scan<'_> {
             return Vec::new();
         }
         let mut error = None;
-        let mut entries: Vec<(u64, OsString, bool)> = Vec::new();
+        let mut entries: Vec<(u64, OsString, Sort)> = Vec::new();
         match fs::read_dir(&by_way) {
             Err(e) => return self.unreadable(path, &e),
             Ok(listed) => {
@@ -298,8 +317,7 @@ impl Scan<'_> {
                         Ok(entry) => {
                             let name = entry.file_name();
                             if self.policy.properties(&join(&path, name.as_bytes())).is_some() {
-                                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                                entries.push((entry.ino(), name, is_folder));
+                                entries.push((entry.ino(), name, Sort::of(&entry)));
                             }
                         }
                         Err(e) => error = Some(e.to_string()),
@@ -316,11 +334,12 @@ impl Scan<'_> {
         let mut tasks: Vec<Task> = entries
             .iter()
             .rev()
-            .filter(|(_, _, is_folder)| *is_folder)
+            .filter(|(_, _, sort)| *sort == Sort::Folder)
             .map(|(_, name, _)| Task::Folder(Arc::clone(&open), name.clone()))
             .collect();
-        let parts: Vec<Vec<OsString>> =
-            entries.chunks(FILES_PER_TASK).map(|part| part.iter().map(|(_, name, _)| name.clone()).collect()).collect();
+        let named = |(_, name, sort): &(u64, OsString, Sort)| (name.clone(), *sort == Sort::Regular);
+        let parts: Vec<Vec<(OsString, bool)>> =
+            entries.chunks(FILES_PER_TASK).map(|part| part.iter().map(named).collect()).collect();
         let pending = Pending {
             open,
             entries: Mutex::new(Vec::with_capacity(entries.len())),
@@ -336,10 +355,10 @@ impl Scan<'_> {
         tasks
     }
 
-    fn files(&self, pending: &Arc<Pending>, names: &[OsString], buffer: &mut [u8]) -> Vec<Task> {
+    fn files(&self, pending: &Arc<Pending>, names: &[(OsString, bool)], buffer: &mut [u8]) -> Vec<Task> {
         let mut records = Vec::with_capacity(names.len());
-        for name in names {
-            match self.look(&pending.open, name, buffer) {
+        for (name, is_regular) in names {
+            match self.look(&pending.open, name, *is_regular, buffer) {
                 Ok(record) => records.push(record),
                 // It went away since it was listed.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -364,15 +383,38 @@ impl Scan<'_> {
         (self.sink)(Folder { path: pending.open.path.clone(), entries, error: pending.error.clone() });
     }
 
-    /// Looks at one entry.
-    fn look(&self, open: &Open, name: &OsString, buffer: &mut [u8]) -> io::Result<Record> {
+    /// Looks at one entry. Where it is likely a file with content it is opened at once.
+    fn look(&self, open: &Open, name: &OsString, is_regular: bool, buffer: &mut [u8]) -> io::Result<Record> {
+        if is_regular
+            && let Ok(file) = inspect::open_file(&open.fd, name)
+            && let Ok(metadata) = file.metadata()
+            && metadata.is_file()
+        {
+            let mut record = Record::new(name.clone().into_vec(), Kind::Regular);
+            self.content(open, name, &file, metadata, &mut record, buffer)?;
+            return Ok(record);
+        }
         let by_way = open.by_way(name);
         let metadata = fs::symlink_metadata(&by_way)?;
         let Some(kind) = Kind::of_mode(metadata.mode()) else { return Err(io::ErrorKind::Unsupported.into()) };
         let mut record = Record::new(name.clone().into_vec(), kind);
         fill(&mut record, &metadata);
         match kind {
-            Kind::Regular => self.content(open, name, &mut record, buffer)?,
+            Kind::Regular => match inspect::open_file(&open.fd, name) {
+                Ok(file) => {
+                    let metadata = file.metadata()?;
+                    if !metadata.is_file() {
+                        // Something else has taken its place: the next scan sees it.
+                        return Err(io::ErrorKind::NotFound.into());
+                    }
+                    self.content(open, name, &file, metadata, &mut record, buffer)?;
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
+                Err(e) => {
+                    count(&self.counters.errors, 1);
+                    record.error = Some(e.to_string());
+                }
+            },
             Kind::Folder => match inspect::open_folder(&open.fd, name).and_then(inspect::attributes) {
                 Ok(attributes) => record.attributes = attributes,
                 Err(e) => record.error = Some(e.to_string()),
@@ -383,23 +425,18 @@ impl Scan<'_> {
         Ok(record)
     }
 
-    fn content(&self, open: &Open, name: &OsString, record: &mut Record, buffer: &mut [u8]) -> io::Result<()> {
-        let file = match inspect::open_file(&open.fd, name) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
-            Err(e) => {
-                count(&self.counters.errors, 1);
-                record.error = Some(e.to_string());
-                return Ok(());
-            }
-        };
-        let mut metadata = file.metadata()?;
-        if !metadata.is_file() {
-            // Something else has taken its place: the next scan sees it.
-            return Err(io::ErrorKind::NotFound.into());
-        }
+    /// Looks at a file that is open.
+    fn content(
+        &self,
+        open: &Open,
+        name: &OsString,
+        file: &File,
+        mut metadata: Metadata,
+        record: &mut Record,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
         fill(record, &metadata);
-        record.attributes = inspect::attributes(&file)?;
+        record.attributes = inspect::attributes(file)?;
         let path = join(&open.path, name.as_bytes());
         let wanted = self.policy.properties(&path);
         let limit = self.policy.hash_bytes_max;
@@ -407,14 +444,14 @@ impl Scan<'_> {
         if !hashes {
             return Ok(());
         }
-        let drops = !self.options.fill_cache && !inspect::is_cached(&file);
+        let drops = !self.options.fill_cache && !inspect::is_cached(file);
         if metadata.len() > READ_BYTES as u64 {
-            inspect::will_read_once(&file);
+            inspect::will_read_once(file);
         }
         let said = self.digests.map(|digests| digests.of(&path)).unwrap_or_default();
         let mut is_other = false;
         for attempt in 1.. {
-            match self.hash(&file, buffer, &said) {
+            match self.hash(file, buffer, &said) {
                 Ok((blake3, sha256, fits)) => {
                     (record.blake3, record.sha256) = (Some(blake3), Some(sha256));
                     is_other = !fits;
@@ -433,7 +470,7 @@ impl Scan<'_> {
             fill(record, &metadata);
         }
         if drops {
-            inspect::drop_cached(&file);
+            inspect::drop_cached(file);
         }
         if is_other && record.error.is_none() {
             lock(&self.others).push(path);

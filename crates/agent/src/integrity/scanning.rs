@@ -19,7 +19,7 @@ use crate::files::{
 const FOUND_MAX: usize = 100_000;
 /// Scans that this process began.
 static SCANS: AtomicU64 = AtomicU64::new(0);
-/// Threads of a scan beside the machine's own work.
+/// Threads of a scan that is held to a rate. One that is not has as many as suit the disk.
 const SCAN_THREADS: usize = 2;
 /// How far they stand behind others.
 const SCAN_NICE: i32 = 10;
@@ -75,8 +75,9 @@ fn scan_all(plan: &Plan, texts: &Texts, stop: &AtomicBool) -> io::Result<Scanned
         more: 0,
         error: None,
     });
-    let options =
-        Options { threads: SCAN_THREADS, bytes_per_second: plan.watched.scan_bytes_per_second, fill_cache: false };
+    let rate = plan.watched.scan_bytes_per_second;
+    let threads = if rate == 0 { Options::default().threads } else { SCAN_THREADS };
+    let options = Options { threads, bytes_per_second: rate, fill_cache: false };
     let (_, suspects) = scan_beside(stop, plan.policy(), options, Some(&digests), &|folder| {
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         let compared = sink.comparison.as_mut().map_or(Ok(Vec::new()), |comparison| comparison.folder(&folder));

@@ -16,6 +16,7 @@ use guardian_sys::child::{self, Limits};
 
 use super::doing::{Doing, Done, Stop, denied, failed};
 use super::program;
+use crate::apart::shortened;
 
 /// Name of the scanner's program.
 pub(crate) const NAME: &str = "guardian-yara";
@@ -226,7 +227,7 @@ impl Scanner {
         }
         match scanner.hear(doing)? {
             Word::Compiled { rules } => Ok((scanner, rules)),
-            Word::Refused(why) => denied(Denied::Malformed, format!("the rules cannot be read:\n{}", shortened(&why))),
+            Word::Refused(why) => denied(Denied::Malformed, format!("the rules cannot be read: {}", shortened(&why))),
             _ => Err(odd()),
         }
     }
@@ -273,8 +274,4 @@ fn bounded(mut one: Match) -> Match {
     one.tags.iter_mut().chain(&mut one.about).for_each(|text| *text = shortened(text));
     one.places.iter_mut().for_each(|(name, _)| *name = shortened(name));
     one
-}
-
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(2_000)].to_owned()
 }

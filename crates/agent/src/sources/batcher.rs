@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use guardian_protocol::classes::EventClass;
-use guardian_protocol::{Cell, Rows};
+use guardian_protocol::{Cell, Events, Rows};
 
 use crate::outbox::Outbox;
 
@@ -21,6 +21,8 @@ pub struct Batcher {
     class: &'static str,
     rows: Rows,
     since: Option<Instant>,
+    /// Whoever fills it hands over by itself, see [`Self::take`].
+    held: bool,
     /// Whether something was handed over that may not be on disk yet.
     unsynced: bool,
 }
@@ -28,22 +30,45 @@ pub struct Batcher {
 impl Batcher {
     /// No rows of this class yet.
     pub fn new(outbox: Outbox, class: &'static EventClass) -> Self {
-        Self { outbox, class: class.name, rows: class.rows(), since: None, unsynced: false }
+        Self { outbox, class: class.name, rows: class.rows(), since: None, held: false, unsynced: false }
+    }
+
+    /// No rows of this class yet, and none is handed over but by [`Self::take`].
+    pub fn held(outbox: Outbox, class: &'static EventClass) -> Self {
+        let mut batcher = Self::new(outbox, class);
+        batcher.held = true;
+        batcher
     }
 
     /// Adds a row.
     pub fn push(&mut self, cells: &[Cell<'_>]) {
         self.rows.push(cells);
         self.since.get_or_insert_with(Instant::now);
-        if self.rows.len() >= ROWS_MAX || self.rows.bytes() >= BYTES_MAX {
+        if !self.held && self.is_full() {
             self.flush();
         }
+    }
+
+    /// Whether there are as many rows as are handed over at once.
+    pub const fn is_full(&self) -> bool {
+        self.rows.len() >= ROWS_MAX || self.rows.bytes() >= BYTES_MAX
+    }
+
+    /// Whether rows have waited long enough.
+    pub fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= WAIT_MAX)
+    }
+
+    /// The rows so far, for whoever hands them over; none where there are none.
+    pub fn take(&mut self) -> Option<Events> {
+        self.since = None;
+        (!self.rows.is_empty()).then(|| self.rows.finish())
     }
 
     /// Hands over what has waited long enough. Call it at least every [`WAIT_MAX`].
     pub fn tick(&mut self) {
         self.outbox.beats().beat(self.class);
-        if self.since.is_some_and(|since| since.elapsed() >= WAIT_MAX) {
+        if !self.held && self.is_due() {
             self.flush();
         }
     }
@@ -79,7 +104,9 @@ impl Batcher {
 
 impl Drop for Batcher {
     fn drop(&mut self) {
-        self.flush();
+        if !self.held {
+            self.flush();
+        }
         self.outbox.beats().still(self.class);
     }
 }

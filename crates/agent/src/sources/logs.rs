@@ -1,5 +1,6 @@
 //! Logs: the journal, files with rotation, the audit log; and the logins that they tell of. Each message is a row of its
-//! own; what is understood of it is a login beside it.
+//! own; what is understood of it is a login beside it. How far was read is handed over with what was read, so that after a crash
+//! nothing is missing and nothing is told twice.
 
 mod audit;
 mod auth;
@@ -10,14 +11,15 @@ mod tail;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, mpsc::SyncSender};
 use std::time::{Duration, Instant};
 
+use guardian_protocol::Events;
 use guardian_protocol::classes::{LOGINS, LOGS};
 use guardian_sys::process;
 use serde::{Deserialize, Serialize};
@@ -31,13 +33,17 @@ pub use tail::{Position, Tail};
 
 use crate::outbox::Outbox;
 use crate::sources::batcher::Batcher;
+use crate::spool::Mark;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How often it is written down where reading stands, after what was read is on disk.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
-/// Bytes of one file that are read before the next one has its turn.
+/// By what name it is kept where reading stands.
+pub(crate) const SOURCE: &str = "logs";
+/// Bytes of one file that are read before the next one has its turn, and how often rows are handed over within it.
 const TURN_BYTES: usize = 1 << 20;
+const TURN_HANDS: usize = 4;
+/// Bytes of what an agent of before kept.
+const PLACE_BYTES_MAX: u64 = 1 << 20;
 /// Entries of the journal that may wait.
 const ENTRIES_MAX: usize = 4_096;
 /// Bytes of an entry of the journal.
@@ -61,15 +67,15 @@ pub struct Options {
     pub journal: bool,
     /// Files, and their forms.
     pub files: Vec<(PathBuf, Form)>,
-    /// File in which it is kept where reading stands.
-    pub state: Option<PathBuf>,
+    /// Where reading stood, as the last mark says.
+    pub place: Option<Vec<u8>>,
     /// Seconds by which the files' local time is ahead of UTC; none for this machine's, which changes with the season.
     pub offset_s: Option<i64>,
 }
 
 impl Options {
     /// What there is on this machine: the journal if its reader is there, else the files of a syslog daemon; the audit log.
-    pub fn of_this_machine(state: Option<PathBuf>) -> Self {
+    pub fn of_this_machine(place: Option<Vec<u8>>) -> Self {
         let journal = PathBuf::from("/run/systemd/journal/socket").exists() && journalctl().is_some();
         let texts = ["/var/log/auth.log", "/var/log/secure", "/var/log/syslog", "/var/log/messages"];
         let mut files = Vec::new();
@@ -77,8 +83,20 @@ impl Options {
             files.extend(texts.map(PathBuf::from).into_iter().filter(|p| p.exists()).map(|p| (p, Form::Syslog)));
         }
         files.push(("/var/log/audit/audit.log".into(), Form::Audit));
-        Self { journal, files, state, offset_s: None }
+        Self { journal, files, place, offset_s: None }
     }
+}
+
+/// Where reading stood: by its mark, or by the file in which agents of before kept it.
+pub(crate) fn place(marked: Option<Vec<u8>>, before: &Path) -> Option<Vec<u8>> {
+    if marked.is_some() {
+        // It is not needed any more, and may not be there.
+        fs::remove_file(before).ok();
+        return marked;
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(before).ok()?.take(PLACE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// The journal's reader, by a path that only root can change.
@@ -116,23 +134,31 @@ pub struct Logs {
     /// How far this machine's local time is ahead of UTC now.
     offset_s: i64,
     counters: Arc<Counters>,
+    outbox: Outbox,
     logs: Batcher,
     logins: Batcher,
     looked: Option<Instant>,
-    kept: Instant,
 }
 
 impl Logs {
     /// Begins to read from where it stood.
     pub fn start(outbox: &Outbox, options: Options) -> Self {
-        let kept = options.state.as_ref().and_then(|path| fs::read(path).ok());
-        let state: State = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let place = options.place.as_ref();
+        let mut state: State = place.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
         let tail = |(path, form): &(PathBuf, Form)| {
             let position = state.files.get(&path.to_string_lossy().into_owned()).cloned();
             (Tail::new(path, position), *form)
         };
-        let mut logs = Self {
-            tails: options.files.iter().map(tail).collect(),
+        let tails: Vec<_> = options.files.iter().map(tail).collect();
+        // Of a file that is not read any more nothing is known.
+        state.files = options
+            .files
+            .iter()
+            .zip(&tails)
+            .map(|((path, _), (tail, _))| (name(path), tail.position().clone()))
+            .collect();
+        let logs = Self {
+            tails,
             options,
             state,
             journal: None,
@@ -141,14 +167,15 @@ impl Logs {
             boot: super::processes::boot_id(),
             offset_s: process::utc_offset_s(),
             counters: Arc::default(),
-            logs: Batcher::new(outbox.clone(), &LOGS),
-            logins: Batcher::new(outbox.clone(), &LOGINS),
+            outbox: outbox.clone(),
+            logs: Batcher::held(outbox.clone(), &LOGS),
+            logins: Batcher::held(outbox.clone(), &LOGINS),
             looked: None,
-            kept: Instant::now(),
         };
         // Of a file that was never read, what comes from now on is to be read: also by the agent that comes after one that is
         // killed before it reads anything.
-        logs.keep();
+        let mark = logs.mark();
+        logs.outbox.send_marked(Vec::new(), mark);
         logs
     }
 
@@ -162,7 +189,9 @@ impl Logs {
         while !stop.load(Ordering::Relaxed) {
             self.step(Duration::from_millis(50))?;
         }
-        self.keep();
+        // Whoever reads after this one begins where this one ends.
+        let (rows, mark) = (self.rows(), self.mark());
+        self.outbox.send_marked_durably(rows, mark);
         Ok(())
     }
 
@@ -179,20 +208,53 @@ impl Logs {
         }
         self.logs.tick();
         self.logins.tick();
-        if self.kept.elapsed() >= KEEP_EVERY {
-            self.keep();
+        if self.logs.is_due() || self.logins.is_due() || self.is_full() {
+            self.hand_over();
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.logs.is_full() || self.logins.is_full()
+    }
+
+    fn rows(&mut self) -> Vec<Events> {
+        [self.logs.take(), self.logins.take()].into_iter().flatten().collect()
+    }
+
+    /// Where reading stands.
+    fn mark(&self) -> Mark {
+        // Texts and numbers can always be written.
+        Mark { source: SOURCE.to_owned(), place: serde_json::to_vec(&self.state).unwrap_or_default() }
+    }
+
+    /// Hands over all that was read, and how far that is.
+    fn hand_over(&mut self) {
+        let (rows, mark) = (self.rows(), self.mark());
+        if !rows.is_empty() {
+            // What does not fit is counted as lost, and not read again.
+            self.outbox.send_marked(rows, mark);
+        }
     }
 
     fn files(&mut self) {
         self.offset_s = process::utc_offset_s();
         let mut tails = std::mem::take(&mut self.tails);
         for (at, (tail, form)) in tails.iter_mut().enumerate() {
-            let path = self.options.files[at].0.to_string_lossy().into_owned();
+            let path = name(&self.options.files[at].0);
             let form = *form;
-            // A file that cannot be read now is tried again at the next look.
-            let _ = tail.read(TURN_BYTES, |line| self.line(&path, form, line)).is_ok();
+            for _ in 0..TURN_HANDS {
+                let read = tail.read(TURN_BYTES, |line| {
+                    self.line(&path, form, line);
+                    !self.is_full()
+                });
+                self.state.files.insert(path.clone(), tail.position().clone());
+                // A file that cannot be read now is tried again at the next look.
+                if read.is_err() || !self.is_full() {
+                    break;
+                }
+                self.hand_over();
+            }
         }
         self.tails = tails;
     }
@@ -256,27 +318,16 @@ impl Logs {
             self.counters.messages.fetch_add(1, Ordering::Relaxed);
             self.entry(&entry, "journal", None);
             self.state.cursor = Some(entry.cursor);
+            if self.is_full() {
+                self.hand_over();
+            }
         }
     }
+}
 
-    /// Writes down where reading stands, once what was read is on disk: then nothing is lost, and at worst something is
-    /// read twice.
-    fn keep(&mut self) {
-        self.kept = Instant::now();
-        let Some(path) = self.options.state.clone() else { return };
-        if !(self.logs.flush_durably() && self.logins.flush_durably()) {
-            return;
-        }
-        let file = |(at, (tail, _)): (usize, &(Tail, Form))| {
-            (self.options.files[at].0.to_string_lossy().into_owned(), tail.position().clone())
-        };
-        self.state.files = self.tails.iter().enumerate().map(file).collect();
-        let Ok(bytes) = serde_json::to_vec(&self.state) else { return };
-        let beside = path.with_extension("new");
-        let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
-        // It is written again in a few seconds.
-        let _ = written.is_ok();
-    }
+/// A path as a place names it.
+fn name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 impl Drop for Logs {

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use guardian_protocol::message::{Batch, Loss};
 use guardian_protocol::{Frames, FromAgent, limits, open};
 
+use super::marks::Marks;
 use super::segment::{Record, Segment, read, record, text};
-use super::{Drop, SpoolError, write_whole};
+use super::{Drop, Mark, SpoolError, write_whole};
 
 /// A segment is closed when it is this large.
 const SEGMENT_BYTES: u64 = 4 << 20;
@@ -39,6 +40,8 @@ pub struct Lane {
     /// Since the lane was opened.
     lost: Vec<Loss>,
     unsynced: bool,
+    /// How far sources have read by what is written.
+    marks: Marks,
 }
 
 /// A place in a lane.
@@ -76,6 +79,9 @@ impl Lane {
         let reserved: u64 = reserved.and_then(|text| text.trim().parse().ok()).unwrap_or(1);
         let last = found.last().map_or(0, |segment| segment.last);
         let next = reserved.max(last + 1);
+        let mut marks = Marks::open(&dir, &found);
+        // The segments of before are not written to any more.
+        marks.save(last)?;
         let (mut kept, empty): (Vec<_>, Vec<_>) = found.into_iter().partition(|segment| segment.records > 0);
         for segment in empty {
             fs::remove_file(&segment.path).ok();
@@ -96,6 +102,7 @@ impl Lane {
             untold: Vec::new(),
             lost: Vec::new(),
             unsynced: false,
+            marks,
         };
         lane.reserve()?;
         Ok(lane)
@@ -146,10 +153,26 @@ impl Lane {
         }
     }
 
-    pub(super) fn append(&mut self, mut batch: Batch, rows: u32) -> Result<u64, SpoolError> {
+    pub(super) fn mark(&self, source: &str) -> Option<Vec<u8>> {
+        self.marks.get(source)
+    }
+
+    pub(super) fn keep_mark(&mut self, mark: Mark) -> Result<(), SpoolError> {
+        if Marks::fits(&mark) {
+            self.marks.put(mark);
+        }
+        // What it stands for must not be on the disk before the rows of before are.
+        self.sync()?;
+        self.marks.save(self.last())
+    }
+
+    pub(super) fn append(&mut self, mut batch: Batch, rows: u32, mark: Option<Mark>) -> Result<u64, SpoolError> {
+        let mark = mark.filter(Marks::fits);
         while self.bytes() + batch.events.0.len() as u64 + OVERHEAD_BYTES > self.bytes_max {
             if self.drop == Drop::Newest || !self.drop_oldest()? {
                 self.count_dropped(&batch, u64::from(rows), "spool");
+                // They are counted, and not read again.
+                mark.into_iter().for_each(|mark| self.marks.put(mark));
                 return Ok(self.last());
             }
         }
@@ -161,7 +184,7 @@ impl Lane {
         let mut frame = Vec::new();
         let told = batch.lost.clone();
         FromAgent::Batch(batch).put(&mut frame)?;
-        let bytes = record(self.next, rows, &frame);
+        let bytes = record(self.next, rows, &frame, mark.as_ref());
         if let Err(error) = self.write(&bytes) {
             // What is told of must be told again.
             self.untold = told;
@@ -169,6 +192,7 @@ impl Lane {
         }
         let sequence = self.next;
         self.next += 1;
+        mark.into_iter().for_each(|mark| self.marks.put(mark));
         if let Some(segment) = self.segments.back_mut() {
             segment.last = sequence;
             segment.records += 1;
@@ -185,6 +209,7 @@ impl Lane {
     /// Begins the next segment.
     fn roll(&mut self) -> Result<(), SpoolError> {
         self.sync()?;
+        self.marks.save(self.last())?;
         let (segment, file) = fresh(&self.dir, self.next)?;
         self.segments.push_back(segment);
         self.file = file;
@@ -297,6 +322,7 @@ impl Lane {
         let all_safe = self.acknowledged >= self.last();
         if all_safe
             && self.segments.back().is_some_and(|s| s.bytes >= SEGMENT_BYTES / 8)
+            && self.marks.save(self.last()).is_ok()
             && let Ok((segment, file)) = fresh(&self.dir, self.next)
         {
             if let Some(done) = self.segments.pop_back() {
@@ -311,6 +337,7 @@ impl Lane {
     pub(super) fn close(&mut self) -> Result<(), SpoolError> {
         self.unsynced = true;
         self.sync()?;
+        self.marks.save(self.last())?;
         write_whole(&self.dir.join("reserved"), format!("{}\n", self.next).as_bytes())
     }
 }
@@ -321,5 +348,5 @@ fn fresh(dir: &std::path::Path, first: u64) -> Result<(Segment, File), SpoolErro
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(SpoolError::io(format!("making {}", path.display())))?;
     file.set_len(0).map_err(SpoolError::io(format!("emptying {}", path.display())))?;
-    Ok((Segment { path, first, last: first - 1, records: 0, bytes: 0 }, file))
+    Ok((Segment { path, first, last: first - 1, records: 0, bytes: 0, marks: Vec::new() }, file))
 }

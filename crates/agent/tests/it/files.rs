@@ -304,6 +304,30 @@ fn a_baseline_that_was_changed_is_found_out() {
         .unwrap();
 }
 
+#[test]
+fn folders_are_found_in_a_baseline_of_many_parts() {
+    let place = tempfile::tempdir().unwrap();
+    let (root, file) = (place.path().join("root"), place.path().join("baseline"));
+    let name = |number: usize| root.join(format!("{}/{number}", number % 7));
+    for number in 0..300 {
+        fs::create_dir_all(name(number)).unwrap();
+        fs::write(name(number).join("file"), number.to_string()).unwrap();
+    }
+    let said = baseline(&policy(&root), &file);
+    let read = Baseline::open(&file).unwrap();
+    assert_eq!((read.root(), read.len()), (&said, 1 + 7 + 300));
+    for number in 0..300 {
+        let folder = read.folder(&name(number)).unwrap().unwrap();
+        assert_eq!((&folder.path, folder.entries[0].size), (&name(number), number.to_string().len() as u64));
+    }
+    for none in ["", "/", "0", "3/", "3/x", "zzz"] {
+        let path = PathBuf::from(format!("{}{none}x", root.display()));
+        assert_eq!(read.folder(&path).unwrap(), None);
+    }
+    let paths: Vec<PathBuf> = read.folders().map(|folder| folder.unwrap().path).collect();
+    assert!(paths.len() == 308 && paths.is_sorted_by_key(|path| path.as_os_str().to_owned()));
+}
+
 /// Does things in a watched folder; returns the changes that were told, and who was named for each.
 fn watched(inotify: bool) -> Option<Vec<(String, Option<(String, u32)>)>> {
     let place = tempfile::tempdir().unwrap();

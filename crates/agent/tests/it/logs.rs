@@ -13,7 +13,7 @@ use guardian_agent::sources::health::Health;
 use guardian_agent::sources::logs::{Form, Logs, Options};
 use guardian_protocol::classes::{FileColumn as F, HealthColumn as H, LogColumn as L, LoginColumn as I};
 
-use crate::rows::{Row, take, until};
+use crate::rows::{Row, take, take_marked, until};
 
 fn append(path: &Path, text: &str) {
     File::options().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
@@ -23,21 +23,28 @@ fn class<'a>(rows: &'a [Row], name: &str) -> Vec<&'a Row> {
     rows.iter().filter(|r| r.class.name == name).collect()
 }
 
+/// Rows of so many recorded messages: sixteen of them are logins too.
+const fn rows_of(messages: usize) -> usize {
+    messages + 16
+}
+
 #[test]
 fn files_become_messages_and_logins_and_are_read_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (auth, audit, state) =
-        (folder.path().join("auth.log"), folder.path().join("audit.log"), folder.path().join("state"));
+    let (auth, audit) = (folder.path().join("auth.log"), folder.path().join("audit.log"));
     append(&auth, "");
     append(&audit, "");
-    let options = || Options {
+    let options = |place| Options {
         journal: false,
         files: vec![(auth.clone(), Form::Syslog), (audit.clone(), Form::Audit)],
-        state: Some(state.clone()),
+        place,
         offset_s: Some(0),
     };
     let (outbox, inbox) = Outbox::new();
-    let mut logs = Logs::start(&outbox, options());
+    let mut logs = Logs::start(&outbox, options(None));
+    let (rows, mark) = take_marked(&inbox);
+    let begun = mark.expect("where a file ends that was never read is told before anything is");
+    assert!(rows.is_empty());
     let recorded = fs::read_to_string("fixtures/logs/auth.log").unwrap();
     let records = fs::read_to_string("fixtures/logs/audit.log").unwrap();
     append(&auth, &recorded);
@@ -56,18 +63,23 @@ fn files_become_messages_and_logins_and_are_read_once() {
         .into_iter()
         .find(|r| r.get(L::Key as usize) == "memfd" && r.get(L::Type as usize) == "SYSCALL");
     assert_eq!(call.unwrap().get(L::Syscall as usize), "memfd_create");
-    // Where reading stands is kept only after what was read is safe: somebody has to say so meanwhile.
+    // Whoever comes after an agent that ended before anything was safe reads all of it again.
+    drop(logs);
+    let mut logs = Logs::start(&outbox, options(Some(begun.place)));
+    assert_eq!(until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), all).len(), rows_of(wanted));
+    // It ends when what was read is safe: somebody has to say so meanwhile.
     let keeper = std::thread::spawn(move || {
         let stop = std::sync::atomic::AtomicBool::new(true);
         logs.run(&stop).unwrap();
     });
+    let mut mark = None;
     while !keeper.is_finished() {
-        take(&inbox);
+        mark = take_marked(&inbox).1.or(mark);
     }
     keeper.join().unwrap();
-    assert!(state.exists());
+    let mark = take_marked(&inbox).1.or(mark).unwrap();
     append(&auth, "2026-11-22T23:00:00Z vm sshd[1]: Failed password for root from 203.0.113.9 port 4711 ssh2\n");
-    let mut logs = Logs::start(&outbox, options());
+    let mut logs = Logs::start(&outbox, options(Some(mark.place)));
     let rows =
         until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), |rows| !class(rows, "logins").is_empty());
     assert_eq!((class(&rows, "logs").len(), class(&rows, "logins").len()), (1, 1), "the rest was read before");
@@ -97,9 +109,7 @@ fn the_journal_is_followed() {
         assert!(status.success() || status.code() == Some(77), "{status}");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let options =
-        Options { journal: true, files: Vec::new(), state: Some(folder.path().join("state")), offset_s: Some(0) };
+    let options = Options { journal: true, files: Vec::new(), place: None, offset_s: Some(0) };
     let (outbox, inbox) = Outbox::new();
     let mut logs = Logs::start(&outbox, options);
     let mut number = 0;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use guardian_agent::outbox::Inbox;
+use guardian_agent::spool::Mark;
 use guardian_protocol::classes::{self, EventClass};
 use guardian_protocol::{Events, Values};
 
@@ -21,7 +22,7 @@ impl Row {
     }
 }
 
-fn of(events: &Events) -> Vec<Row> {
+pub(crate) fn of(events: &Events) -> Vec<Row> {
     let class = classes::find(&events.class).unwrap();
     let mut rows = vec![Row { class, values: Vec::new() }; events.rows];
     for column in &events.columns {
@@ -49,14 +50,20 @@ fn of(events: &Events) -> Vec<Row> {
 
 /// The rows that wait.
 pub(crate) fn take(inbox: &Inbox) -> Vec<Row> {
-    let mut rows = Vec::new();
+    take_marked(inbox).0
+}
+
+/// The rows that wait, and how far their source has read by the last of them.
+pub(crate) fn take_marked(inbox: &Inbox) -> (Vec<Row>, Option<Mark>) {
+    let (mut rows, mut mark) = (Vec::new(), None);
     while let Ok(Some(outgoing)) = inbox.next(Duration::ZERO) {
-        rows.extend(of(&outgoing.rows));
+        outgoing.rows.iter().for_each(|events| rows.extend(of(events)));
+        mark = outgoing.mark.or(mark);
         if let Some(synced) = outgoing.synced {
             synced.send(()).unwrap();
         }
     }
-    rows
+    (rows, mark)
 }
 
 /// Calls `step` and takes rows until `enough` of them are there; fails after the time.

@@ -1,6 +1,6 @@
 //! The spool over restarts, torn tails and full disks.
 
-use guardian_agent::spool::{Cursor, Drop, Spool};
+use guardian_agent::spool::{Cursor, Drop, Mark, Spool};
 use guardian_protocol::message::Batch;
 use guardian_protocol::{Cell, Coding, Rows, seal};
 use proptest::prelude::*;
@@ -96,6 +96,64 @@ fn told(spool: &mut Spool) -> u64 {
         }
     }
     told
+}
+
+fn mark(place: u32) -> Option<Mark> {
+    Some(Mark { source: "logs".to_owned(), place: place.to_le_bytes().to_vec() })
+}
+
+fn place(spool: &Spool) -> Option<u32> {
+    spool.mark("logs").map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap()))
+}
+
+#[test]
+fn a_mark_is_as_old_as_the_rows_that_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path(), 64 * MIB, Drop::Oldest);
+    assert_eq!(place(&spool), None);
+    spool.keep_mark(mark(1).unwrap()).unwrap();
+    drop(spool);
+    let mut spool = open(dir.path(), 64 * MIB, Drop::Oldest);
+    assert_eq!(place(&spool), Some(1), "also without rows");
+    let mut ends = Vec::new();
+    for number in 2..=6 {
+        let sequence = spool.append_marked(batch(3, 10), 3, mark(number)).unwrap();
+        ends.push((sequence, spool.lane().bytes()));
+    }
+    // Another source has rows without one.
+    spool.append(batch(3, 10), 3).unwrap();
+    let path = dir.path().join("0").join(format!("{:020}.seg", ends[0].0));
+    drop(spool);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in 0..whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::create_dir(copy.path().join("0")).unwrap();
+        for name in ["epoch", "0/marks", "0/reserved"] {
+            std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+        }
+        std::fs::copy(&path, copy.path().join("0").join(path.file_name().unwrap())).unwrap();
+        let mut spool = open(copy.path(), 64 * MIB, Drop::Oldest);
+        let there = ends.iter().filter(|(_, end)| *end <= cut as u64).count() as u32;
+        assert_eq!(place(&spool), Some(1 + there), "cut at {cut}");
+        assert_eq!(sequences(&mut spool, 0).len() as u32, there);
+    }
+}
+
+#[test]
+fn marks_outlive_the_segments_that_they_came_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path(), 64 * MIB, Drop::Oldest);
+    for number in 1..=30 {
+        let last = spool.append_marked(batch(600, 1_000), 600, mark(number)).unwrap();
+        spool.acknowledge(last);
+    }
+    assert!(spool.lane().bytes() < 4 * MIB, "what is safe is gone");
+    drop(spool);
+    assert_eq!(place(&open(dir.path(), 64 * MIB, Drop::Oldest)), Some(30));
+    // Rubbish in its place is none.
+    std::fs::write(dir.path().join("0/marks"), [0xff; 40]).unwrap();
+    drop(open(dir.path(), 64 * MIB, Drop::Oldest));
 }
 
 proptest! {

@@ -5,13 +5,14 @@
 mod divan;
 mod fleet;
 pub(crate) mod generator;
+mod integrity;
 mod people;
 mod scan;
 pub(crate) mod spine;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -51,6 +52,8 @@ enum How {
     Divan { package: &'static str, name: &'static str, unit: &'static str, floors: &'static [Floor] },
     /// The whole program, from outside.
     Whole(fn() -> Result<Vec<Value>>),
+    /// The agent as it ships, from outside.
+    Agent(fn(&Path) -> Result<Vec<Value>>),
 }
 
 /// What one line of a divan table must reach. Either bound suffices; one that does not apply is infinite.
@@ -64,7 +67,8 @@ struct Floor {
     value_min: f64,
 }
 
-/// Every area, in the order they run. All use the development profile (docs/adr/0002-one-build-profile.md).
+/// Every area, in the order they run. All use the development profile (docs/adr/0002-one-build-profile.md), but the agent's,
+/// which is measured as it ships.
 const ALL: &[Area] = &[
     Area {
         name: "flow",
@@ -146,6 +150,11 @@ const ALL: &[Area] = &[
         about: "the dashboard over ten million flows; 50 people at once while 100,000 flows a second come in",
         how: How::Whole(people::run),
     },
+    Area {
+        name: "integrity",
+        about: "a first baseline of /usr from a cold cache, beside reading it and beside AIDE",
+        how: How::Agent(integrity::run),
+    },
 ];
 
 /// Runs the chosen areas.
@@ -168,6 +177,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if matches!(area.how, How::Whole(_)) && !options.no_build {
             say::note("building guardian");
             cargo::build_guardian()?;
+        }
+        if matches!(area.how, How::Agent(_)) && !options.no_build {
+            say::note("building the agent (fat LTO: about ten minutes on two cores when cold)");
+            cargo::build_agent()?;
         }
         let found = measure(area)?;
         ensure!(!found.is_empty(), "the area `{}` printed no result", area.name);
@@ -193,6 +206,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn measure(area: &Area) -> Result<Vec<Value>> {
     match area.how {
         How::Whole(run) => run(),
+        How::Agent(run) => run(&cargo::agent()),
         How::Lines { package, name } => {
             let mut results = Vec::new();
             benchmark(package, name, &["--json"], |line| match result(&line) {

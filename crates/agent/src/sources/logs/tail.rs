@@ -91,8 +91,9 @@ impl Tail {
         &self.position
     }
 
-    /// Hands on the lines that are there, at most about so many bytes; whether there may be more.
-    pub fn read(&mut self, bytes_max: usize, mut line: impl FnMut(&str)) -> io::Result<bool> {
+    /// Hands on the lines that are there, at most about so many bytes, and for as long as `line` takes more; whether there may be
+    /// more.
+    pub fn read(&mut self, bytes_max: usize, mut line: impl FnMut(&str) -> bool) -> io::Result<bool> {
         let mut left = bytes_max;
         loop {
             if self.file.is_none() {
@@ -105,7 +106,10 @@ impl Tail {
             if left == 0 {
                 return Ok(true);
             }
-            let read = self.some(left.min(READ_BYTES), &mut line)?;
+            let (read, enough) = self.some(left.min(READ_BYTES), &mut line)?;
+            if enough {
+                return Ok(true);
+            }
             left = left.saturating_sub(read);
             if read == 0 && !self.rotated()? {
                 return Ok(false);
@@ -113,8 +117,9 @@ impl Tail {
         }
     }
 
-    fn some(&mut self, bytes_max: usize, line: &mut impl FnMut(&str)) -> io::Result<usize> {
-        let Some(file) = &mut self.file else { return Ok(0) };
+    /// How many bytes were read, and whether no more lines are taken: then those behind are read again.
+    fn some(&mut self, bytes_max: usize, line: &mut impl FnMut(&str) -> bool) -> io::Result<(usize, bool)> {
+        let Some(file) = &mut self.file else { return Ok((0, false)) };
         let start = self.position.offset + self.rest_bytes;
         if file.metadata()?.len() < start {
             // It was truncated after it was copied.
@@ -131,13 +136,16 @@ impl Tail {
             self.cut += u64::from(text.len() > room && self.rest_bytes < LINE_BYTES_MAX as u64 + READ_BYTES as u64);
             self.rest_bytes += part.len() as u64;
             if part.ends_with(b"\n") {
-                line(String::from_utf8_lossy(&self.rest).trim_end_matches('\r'));
+                let more = line(String::from_utf8_lossy(&self.rest).trim_end_matches('\r'));
                 self.position.offset += self.rest_bytes;
                 self.rest.clear();
                 self.rest_bytes = 0;
+                if !more {
+                    return Ok((read, true));
+                }
             }
         }
-        Ok(read)
+        Ok((read, false))
     }
 
     /// Whether another file has the name now; then that one is next.
@@ -179,8 +187,34 @@ mod tests {
 
     fn lines(tail: &mut Tail) -> Vec<String> {
         let mut lines = Vec::new();
-        while tail.read(1 << 20, |line| lines.push(line.to_owned())).unwrap() {}
+        let mut take = |line: &str| {
+            lines.push(line.to_owned());
+            true
+        };
+        while tail.read(1 << 20, &mut take).unwrap() {}
         lines
+    }
+
+    #[test]
+    fn who_has_enough_reads_on_where_it_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        append(&path, "");
+        let mut tail = Tail::new(&path, None);
+        append(&path, "one\ntwo\nthree\nfo");
+        let mut read = Vec::new();
+        for offset in [4, 8, 14] {
+            assert!(
+                tail.read(1 << 20, |line| {
+                    read.push(line.to_owned());
+                    false
+                })
+                .unwrap()
+            );
+            assert_eq!(tail.position().offset, offset);
+        }
+        append(&path, "ur\n");
+        assert_eq!((read.join(" ").as_str(), lines(&mut tail)), ("one two three", vec!["four".to_owned()]));
     }
 
     #[test]

@@ -8,17 +8,17 @@ mod program;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read as _};
 
-use guardian_sys::bpf::{Attached, Counter, Ring, attach};
+use guardian_sys::bpf::{Attached, Counter, Ring, Scratch, attach};
 
 pub use layout::Layout;
-use program::{COMMAND_BYTES, IMAGE_BYTES, Places, RECORD_BYTES, STRUCTURES, TEXT_AT};
+use program::{COMMAND_BYTES, HEAD_BYTES, IMAGE_BYTES, Places, RECORD_BYTES_MAX, STRUCTURES, TEXT_AT};
 
 /// Where the kernel says how it is laid out.
 const TYPES: &str = "/sys/kernel/btf/vmlinux";
 /// Most bytes of that; kernels have 4 to 10 million.
 const TYPES_BYTES_MAX: u64 = 64 << 20;
-/// Room for what was not taken yet: some nine hundred records.
-const RING_BYTES: u32 = 4 << 20;
+/// Room for what was not taken yet: more than a thousand short commands. The agent has it in memory twice.
+const RING_BYTES: u32 = 512 << 10;
 /// Records that wait for the connector's message.
 const WAITING_MAX: usize = 4_096;
 /// Records of one process that wait.
@@ -53,7 +53,7 @@ pub struct Noted {
 
 /// Reads a record; none where it is not one.
 pub fn parse(record: &[u8]) -> Option<Noted> {
-    if record.len() < RECORD_BYTES {
+    if record.len() < HEAD_BYTES {
         return None;
     }
     let half = |at: usize| Some(u32::from_ne_bytes(record.get(at..at + 4)?.try_into().ok()?));
@@ -73,7 +73,7 @@ pub fn parse(record: &[u8]) -> Option<Noted> {
         parent: half(48)?,
         euid: half(52)?,
         image: String::from_utf8_lossy(path.split(|b| *b == 0).next().unwrap_or_default()).into_owned(),
-        arguments: record.get(TEXT_AT + IMAGE_BYTES..TEXT_AT + IMAGE_BYTES + command)?.to_vec(),
+        arguments: record.get(HEAD_BYTES..HEAD_BYTES + command)?.to_vec(),
     })
 }
 
@@ -141,6 +141,7 @@ impl Waiting {
 #[derive(Debug)]
 pub struct Probe {
     ring: Ring,
+    _scratch: Scratch,
     lost: Counter,
     waiting: Waiting,
     _attached: Attached,
@@ -157,9 +158,10 @@ impl Probe {
             || io::Error::new(io::ErrorKind::Unsupported, "the kernel is laid out in a way that is not known");
         let places = places.ok_or_else(strange)?;
         let (ring, lost) = (Ring::new(RING_BYTES)?, Counter::new()?);
-        let code = program::program(&places, ring.fd(), lost.fd());
+        let scratch = Scratch::new(RECORD_BYTES_MAX as u32)?;
+        let code = program::program(&places, ring.fd(), scratch.fd(), lost.fd());
         let attached = attach(&code, "guardian_exec", program::LICENSE, "sched_process_exec")?;
-        Ok(Self { ring, lost, waiting: Waiting::default(), _attached: attached })
+        Ok(Self { ring, _scratch: scratch, lost, waiting: Waiting::default(), _attached: attached })
     }
 
     fn drain(&mut self) {
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
 
     fn record(pid: u32, at_ns: u64, path: &[u8], arguments: &[u8]) -> Vec<u8> {
-        let mut record = vec![0; RECORD_BYTES];
+        let mut record = vec![0; HEAD_BYTES + arguments.len()];
         let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &(u64::from(pid) << 32 | 99).to_ne_bytes());
         put(8, &at_ns.to_ne_bytes());
@@ -207,7 +209,7 @@ mod tests {
         put(56, &(arguments.len() as u32).to_ne_bytes());
         put(60, &(path.len() as u32 + 1).to_ne_bytes());
         put(TEXT_AT, path);
-        put(TEXT_AT + IMAGE_BYTES, arguments);
+        put(HEAD_BYTES, arguments);
         record
     }
 
@@ -216,11 +218,13 @@ mod tests {
         let noted = parse(&record(5, 8, b"/bin/sh", b"sh\0-c\0id\0")).unwrap();
         assert_eq!((noted.pid, noted.at_ns, noted.parent, &*noted.image), (5, 8, 7, "/bin/sh"));
         assert_eq!(noted.arguments, b"sh\0-c\0id\0");
-        let mut wrong = record(5, 8, b"/bin/sh", b"");
+        let mut wrong = record(5, 8, b"/bin/sh", &[b'x'; COMMAND_BYTES]);
+        assert_eq!(wrong.len(), RECORD_BYTES_MAX);
         wrong[56..64].fill(0xff);
         let noted = parse(&wrong).unwrap();
         assert_eq!((noted.image.len(), noted.arguments.len()), (0, COMMAND_BYTES));
-        assert_eq!(parse(&wrong[..RECORD_BYTES - 1]), None);
+        assert_eq!(parse(&wrong[..RECORD_BYTES_MAX - 1]), None, "it says that it has more than it has");
+        assert_eq!(parse(&record(5, 8, b"/bin/sh", b"")[..HEAD_BYTES - 1]), None);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use super::layout::Layout;
 
-/// Bytes of a record.
-pub(super) const RECORD_BYTES: usize = TEXT_AT + IMAGE_BYTES + COMMAND_BYTES;
+/// Bytes of a record without arguments, and of the longest one.
+pub(super) const HEAD_BYTES: usize = TEXT_AT + IMAGE_BYTES;
+pub(super) const RECORD_BYTES_MAX: usize = HEAD_BYTES + COMMAND_BYTES;
 /// Bytes of the path of the program that are kept.
 pub(super) const IMAGE_BYTES: usize = 256;
 /// Bytes of the arguments that are kept.
@@ -24,8 +25,9 @@ const UID_GID: i32 = 15;
 const READ_USER: i32 = 112;
 const READ_KERNEL: i32 = 113;
 const READ_KERNEL_TEXT: i32 = 115;
-const RING_RESERVE: i32 = 131;
-const RING_SUBMIT: i32 = 132;
+const RING_OUTPUT: i32 = 130;
+/// Nobody sleeps until there is a record.
+const NO_WAKING: i32 = 1;
 
 /// Places of the members that are read, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +128,15 @@ impl Code {
         self.push(0, 0, 0, 0, 0);
     }
 
+    /// Where the first value of an array lies; zero where there is none.
+    fn first_of(&mut self, fd: i32) {
+        self.push(0x62, STACK, 0, -4, 0);
+        self.copy(2, STACK);
+        self.add(2, -4);
+        self.map(1, fd);
+        self.call(MAP_LOOKUP);
+    }
+
     fn exit(&mut self) {
         self.set(0, 0);
         self.push(0x95, 0, 0, 0, 0);
@@ -166,27 +177,15 @@ const STACK: Register = 10;
 
 /// The program for this kernel. A record has, as numbers of the machine: pid and thread (u64), nanoseconds of the monotonic clock
 /// (u64), user and group (u64), effective capabilities (u64), start in nanoseconds since boot (u64), login user, session, parent,
-/// effective user (u32), bytes of the arguments and of the path (u32); then path and arguments.
-pub(super) fn program(places: &Places, ring: i32, lost: i32) -> Vec<u64> {
+/// effective user (u32), bytes of the arguments and of the path (u32); then path and arguments. It is made in the scratch of its
+/// processor and ends behind its arguments, so that a short command takes little of the ring.
+pub(super) fn program(places: &Places, ring: i32, scratch: i32, lost: i32) -> Vec<u64> {
     let mut code = Code::default();
     code.copy(CONTEXT, 1);
-    code.map(1, ring);
-    code.set(2, RECORD_BYTES as i32);
-    code.set(3, 0);
-    code.call(RING_RESERVE);
-    let room = code.jump(DIFFERENT, 0, 0);
-    // There is no room: count it.
-    code.push(0x62, STACK, 0, -4, 0);
-    code.copy(2, STACK);
-    code.add(2, -4);
-    code.map(1, lost);
-    code.call(MAP_LOOKUP);
-    let none = code.jump(EQUAL, 0, 0);
-    code.set(1, 1);
-    code.push(0xdb, 0, 1, 0, 0);
-    code.land(none);
+    code.first_of(scratch);
+    let there = code.jump(DIFFERENT, 0, 0);
     code.exit();
-    code.land(room);
+    code.land(there);
     code.copy(RECORD, 0);
     for (helper, at) in [(PID_TGID, 0), (TIME_NS, 8), (UID_GID, 16)] {
         code.call(helper);
@@ -215,7 +214,7 @@ pub(super) fn program(places: &Places, ring: i32, lost: i32) -> Vec<u64> {
     code.set(OTHER, COMMAND_BYTES as i32);
     code.land(short);
     code.copy(1, RECORD);
-    code.add(1, (TEXT_AT + IMAGE_BYTES) as i32);
+    code.add(1, HEAD_BYTES as i32);
     code.copy(2, OTHER);
     code.call(READ_USER);
     let read = code.jump(NOT_NEGATIVE, 0, 0);
@@ -230,9 +229,20 @@ pub(super) fn program(places: &Places, ring: i32, lost: i32) -> Vec<u64> {
     code.load(3, STACK, -16);
     code.call(READ_KERNEL_TEXT);
     code.store_half(RECORD, 60, 0);
-    code.copy(1, RECORD);
-    code.set(2, 0);
-    code.call(RING_SUBMIT);
+    code.map(1, ring);
+    code.copy(2, RECORD);
+    code.copy(3, OTHER);
+    code.add(3, HEAD_BYTES as i32);
+    code.set(4, NO_WAKING);
+    code.call(RING_OUTPUT);
+    let written = code.jump(NOT_NEGATIVE, 0, 0);
+    // There is no room: count it.
+    code.first_of(lost);
+    let none = code.jump(EQUAL, 0, 0);
+    code.set(1, 1);
+    code.push(0xdb, 0, 1, 0, 0);
+    code.land(none);
+    code.land(written);
     code.exit();
     code.0
 }
