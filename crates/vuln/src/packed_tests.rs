@@ -1,3 +1,5 @@
+//! What is compressed is read as it was, or refused: each form whole, cut off, changed, and larger than it may be.
+
 use std::io::Write as _;
 
 use super::*;

@@ -38,9 +38,9 @@ pub(super) fn parse(podfile_lock: &[u8]) -> Result<Found<Package>, Malformed> {
             (4, "CHECKOUT OPTIONS:") => {
                 let checkout = checkouts.entry(pod.clone()).or_default();
                 if let Some(place) = field.strip_prefix(":git:") {
-                    checkout[0] = plain(place.trim()).to_owned();
+                    plain(place.trim()).clone_into(&mut checkout[0]);
                 } else if let Some(tag) = field.strip_prefix(":tag:") {
-                    checkout[1] = plain(tag.trim()).trim_start_matches('v').to_owned();
+                    plain(tag.trim()).trim_start_matches('v').clone_into(&mut checkout[1]);
                 }
             }
             _ => {}
