@@ -1,10 +1,11 @@
 //! What strangers wrote is read apart: package databases, archives, metadata of languages, certificates, listings of packet
-//! filters, containers, units and schedules are parsed by a child of the same program that gave up its user, its
-//! capabilities, the file system, the network, and every system call but a few. This side opens files by path, and only
-//! those that the task is about; the child gets descriptors and answers with values, which are bounded and checked here.
+//! filters, containers, units and schedules, accounts, keys, sudo rules and tunnels are parsed by a child of the same program
+//! that gave up its user, its capabilities, the file system, the network, and every system call but a few. This side opens
+//! files by path, and only those that the task is about; the child gets descriptors and answers with values, which are bounded
+//! and checked here.
 //!
 //! A child that crashes, hangs or misbehaves costs one answer; it is counted and told, and the next task has a new one.
-//! Children that nobody needs end, so that their memory goes back. A parser that is taken over can lie about what it read,
+//! Children that nobody needs end, so that their memory goes back; one that was handed secrets ends with its task. A parser that is taken over can lie about what it read,
 //! and can read what its task may read: nothing else. This module must never parse what a file says on this side.
 
 mod allowed;
@@ -248,11 +249,13 @@ impl Apart {
         root: &Path,
         sink: &mut dyn FnMut(Word) -> Result<(), Failure>,
     ) -> Result<Vec<String>, Failure> {
-        let done = self.take().and_then(|mut worker| {
+        let alone = Allowed::of(task.name()).is_some_and(|allowed| allowed.alone);
+        let done = self.take(alone).and_then(|mut worker| {
             let done = self.work(&mut worker, task, root, sink);
             let pid = worker.child.id();
             match done {
-                Ok(_) => self.put_back(worker),
+                Ok(_) if !alone => self.put_back(worker),
+                Ok(_) => self.forget(pid),
                 Err(_) => drop(worker),
             }
             done.map_err(|failure| self.lost(pid, failure))
@@ -296,8 +299,8 @@ impl Apart {
     }
 
     /// A child that waits, or a new one.
-    fn take(&self) -> Result<Worker, Failure> {
-        while let Some(mut worker) = { locked(&self.idle).pop() } {
+    fn take(&self, new: bool) -> Result<Worker, Failure> {
+        while !new && let Some(mut worker) = { locked(&self.idle).pop() } {
             if matches!(worker.child.try_wait(), Ok(None)) {
                 return Ok(worker);
             }
@@ -384,7 +387,7 @@ impl Apart {
         let mut known = locked(&self.known);
         let Some(one) = known.iter_mut().find(|one| one.pid == pid) else { return };
         // One that has ended meanwhile is what is wanted.
-        one.oversized = one.process.as_ref().is_some_and(|process| process.signal(Signal::Kill).is_ok());
+        one.oversized |= one.process.as_ref().is_some_and(|process| process.signal(Signal::Kill).is_ok());
     }
 
     /// What is counted.
