@@ -34,6 +34,7 @@ use self::broker::Broker;
 use self::message::{Item, Order, PATH_BYTES_MAX, TEXT_BYTES_MAX, Task, Word};
 use crate::files::Installed;
 
+pub(crate) use self::worker::confine_looker;
 pub use self::worker::{confine_reader, work};
 
 /// The hidden subcommand of the program that is a child.
