@@ -91,8 +91,9 @@ const DATABASES: &[&str] = &[
     "/lib/apk/db",
     "/usr/lib/apk/db",
     "/var/lib/pacman/local",
+    "/var/db/pkg",
 ];
-const OTHER_PACKAGES: &[&str] = &["/var/db/pkg", "/nix/var/nix/db"];
+const OTHER_PACKAGES: &[&str] = &["/nix/var/nix/db"];
 const APPS: &[&str] = &["/snap", "/var/lib/snapd/snap", "/var/lib/flatpak"];
 const LICENCES: &[&str] = &["/usr/share/doc", "/usr/share/common-licenses", "/usr/share/licenses"];
 const FIREWALL: &[&str] = &["/etc/ufw", "/etc/firewalld/zones"];
