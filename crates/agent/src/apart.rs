@@ -14,6 +14,7 @@ mod message;
 mod worker;
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -437,6 +438,39 @@ impl Worker {
         }
         Failure::Crashed("it hung up".to_owned())
     }
+}
+
+/// The files that a child of a task would be handed for what it says, which may be anything: for tests.
+#[doc(hidden)]
+pub fn handed_over(task: &str, root: &Path, said: &[&[u8]]) -> Vec<PathBuf> {
+    let Some(allowed) = Allowed::of(task) else { return Vec::new() };
+    let mut broker = Broker::new(root, allowed);
+    let files = said.iter().filter_map(|bytes| match Word::of_bytes(bytes)? {
+        Word::Open(path) => {
+            let (file, _) = broker.open(&path).ok()?;
+            std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+        }
+        Word::Entries(path) => {
+            broker.entries(&path);
+            None
+        }
+        Word::Resolve(path) => {
+            broker.resolve(&path);
+            None
+        }
+        Word::Lines(lines) => {
+            List::default().take(&lines).ok();
+            None
+        }
+        _ => None,
+    });
+    files.collect()
+}
+
+/// What this side would answer a child is read as well: for tests.
+#[doc(hidden)]
+pub fn is_order(bytes: &[u8]) -> bool {
+    Order::of_bytes(bytes).is_some()
 }
 
 fn shortened(text: &str) -> String {

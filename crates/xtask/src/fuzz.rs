@@ -2,6 +2,8 @@
 //! recorded captures, the shipped rules and the fixtures of the agent's crates hold. Needs a nightly toolchain;
 //! cargo-fuzz is installed when missing.
 
+mod agent;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,6 +32,13 @@ const TARGETS: &[&str] = &[
     "bundles",
     "osquery",
     "logs",
+    "lists",
+    "queries",
+    "kernel",
+    "apart",
+    "enrol",
+    "policy",
+    "baselines",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -246,6 +255,9 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
         for (at, text) in texts.iter().enumerate() {
             write(target, &format!("{name}-{at}"), text.as_bytes())?;
         }
+    }
+    for (target, name, bytes) in agent::seeds() {
+        write(target, &name, &bytes)?;
     }
     for (target, names, text) in ARCHIVES {
         for (at, name) in names.iter().enumerate() {

@@ -128,8 +128,7 @@ fn rpm_package(place: &Path, name: &str, version: &str, more: &str) -> PathBuf {
     );
     fs::write(&spec, body).unwrap();
     let top = format!("_topdir {}", text(place));
-    let built = said("rpmbuild", &["--define", &top, "--define", "debug_package %{nil}", "-bb", text(&spec)]).unwrap();
-    drop(built);
+    said("rpmbuild", &["--define", &top, "--define", "debug_package %{nil}", "-bb", text(&spec)]).unwrap();
     let found = said("find", &[text(&place.join("RPMS")), "-name", &format!("{name}-{version}-3.*.rpm")]).unwrap();
     PathBuf::from(found.trim())
 }
