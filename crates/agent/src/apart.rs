@@ -1,10 +1,11 @@
 //! What strangers wrote is read apart: package databases, archives, metadata of languages, certificates, listings of packet
-//! filters, containers, units and schedules are parsed by a child of the same program that gave up its user, its
-//! capabilities, the file system, the network, and every system call but a few. This side opens files by path, and only
-//! those that the task is about; the child gets descriptors and answers with values, which are bounded and checked here.
+//! filters, containers, units and schedules, accounts, keys, sudo rules and tunnels are parsed by a child of the same program
+//! that gave up its user, its capabilities, the file system, the network, and every system call but a few. This side opens
+//! files by path, and only those that the task is about; the child gets descriptors and answers with values, which are bounded
+//! and checked here.
 //!
 //! A child that crashes, hangs or misbehaves costs one answer; it is counted and told, and the next task has a new one.
-//! Children that nobody needs end, so that their memory goes back. A parser that is taken over can lie about what it read,
+//! Children that nobody needs end, so that their memory goes back; one that was handed secrets ends with its task. A parser that is taken over can lie about what it read,
 //! and can read what its task may read: nothing else. This module must never parse what a file says on this side.
 
 mod allowed;
@@ -13,6 +14,7 @@ mod message;
 mod worker;
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,6 +35,7 @@ use self::broker::Broker;
 use self::message::{Item, Order, PATH_BYTES_MAX, TEXT_BYTES_MAX, Task, Word};
 use crate::files::Installed;
 
+pub(crate) use self::worker::confine_looker;
 pub use self::worker::{confine_reader, work};
 
 /// The hidden subcommand of the program that is a child.
@@ -248,11 +251,13 @@ impl Apart {
         root: &Path,
         sink: &mut dyn FnMut(Word) -> Result<(), Failure>,
     ) -> Result<Vec<String>, Failure> {
-        let done = self.take().and_then(|mut worker| {
+        let alone = Allowed::of(task.name()).is_some_and(|allowed| allowed.alone);
+        let done = self.take(alone).and_then(|mut worker| {
             let done = self.work(&mut worker, task, root, sink);
             let pid = worker.child.id();
             match done {
-                Ok(_) => self.put_back(worker),
+                Ok(_) if !alone => self.put_back(worker),
+                Ok(_) => self.forget(pid),
                 Err(_) => drop(worker),
             }
             done.map_err(|failure| self.lost(pid, failure))
@@ -296,8 +301,8 @@ impl Apart {
     }
 
     /// A child that waits, or a new one.
-    fn take(&self) -> Result<Worker, Failure> {
-        while let Some(mut worker) = { locked(&self.idle).pop() } {
+    fn take(&self, new: bool) -> Result<Worker, Failure> {
+        while !new && let Some(mut worker) = { locked(&self.idle).pop() } {
             if matches!(worker.child.try_wait(), Ok(None)) {
                 return Ok(worker);
             }
@@ -384,7 +389,7 @@ impl Apart {
         let mut known = locked(&self.known);
         let Some(one) = known.iter_mut().find(|one| one.pid == pid) else { return };
         // One that has ended meanwhile is what is wanted.
-        one.oversized = one.process.as_ref().is_some_and(|process| process.signal(Signal::Kill).is_ok());
+        one.oversized |= one.process.as_ref().is_some_and(|process| process.signal(Signal::Kill).is_ok());
     }
 
     /// What is counted.
@@ -433,6 +438,39 @@ impl Worker {
         }
         Failure::Crashed("it hung up".to_owned())
     }
+}
+
+/// The files that a child of a task would be handed for what it says, which may be anything: for tests.
+#[doc(hidden)]
+pub fn handed_over(task: &str, root: &Path, said: &[&[u8]]) -> Vec<PathBuf> {
+    let Some(allowed) = Allowed::of(task) else { return Vec::new() };
+    let mut broker = Broker::new(root, allowed);
+    let files = said.iter().filter_map(|bytes| match Word::of_bytes(bytes)? {
+        Word::Open(path) => {
+            let (file, _) = broker.open(&path).ok()?;
+            std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+        }
+        Word::Entries(path) => {
+            broker.entries(&path);
+            None
+        }
+        Word::Resolve(path) => {
+            broker.resolve(&path);
+            None
+        }
+        Word::Lines(lines) => {
+            List::default().take(&lines).ok();
+            None
+        }
+        _ => None,
+    });
+    files.collect()
+}
+
+/// What this side would answer a child is read as well: for tests.
+#[doc(hidden)]
+pub fn is_order(bytes: &[u8]) -> bool {
+    Order::of_bytes(bytes).is_some()
 }
 
 /// What a program that reads strangers' files says, fit to be told: bounded, on one line, without control characters.

@@ -79,15 +79,20 @@ pub async fn enrol(server: &str, proxy: Option<&str>, token: &str, name: Option<
     let asking = post(server, proxy, pin, "/api/v1/agents/enroll", &body);
     let asked = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let (status, answer) = asked.map_err(|source| EnrolError::Unreachable { server: server.to_owned(), source })?;
+    Ok(Identity { proxy: proxy.map(str::to_owned), ..identity(server, key, status, &answer)? })
+}
+
+/// What the machine is from now on by a server's answer: its status, and its body.
+pub fn identity(server: &str, key: String, status: u16, answer: &[u8]) -> Result<Identity, EnrolError> {
     if status != 201 {
-        let problem: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let problem: Value = serde_json::from_slice(answer).unwrap_or_default();
         let detail = problem["detail"].as_str().or(problem["title"].as_str());
         return Err(EnrolError::Refused(detail.map_or_else(|| format!("status {status}"), str::to_owned)));
     }
-    let answer: Answer = serde_json::from_slice(&answer).map_err(|_| EnrolError::Answer)?;
+    let answer: Answer = serde_json::from_slice(answer).map_err(|_| EnrolError::Answer)?;
     let identity = Identity {
         server: server.trim().trim_end_matches('/').to_owned(),
-        proxy: proxy.map(str::to_owned),
+        proxy: None,
         host: answer.id,
         authority: answer.authority,
         certificate: answer.certificate,
@@ -123,8 +128,8 @@ async fn post(server: &str, proxy: Option<&str>, pin: [u8; 32], path: &str, body
     parse(&answer).ok_or_else(|| io::Error::other("the answer is no HTTP"))
 }
 
-/// Status and body of an answer that says its length, or ends with the connection.
-fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+/// Status and body of an answer of HTTP/1.1 that says its length, or ends with the connection.
+pub fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     let mut lines = head.split("\r\n");

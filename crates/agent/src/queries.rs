@@ -2,7 +2,8 @@
 //! function that reads the machine when it is asked, with its description beside it; SQLite does the rest.
 //!
 //! Statements come from others: they run in a process of their own ([`worker`]) that is bounded in time, memory, rows and
-//! bytes, and can read these tables and nothing else ([`engine`]). A table must never change anything on the machine.
+//! bytes, is locked up so that it can change nothing, and can read these tables and nothing else ([`engine`]). A table must
+//! never change anything on the machine.
 
 mod accounts;
 mod certificates;
@@ -347,6 +348,47 @@ pub fn described() -> serde_json::Value {
         })
     });
     tables.collect()
+}
+
+/// Tables that look into other processes.
+const INTO_PROCESSES: &[&Table] = &[
+    &sockets::LISTENING_PORTS,
+    &processes::PROCESS_ENVS,
+    &processes::PROCESS_MEMORY_MAP,
+    &processes::PROCESS_NAMESPACES,
+    &processes::PROCESS_OPEN_FILES,
+    &sockets::PROCESS_OPEN_SOCKETS,
+    &processes::PROCESSES,
+];
+/// Tables that show what a program says.
+const OF_PROGRAMS: &[(&Table, &read::Program)] = &[
+    (&firewall::IPTABLES, &firewall::PROGRAM),
+    (&services::STARTUP_ITEMS, &services::PROGRAM),
+    (&services::SYSTEMD_UNITS, &services::PROGRAM),
+];
+
+/// What a statement needs beyond reading files. It is known by the names that stand in it: no table is reached without its
+/// own.
+#[derive(Clone, Copy, Debug)]
+struct Needs<'a>(&'a str);
+
+impl Needs<'_> {
+    fn names(self, table: &Table) -> bool {
+        let name = table.name.as_bytes();
+        self.0.as_bytes().windows(name.len()).any(|part| part.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it looks into other processes.
+    fn processes(self) -> bool {
+        INTO_PROCESSES.iter().any(|table| self.names(table))
+    }
+
+    /// Asks the programs whose words it may want, as long as programs can be run.
+    fn ask_programs(self) {
+        OF_PROGRAMS.iter().filter(|(table, _)| self.names(table)).for_each(|(_, program)| {
+            program.said();
+        });
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use guardian_protocol::message::{Action, Command, Denied, Outcome, Progress};
 use crate::home::{Home, Identity};
 pub use books::{Block, Isolation, LockedUser, Standing};
 use books::{Books, Known};
+pub use clam::finding as clam_finding;
 pub(crate) use control_group::root as control_group_root;
 use doing::{Doing, Stop};
 pub use pins::Pins;

@@ -16,6 +16,8 @@ mod inventory;
 mod isolation;
 #[path = "it/logs.rs"]
 mod logs;
+#[path = "it/managers.rs"]
+mod managers;
 #[path = "it/orders.rs"]
 mod orders;
 #[path = "it/packages.rs"]

@@ -1,5 +1,5 @@
-//! A file that a package owns, as the package's database says: what [`crate::dpkg`], [`crate::rpm`], [`crate::apk`] and
-//! [`crate::pacman`] have in common, to compare with what is on the disk.
+//! A file that a package owns, as the package's database says: what [`crate::dpkg`], [`crate::rpm`], [`crate::apk`],
+//! [`crate::pacman`] and [`crate::portage`] have in common, to compare with what is on the disk.
 
 use serde::{Deserialize, Serialize};
 

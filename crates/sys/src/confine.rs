@@ -35,6 +35,11 @@ const NONE: libc::c_ulong = 0;
 pub struct Room {
     /// Number of the user and group to become, where the process is root.
     pub user: Option<u32>,
+    /// What it may beyond other users; as far as it may now.
+    pub keeps: &'static [Capability],
+    /// Whether the file system is closed but for what follows. Whoever is closed in cannot look into other processes,
+    /// whatever it may otherwise: where their files and descriptors are wanted, its system calls alone bind it.
+    pub closed: bool,
     /// Files and folders that may be read, with all that is below.
     pub readable: Vec<PathBuf>,
     /// Folders in which files may be made, changed and removed.
@@ -53,9 +58,20 @@ pub struct Room {
     pub ends_with_parent: bool,
 }
 
+/// A right that a process keeps (capabilities(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// To read every file and to look into every folder.
+    ReadFiles = 2,
+    /// To look into other processes.
+    LookIntoProcesses = 19,
+}
+
 /// How far landlock goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paths {
+    /// It was not asked for.
+    Unasked,
     /// All that was asked for.
     Closed,
     /// The kernel knows some of it.
@@ -69,7 +85,7 @@ pub enum Paths {
 pub struct Held {
     /// It is another user than it was.
     pub user: Option<u32>,
-    /// It has no capability.
+    /// It has no capability but those that it keeps.
     pub powerless: bool,
     /// What of the file system is closed to it.
     pub paths: Paths,
@@ -106,9 +122,14 @@ pub fn confine(room: &Room) -> io::Result<Held> {
     setrlimit(Resource::RLIMIT_FSIZE, room.file_bytes, room.file_bytes)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     // The rules hold folders that perhaps only root can open.
-    let paths = landlock(room)?;
+    let paths = if room.closed { landlock(room)? } else { Paths::Unasked };
+    // Of what it does not have now, nothing can stay.
+    let keeps = capabilities() & room.keeps.iter().fold(0, |bits, one| bits | 1 << *one as u32);
+    if keeps != 0 {
+        prctl::set_keepcaps(true)?;
+    }
     let user = become_user(room.user);
-    let powerless = drop_capabilities();
+    let powerless = keep_capabilities(keeps);
     // A change of user forgets both.
     prctl::set_dumpable(false)?;
     if room.ends_with_parent {
@@ -180,16 +201,28 @@ struct CapabilitySet {
 /// Version 3 of the calls, with 64 bits in two halves (linux/capability.h).
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// Gives up every capability; whether none is left.
-fn drop_capabilities() -> bool {
-    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
-    let mut sets = [CapabilitySet::default(); 2];
+const fn header() -> CapabilityHeader {
+    CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 }
+}
+
+/// The capabilities that are permitted now, as bits.
+fn capabilities() -> u64 {
+    let (mut header, mut sets) = (header(), [CapabilitySet::default(); 2]);
+    // SAFETY: both are of the form that the version says, live through the call, and only the kernel writes to them.
+    let asked = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
+    if asked == 0 { u64::from(sets[1].permitted) << 32 | u64::from(sets[0].permitted) } else { 0 }
+}
+
+/// Gives up every capability but these; whether none else is left.
+fn keep_capabilities(bits: u64) -> bool {
+    let set = |bits: u32| CapabilitySet { effective: bits, permitted: bits, inheritable: 0 };
+    let wanted = [set(bits as u32), set((bits >> 32) as u32)];
+    let (mut header, mut sets) = (header(), [CapabilitySet { effective: 1, permitted: 1, inheritable: 1 }; 2]);
     // SAFETY: both are of the form that the version says, live through the calls, and only `capget` writes to them.
     let asked = unsafe {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, NONE, NONE, NONE);
-        libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr());
-        sets = [CapabilitySet { effective: 1, permitted: 1, inheritable: 1 }; 2];
+        libc::syscall(libc::SYS_capset, &raw mut header, wanted.as_ptr());
         libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr())
     };
-    asked == 0 && sets == [CapabilitySet::default(); 2]
+    asked == 0 && sets == wanted
 }

@@ -3,13 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use guardian_sys::confine::{Calls, Held, Paths, Room, confine};
+use guardian_sys::confine::{Calls, Capability, Held, Paths, Room, confine};
+use guardian_sys::netlink::{Family, Netlink};
 
 /// A number that belongs to nobody.
 const USER: u32 = 1_900_000_099;
@@ -44,6 +46,12 @@ const ALL: &[(&str, Ends, Case)] = &[
     ("read_has_threads", Ends::Well, read_has_threads),
     ("read_runs_no_program", Ends::By(SIGSYS), read_runs_no_program),
     ("read_reaches_no_network", Ends::By(SIGSYS), read_reaches_no_network),
+    ("look_reads_every_file", Ends::Well, look_reads_every_file),
+    ("look_sees_processes_unless_closed_in", Ends::Well, look_sees_processes_unless_closed_in),
+    ("look_changes_nothing", Ends::Well, look_changes_nothing),
+    ("look_asks_the_kernel_alone", Ends::Well, look_asks_the_kernel_alone),
+    ("look_runs_no_program", Ends::By(SIGSYS), look_runs_no_program),
+    ("look_connects_to_nothing", Ends::By(SIGSYS), look_connects_to_nothing),
     ("memory_ends", Ends::By(SIGABRT), memory_ends),
     ("time_ends", Ends::By(SIGKILL), time_ends),
     ("root_is_gone", Ends::Well, root_is_gone),
@@ -53,6 +61,8 @@ const ALL: &[(&str, Ends, Case)] = &[
 fn room(calls: Calls) -> Room {
     Room {
         user: Some(USER),
+        keeps: &[],
+        closed: true,
         readable: Vec::new(),
         writable: Vec::new(),
         calls,
@@ -194,6 +204,83 @@ fn read_runs_no_program(place: &Path) {
 fn read_reaches_no_network(place: &Path) {
     reading(place);
     TcpStream::connect("127.0.0.1:9").ok();
+}
+
+fn looking(closed: bool) -> Held {
+    let keeps = &[Capability::ReadFiles, Capability::LookIntoProcesses];
+    let held = enter(&Room { keeps, closed, readable: vec!["/".into()], ..room(Calls::Look) });
+    assert!(closed || held.paths == Paths::Unasked);
+    held
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|of| std::os::unix::fs::MetadataExt::uid(&of) == 0)
+}
+
+fn look_reads_every_file(place: &Path) {
+    let was_root = is_root();
+    let held = looking(true);
+    assert!(File::open(place.join("secret")).is_ok() && fs::read_dir("/").is_ok());
+    if was_root {
+        assert_eq!(held.user, Some(USER));
+        assert!(File::open(place.join("private")).is_ok(), "it kept the right to read");
+    }
+    let status = fs::read_to_string("/proc/self/status").expect("it may look at itself");
+    let effective = if was_root { "CapEff:\t0000000000080004" } else { "CapEff:\t0000000000000000" };
+    assert!(status.contains(effective), "{status}");
+}
+
+fn look_sees_processes_unless_closed_in(_: &Path) {
+    let was_root = is_root();
+    let parent = std::os::unix::process::parent_id();
+    looking(false);
+    assert_eq!(fs::read_link(format!("/proc/{parent}/exe")).is_ok(), was_root);
+    assert_eq!(fs::read(format!("/proc/{parent}/environ")).is_ok(), was_root);
+    assert_eq!(refused(File::options().write(true).open(format!("/proc/{parent}/mem"))), EPERM);
+}
+
+fn look_changes_nothing(place: &Path) {
+    for closed in [false, true] {
+        // The second time it is locked up within what it was locked up in, which may fail, and never opens.
+        if closed {
+            confine(&Room { closed, readable: vec!["/".into()], ..room(Calls::Look) }).ok();
+        } else {
+            looking(closed);
+        }
+        let file = place.join("open/file");
+        assert_eq!(refused(File::create(place.join("open/new"))), EPERM);
+        assert_eq!(refused(File::options().write(true).open(&file)), EPERM);
+        assert_eq!(refused(File::options().read(true).append(true).open(&file)), EPERM);
+        assert_eq!(refused(fs::remove_file(&file)), EPERM);
+        assert_eq!(refused(fs::rename(&file, place.join("open/other"))), EPERM);
+        assert_eq!(refused(fs::create_dir(place.join("open/folder"))), EPERM);
+        assert_eq!(refused(fs::hard_link(&file, place.join("open/other"))), EPERM);
+        assert_eq!(refused(std::os::unix::fs::symlink(&file, place.join("open/other"))), EPERM);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        assert_eq!(refused(fs::set_permissions(&file, mode)), EPERM);
+    }
+}
+
+fn look_asks_the_kernel_alone(_: &Path) {
+    looking(true);
+    let socket = Netlink::open(Family::SockDiag, 0).expect("netlink is asked");
+    assert!(socket.send(&[0; 16]).is_ok());
+    assert_eq!(refused(TcpListener::bind("127.0.0.1:0")), EPERM);
+    assert_eq!(refused(UdpSocket::bind("127.0.0.1:0")), EPERM);
+    assert_eq!(refused(TcpStream::connect("127.0.0.1:9")), EPERM);
+    assert_eq!(refused(UnixStream::connect("/run/nothing")), EPERM);
+}
+
+fn look_runs_no_program(_: &Path) {
+    looking(false);
+    let _error = Command::new("/bin/true").exec();
+}
+
+#[expect(unsafe_code, reason = "a socket of netlink is connected in no safe way")]
+fn look_connects_to_nothing(_: &Path) {
+    looking(false);
+    // SAFETY: the call is ended before it looks at the address, which is none.
+    unsafe { libc::connect(0, std::ptr::null(), 0) };
 }
 
 fn memory_ends(_: &Path) {

@@ -2,6 +2,8 @@
 //! recorded captures, the shipped rules and the fixtures of the agent's crates hold. Needs a nightly toolchain;
 //! cargo-fuzz is installed when missing.
 
+mod agent;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,6 +32,13 @@ const TARGETS: &[&str] = &[
     "bundles",
     "osquery",
     "logs",
+    "lists",
+    "queries",
+    "kernel",
+    "apart",
+    "enrol",
+    "policy",
+    "baselines",
 ];
 /// What a machine can be told to do.
 const ACTIONS: &[&str] = &[
@@ -68,6 +77,7 @@ const RELEASES: &[&str] = &[
 const LOGS: &[&str] = &[
     "Nov 22 22:05:55 web-1 sshd[15219]: Failed password for invalid user eve from 192.0.2.1 port 47500 ssh2",
     "2026-11-22T22:05:55.407255+00:00 web-1 sshd[7]: message repeated 3 times: [ Failed password for root from 2001:db8::1 port 1 ssh2]",
+    "2026-11-22T22:05:55.40\0~\u{2b0}+00:00 web-1 sshd[7]: message repeated 3 times: [ x ]",
     "Nov 22 22:05:55 web-1 sudo: eve : TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/bin/sh -c id",
     "Nov 22 22:05:55 web-1 su: pam_unix(su-l:auth): authentication failure; logname= uid=1000 euid=0 tty=pts/1 ruser=eve rhost=  user=root",
     r#"{"__CURSOR": "s=1;i=1", "__REALTIME_TIMESTAMP": "1795385155407255", "SYSLOG_IDENTIFIER": "sshd", "_PID": "7", "_UID": "0", "MESSAGE": "Accepted publickey for eve from 192.0.2.1 port 2 ssh2: ED25519 SHA256:x"}"#,
@@ -264,6 +274,9 @@ fn seeds(root: &Path, corpus: &Path) -> Result<usize> {
         for (at, text) in texts.iter().enumerate() {
             write(target, &format!("{name}-{at}"), text.as_bytes())?;
         }
+    }
+    for (target, name, bytes) in agent::seeds() {
+        write(target, &name, &bytes)?;
     }
     for (target, names, text) in ARCHIVES {
         for (at, name) in names.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! What Guardian talks to in its tests: a mail server, in a virtual environment below `target/`, a directory, and a
-//! provider of OpenID Connect; and the tools of `cargo xtask probe`, each in an environment of its own, because they want
+//! What Guardian talks to in its tests: a mail server, in a virtual environment below `target/`, a directory, a
+//! provider of OpenID Connect, and package managers; and the tools of `cargo xtask probe`, each in an environment of its own, because they want
 //! different versions of the same libraries. Installed when missing; the tests start and stop them themselves.
 
 use std::path::{Path, PathBuf};
@@ -105,8 +105,26 @@ pub(crate) fn install() -> Result<()> {
     if !install::has("curl") {
         install::apt(&["curl"], "the test of installing the agent by one command", || install::has("curl"))?;
     }
+    managers()?;
     attacked()?;
     provider()
+}
+
+/// Package managers whose own lists are compared with what the agent reads of the same roots.
+fn managers() -> Result<()> {
+    for (program, package) in [
+        ("rpmbuild", "rpm"),
+        ("pacman", "pacman-package-manager"),
+        ("bsdtar", "libarchive-tools"),
+        ("nix-store", "nix-bin"),
+        ("debugfs", "e2fsprogs"),
+    ] {
+        let there = || install::has(program) || Path::new("/usr/sbin").join(program).is_file();
+        if !there() {
+            install::apt(&[package], "the tests of what package managers keep", there)?;
+        }
+    }
+    Ok(())
 }
 
 /// The machine that is attacked, and what its tests want on this one. Without root those tests say so and end.

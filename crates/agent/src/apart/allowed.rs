@@ -24,38 +24,63 @@ pub(super) struct Allowed {
     pub(super) folder: fn(&str) -> bool,
     /// Whether programs are run for it.
     pub(super) programs: bool,
+    /// What of a task's files only the configuration says that root wrote: files and folders that are handed over as well, as
+    /// long as the child was handed nothing that somebody else could have written, or asked for them before that.
+    pub(super) named: fn(&str) -> bool,
+    /// Whether its files hold secrets: a child for it alone, which no other task went before and none follows.
+    pub(super) alone: bool,
 }
 
-/// Every task. A list that is not here is read by this process: it says what the kernel or root wrote.
+/// Of what most tasks are.
+const USUAL: Allowed =
+    Allowed { name: "", file: |_| Answer::No, folder: |_| false, programs: false, named: |_| false, alone: false };
+
+/// Every task. A list that is not here is read by this process: it says what the kernel says.
 const ALL: &[Allowed] = &[
-    Allowed {
-        name: "owned",
-        file: |path| yes(below(path, DATABASES)),
-        folder: |path| below(path, DATABASES),
-        programs: false,
-    },
-    Allowed { name: "transactions", file: |path| yes(crate::files::is_log(path)), folder: |_| false, programs: false },
-    Allowed { name: "packages", file: package_file, folder: package_folder, programs: false },
-    Allowed { name: "libraries", file: library, folder: |path| below(path, &libraries::ROOTS), programs: false },
+    Allowed { name: "owned", file: |path| yes(below(path, DATABASES)), folder: |path| below(path, DATABASES), ..USUAL },
+    Allowed { name: "transactions", file: |path| yes(crate::files::is_log(path)), ..USUAL },
+    Allowed { name: "packages", file: package_file, folder: package_folder, ..USUAL },
+    Allowed { name: "libraries", file: library, folder: |path| below(path, &libraries::ROOTS), ..USUAL },
     Allowed {
         name: "certificates",
         file: |path| yes(certificates::is_one(last(path))),
         folder: |path| below(path, &certificates::ROOTS),
-        programs: false,
+        ..USUAL
     },
     Allowed {
         name: "firewall",
         file: firewall,
         folder: |path| below(path, FIREWALL) || path.ends_with("/net"),
         programs: true,
+        ..USUAL
     },
-    Allowed { name: "containers", file: container, folder: |path| below(path, CONTAINERS), programs: false },
-    Allowed { name: "services", file: unit, folder: |path| below(path, UNITS) || is_level(path), programs: false },
+    Allowed { name: "containers", file: container, folder: |path| below(path, CONTAINERS), ..USUAL },
+    Allowed { name: "services", file: unit, folder: |path| below(path, UNITS) || is_level(path), ..USUAL },
+    Allowed { name: "cron", file: |path| yes(below(path, SCHEDULES)), folder: |path| below(path, SCHEDULES), ..USUAL },
+    Allowed { name: "users", file: |path| yes(below(path, &["/etc/passwd", "/etc/shadow"])), alone: true, ..USUAL },
+    Allowed { name: "groups", file: |path| yes(path == "/etc/group"), ..USUAL },
     Allowed {
-        name: "cron",
-        file: |path| yes(below(path, SCHEDULES)),
-        folder: |path| below(path, SCHEDULES),
-        programs: false,
+        name: "keys",
+        file: |path| yes(path == "/etc/passwd" || below(path, SSHD) || is_keys(path)),
+        folder: |path| below(path, SSHD),
+        named: is_no_secret,
+        alone: true,
+        ..USUAL
+    },
+    Allowed {
+        name: "sudoers",
+        file: |path| yes(below(path, SUDOERS)),
+        folder: |path| below(path, SUDOERS),
+        named: is_no_secret,
+        alone: true,
+        ..USUAL
+    },
+    Allowed {
+        name: "tunnels",
+        file: tunnel,
+        folder: |path| below(path, TUNNELS) || matches!(path, "/sys/class/net" | "/proc"),
+        alone: true,
+        ..USUAL
     },
 ];
 
@@ -66,12 +91,22 @@ const DATABASES: &[&str] = &[
     "/lib/apk/db",
     "/usr/lib/apk/db",
     "/var/lib/pacman/local",
+    "/var/db/pkg",
 ];
-const OTHER_PACKAGES: &[&str] = &["/var/db/pkg", "/nix/var/nix/db"];
+const OTHER_PACKAGES: &[&str] = &["/nix/var/nix/db"];
 const APPS: &[&str] = &["/snap", "/var/lib/snapd/snap", "/var/lib/flatpak"];
 const LICENCES: &[&str] = &["/usr/share/doc", "/usr/share/common-licenses", "/usr/share/licenses"];
 const FIREWALL: &[&str] = &["/etc/ufw", "/etc/firewalld/zones"];
 const CONTAINERS: &[&str] = &["/var/lib/docker/containers", "/var/lib/containers/storage/overlay-containers"];
+const SSHD: &[&str] = &["/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"];
+const SUDOERS: &[&str] = &["/etc/sudoers", "/etc/sudoers.d"];
+const TUNNELS: &[&str] =
+    &["/etc/wireguard", "/etc/openvpn", "/etc/ipsec.conf", "/etc/ipsec.d", "/etc/swanctl", "/etc/strongswan"];
+/// What of an interface is read.
+const INTERFACE: &[&str] = &["uevent", "type", "tun_flags", "owner", "operstate"];
+/// What no configuration names rightly: what the kernel shows, devices, passwords, and where private keys of the system are.
+const SECRET: &[&str] =
+    &["/proc", "/sys", "/dev", "/etc/shadow", "/etc/gshadow", "/etc/ssl/private", "/etc/pki/tls/private"];
 const UNITS: &[&str] = &[
     "/etc/systemd",
     "/run/systemd/system",
@@ -164,6 +199,38 @@ fn unit(path: &str) -> Answer {
     yes(UNIT_ENDS.iter().any(|end| path.ends_with(end)) && !below(path, HOMES))
 }
 
+/// Where sshd looks for keys unless it is told otherwise.
+fn is_keys(path: &str) -> bool {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    matches!(last(path), "authorized_keys" | "authorized_keys2") && last(folder) == ".ssh"
+}
+
+/// Whether root's own configuration may name it.
+fn is_no_secret(path: &str) -> bool {
+    let copy = last(path).trim_end_matches(['-', '~']);
+    let host_key = copy.starts_with("ssh_host_") && copy.ends_with("_key");
+    !below(path, SECRET)
+        && !matches!(copy, "shadow" | "gshadow")
+        && !host_key
+        && !path.split('/').any(|part| part == "..")
+}
+
+fn tunnel(path: &str) -> Answer {
+    let interface = || {
+        let mut parts = path.strip_prefix("/sys/class/net/").into_iter().flat_map(|rest| rest.split('/'));
+        parts.next().is_some_and(|name| !name.is_empty() && name != "..")
+            && parts.next().is_some_and(|what| INTERFACE.contains(&what))
+            && parts.next().is_none()
+    };
+    let process = || {
+        let parts = path.strip_prefix("/proc/").and_then(|rest| rest.split_once('/'));
+        parts.is_some_and(|(pid, what)| {
+            !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) && matches!(what, "comm" | "cmdline")
+        })
+    };
+    yes(below(path, TUNNELS) || interface() || process())
+}
+
 /// The folder of a run level, `/etc/rc3.d`.
 fn is_level(path: &str) -> bool {
     path.strip_prefix("/etc/rc").is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9', b'.', b'd']))
@@ -184,7 +251,7 @@ mod tests {
             assert!(lists::find(allowed.name).is_some(), "{}", allowed.name);
         }
         for secret in ["users", "keys", "sudoers", "tunnels"] {
-            assert!(Allowed::of(secret).is_none(), "{secret} names files with secrets");
+            assert!(Allowed::of(secret).unwrap().alone, "{secret} names files with secrets");
         }
     }
 
@@ -212,9 +279,40 @@ mod tests {
             ("services", "/etc/systemd/system/web.service", Answer::Yes),
             ("cron", "/var/spool/cron/crontabs/ann", Answer::Yes),
             ("cron", "/etc/passwd", Answer::No),
+            ("users", "/etc/shadow", Answer::Yes),
+            ("users", "/etc/sudoers", Answer::No),
+            ("groups", "/etc/shadow", Answer::No),
+            ("keys", "/srv/ann/.ssh/authorized_keys", Answer::Yes),
+            ("keys", "/srv/ann/.ssh/id_ed25519", Answer::No),
+            ("keys", "/etc/ssh/ssh_host_ed25519_key", Answer::No),
+            ("sudoers", "/etc/sudoers.d/web", Answer::Yes),
+            ("tunnels", "/etc/wireguard/wg0.conf", Answer::Yes),
+            ("tunnels", "/sys/class/net/wg0/uevent", Answer::Yes),
+            ("tunnels", "/sys/class/net/../net/uevent", Answer::No),
+            ("tunnels", "/proc/4711/cmdline", Answer::Yes),
+            ("tunnels", "/proc/4711/environ", Answer::No),
+            ("tunnels", "/proc/self/cmdline", Answer::No),
         ] {
             assert_eq!(of(task, path, path), expected, "{task} {path}");
         }
+    }
+
+    #[test]
+    fn configuration_names_no_secret() {
+        let keys = Allowed::of("keys").unwrap();
+        for (path, expected) in [
+            ("/var/keys/ann", true),
+            ("/etc/ssh/keys/ann", true),
+            ("/etc/shadow", false),
+            ("/etc/shadow-", false),
+            ("/data/etc/shadow", false),
+            ("/etc/ssh/ssh_host_rsa_key", false),
+            ("/etc/ssh/../shadow", false),
+            ("/proc/1/environ", false),
+        ] {
+            assert_eq!((keys.named)(path), expected, "{path}");
+        }
+        assert!(!(Allowed::of("packages").unwrap().named)("/var/keys/ann"));
     }
 
     #[test]

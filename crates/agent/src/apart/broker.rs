@@ -1,15 +1,17 @@
 //! Opens for a child what its task is about, and nothing else.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::Instant;
 
 use guardian_sys::channel::Channel;
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 use super::allowed::{Allowed, Answer};
 use super::message::{Order, PART_BYTES, PATH_BYTES_MAX, Word};
@@ -19,10 +21,18 @@ use crate::inventory::lists::libraries;
 /// Names of one folder that are handed over.
 const NAMES_MAX: usize = 1_000_000;
 
+/// Files that were named at most.
+const NAMED_MAX: usize = 100_000;
+
 /// The privileged side of one task.
 pub(super) struct Broker {
     root: Root,
     allowed: &'static Allowed,
+    /// The child was handed what somebody else than root could have written: from now on its word on what it needs counts
+    /// no more.
+    swayed: bool,
+    /// What it asked for before that.
+    named: HashSet<String>,
     /// What was asked for beyond the task.
     pub(super) refused: u64,
 }
@@ -30,7 +40,7 @@ pub(super) struct Broker {
 impl Broker {
     /// For a task on a root.
     pub(super) fn new(root: &Path, allowed: &'static Allowed) -> Self {
-        Self { root: Root::bare(root), allowed, refused: 0 }
+        Self { root: Root::bare(root), allowed, swayed: false, named: HashSet::new(), refused: 0 }
     }
 
     /// Answers what a child asks for; what is no question is given back.
@@ -84,14 +94,36 @@ impl Broker {
         Ok(None)
     }
 
-    fn open(&mut self, path: &str) -> io::Result<(File, u64)> {
-        if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || (self.allowed.file)(path) == Answer::No {
+    /// Whether a path belongs to the task because root's own configuration names it.
+    fn is_named(&mut self, path: &str) -> bool {
+        if self.swayed {
+            return self.named.contains(path);
+        }
+        let is = path.starts_with('/') && (self.allowed.named)(path) && self.named.len() < NAMED_MAX;
+        if is {
+            self.named.insert(path.to_owned());
+        }
+        is
+    }
+
+    /// Opens a file of the task, and says how long it is.
+    pub(super) fn open(&mut self, path: &str) -> io::Result<(File, u64)> {
+        let long = path.len() > PATH_BYTES_MAX;
+        let listed = !long && path.starts_with('/') && (self.allowed.file)(path) != Answer::No;
+        if !listed && (long || !self.is_named(path)) {
             self.refused += 1;
             return Err(Errno::EACCES.into());
         }
         let place = self.root.resolve(Path::new(path));
         let Some(shown) = place.to_str() else { return Err(Errno::ENOENT.into()) };
-        let answer = self.allowed.answer(path, shown);
+        let answer = if listed {
+            self.allowed.answer(path, shown)
+        } else if place.file_name() == Path::new(path).file_name() && (self.allowed.named)(shown) {
+            // A link does not choose here either.
+            Answer::Yes
+        } else {
+            Answer::No
+        };
         if answer == Answer::No {
             // Somebody put a link there that leads out of the task.
             return Err(Errno::EACCES.into());
@@ -101,11 +133,16 @@ impl Broker {
         if answer == Answer::IfProgram && (file.read_exact_at(&mut start, 0).is_err() || start != libraries::ELF) {
             return Err(Errno::ENOEXEC.into());
         }
+        let about = file.metadata()?;
+        // Whoever runs this is as good as root to those whom it runs for.
+        let own = about.uid() == 0 || about.uid() == geteuid().as_raw();
+        self.swayed |= !own || about.mode() & 0o022 != 0;
         Ok((file, length))
     }
 
-    fn entries(&mut self, path: &str) -> Vec<(String, Sort)> {
-        if path.len() > PATH_BYTES_MAX || !(self.allowed.folder)(path) {
+    /// What is in a folder of the task.
+    pub(super) fn entries(&mut self, path: &str) -> Vec<(String, Sort)> {
+        if path.len() > PATH_BYTES_MAX || !((self.allowed.folder)(path) || self.is_named(path)) {
             self.refused += 1;
             return Vec::new();
         }
@@ -113,10 +150,11 @@ impl Broker {
     }
 
     /// Where links lead is told of paths alone that the task may ask for.
-    fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
+    pub(super) fn resolve(&mut self, path: &[u8]) -> Vec<u8> {
         let path = &path[..path.len().min(PATH_BYTES_MAX)];
-        let known = std::str::from_utf8(path)
-            .is_ok_and(|path| (self.allowed.file)(path) != Answer::No || (self.allowed.folder)(path));
+        let known = std::str::from_utf8(path).is_ok_and(|path| {
+            (self.allowed.file)(path) != Answer::No || (self.allowed.folder)(path) || self.is_named(path)
+        });
         if !known {
             self.refused += 1;
             return path.to_vec();

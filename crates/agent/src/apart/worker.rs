@@ -14,7 +14,7 @@ use guardian_inventory::accounts;
 use guardian_inventory::transaction::Transaction;
 use guardian_protocol::lists::List;
 use guardian_sys::channel::Channel;
-use guardian_sys::confine::{Calls, Held, Room, confine};
+use guardian_sys::confine::{Calls, Capability, Held, Room, confine};
 use guardian_sys::process;
 use postcard::ser_flavors::Size;
 use postcard::serialize_with_flavor;
@@ -46,12 +46,30 @@ pub fn confine_reader(readable: &[PathBuf], memory_bytes: u64, cpu_s: u64) -> io
     confine(&Room { readable: readable.to_vec(), calls: Calls::Read, memory_bytes, cpu_s, ..room() })
 }
 
+/// Locks this process up so that it can look at the whole machine and change nothing: it keeps the right to read every file,
+/// and no program, no address and no other process is within its reach. Where it has to look `into_processes`, the file
+/// system is not closed to it, and only its system calls keep it from writing.
+pub(crate) fn confine_looker(into_processes: bool, memory_bytes: u64, cpu_s: u64, files: u64) -> io::Result<Held> {
+    confine(&Room {
+        keeps: &[Capability::ReadFiles, Capability::LookIntoProcesses],
+        closed: !into_processes,
+        readable: vec!["/".into()],
+        calls: Calls::Look,
+        memory_bytes,
+        cpu_s,
+        files,
+        ..room()
+    })
+}
+
 fn room() -> Room {
     let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
     let own = accounts::parse_passwd(&passwd).entries.into_iter().find(|user| user.name == USER_NAME);
     Room {
         // A name that somebody gave to root is not meant.
         user: Some(own.map(|user| user.uid).filter(|uid| *uid != 0).unwrap_or(USER)),
+        keeps: &[],
+        closed: true,
         readable: Vec::new(),
         writable: Vec::new(),
         calls: Calls::Parse,

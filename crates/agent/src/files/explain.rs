@@ -429,6 +429,7 @@ const MANAGERS: &[(&str, Manager)] = &[
     ("packagekitd", Manager::Rpm),
     ("apk", Manager::Apk),
     ("pacman", Manager::Pacman),
+    ("emerge", Manager::Portage),
 ];
 /// Parents that are asked.
 const PARENTS_MAX: usize = 32;

@@ -2,9 +2,12 @@
 
 use rusqlite::types::Value;
 
-use super::{Answered, Asked, Table, all, int, read, row, text};
+use super::read::Program;
+use super::{Answered, Asked, Table, all, int, row, text};
 
-const PROGRAMS: [&str; 2] = ["/usr/sbin/iptables-save", "/sbin/iptables-save"];
+/// What says them, with what was counted.
+pub(super) static PROGRAM: Program =
+    Program::new(["/usr/sbin/iptables-save", "/sbin/iptables-save"], || vec!["-c".to_owned()]);
 
 /// `iptables`.
 pub(super) const IPTABLES: Table = Table {
@@ -35,7 +38,7 @@ pub(super) const IPTABLES: Table = Table {
 };
 
 fn iptables(_: &Asked<'_>) -> Answered {
-    all(rows(&read::said_by(&PROGRAMS, &["-c"]).unwrap_or_default()))
+    all(rows(PROGRAM.said().unwrap_or_default()))
 }
 
 #[derive(Default)]

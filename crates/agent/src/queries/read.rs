@@ -2,7 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use guardian_inventory::accounts::{self, User};
 
@@ -71,27 +74,46 @@ pub(super) fn configured(path: impl AsRef<Path>) -> Vec<(String, String)> {
     text(path).lines().map(split).filter(|(said, _)| !said.is_empty()).collect()
 }
 
-/// What a program of the system says; none where there is none, somebody else than root could have written it, or it fails.
-pub(super) fn said_by(programs: &[&str], arguments: &[&str]) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    use std::process::{Command, Stdio};
-    let theirs = |path: &&&str| fs::metadata(path).is_ok_and(|m| m.uid() == 0 && m.mode() & 0o022 == 0);
-    let program = programs.iter().find(theirs)?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut said = Vec::new();
-    let read = child.stdout.take()?.take(TEXT_BYTES_MAX).read_to_end(&mut said);
-    // Who says more than is read must not be waited for.
-    if said.len() as u64 >= TEXT_BYTES_MAX {
-        child.kill().ok();
+/// A program of the system whose words a table shows.
+pub(super) struct Program {
+    /// Where it may be.
+    paths: [&'static str; 2],
+    arguments: fn() -> Vec<String>,
+    /// What it said, once it was asked.
+    said: OnceLock<Option<String>>,
+}
+
+impl Program {
+    /// A program.
+    pub(super) const fn new(paths: [&'static str; 2], arguments: fn() -> Vec<String>) -> Self {
+        Self { paths, arguments, said: OnceLock::new() }
     }
-    let status = child.wait().ok()?;
-    (read.is_ok() && status.success()).then(|| String::from_utf8_lossy(&said).into_owned())
+
+    /// What it says, asked once in the life of a process; none where there is none, somebody else than root could have written
+    /// it, or it fails.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.said.get_or_init(|| self.ask()).as_deref()
+    }
+
+    fn ask(&self) -> Option<String> {
+        let theirs = |path: &&&str| fs::metadata(path).is_ok_and(|m| m.uid() == 0 && m.mode() & 0o022 == 0);
+        let program = self.paths.iter().find(theirs)?;
+        let mut child = Command::new(program)
+            .args((self.arguments)())
+            .env_clear()
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut said = Vec::new();
+        let read = child.stdout.take()?.take(TEXT_BYTES_MAX).read_to_end(&mut said);
+        // Who says more than is read must not be waited for.
+        if said.len() as u64 >= TEXT_BYTES_MAX {
+            child.kill().ok();
+        }
+        let status = child.wait().ok()?;
+        (read.is_ok() && status.success()).then(|| String::from_utf8_lossy(&said).into_owned())
+    }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use guardian_inventory::cron;
 use rusqlite::types::Value;
 
+use super::read::Program;
 use super::{Answered, Asked, Table, all, big, read, row, text};
 
-const SYSTEMCTL: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 /// Properties of a unit, in the order of the columns.
 const PROPERTIES: [&str; 13] = [
     "Id",
@@ -24,6 +24,12 @@ const PROPERTIES: [&str; 13] = [
     "User",
     "SourcePath",
 ];
+
+/// What says how they are.
+pub(super) static PROGRAM: Program = Program::new(["/usr/bin/systemctl", "/bin/systemctl"], || {
+    let wanted = format!("--property={}", PROPERTIES.join(","));
+    ["--no-pager", "--all", "show", &wanted, "*"].map(str::to_owned).to_vec()
+});
 
 /// `systemd_units`.
 pub(super) const SYSTEMD_UNITS: Table = Table {
@@ -76,8 +82,7 @@ fn shown(said: &str) -> Vec<BTreeMap<String, String>> {
 }
 
 fn units() -> Vec<BTreeMap<String, String>> {
-    let wanted = format!("--property={}", PROPERTIES.join(","));
-    shown(&read::said_by(&SYSTEMCTL, &["--no-pager", "--all", "show", &wanted, "*"]).unwrap_or_default())
+    shown(PROGRAM.said().unwrap_or_default())
 }
 
 /// The name of a unit on the bus: what is no letter or digit stands as its number.

@@ -13,7 +13,8 @@ use guardian_protocol::message::{Answer, Query};
 use guardian_protocol::{Frames, FromAgent, FromServer, limits};
 use guardian_sys::child::{self, Limits};
 
-use super::engine;
+use super::{Needs, engine};
+use crate::apart::confine_looker;
 
 /// The subcommand that the process is started with.
 pub const SUBCOMMAND: &str = "query-worker";
@@ -37,6 +38,10 @@ pub fn serve() -> io::Result<()> {
     let mut bytes = Vec::new();
     io::stdin().lock().take(limits::FRAME_BYTES_MAX as u64).read_to_end(&mut bytes)?;
     let query = question(&bytes)?;
+    let needs = Needs(&query.sql);
+    needs.ask_programs();
+    // What the kernel lacks for it, the agent tells of its other children.
+    confine_looker(needs.processes(), MEMORY_BYTES_MAX, cpu_s(&query), FILES_MAX)?;
     let mut out = io::stdout().lock();
     engine::run(&query, &mut |part| {
         let mut frame = Vec::new();
@@ -92,13 +97,17 @@ pub fn ask(query: &Query, cancelled: &AtomicBool, tell: &mut dyn FnMut(Answer) -
     }
 }
 
+fn cpu_s(query: &Query) -> u64 {
+    u64::from(query.timeout_ms.min(limits::QUERY_MS_MAX)) / 1_000 + CPU_MORE_S
+}
+
 fn start(query: &Query) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg(SUBCOMMAND).env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let cpu_s = u64::from(query.timeout_ms.min(limits::QUERY_MS_MAX)) / 1_000 + CPU_MORE_S;
     // A byte: it has no business with any file but to read it.
-    let limits = Limits { cpu_s, memory_bytes: MEMORY_BYTES_MAX, file_bytes: 1, files: FILES_MAX, nice: NICE };
+    let limits =
+        Limits { cpu_s: cpu_s(query), memory_bytes: MEMORY_BYTES_MAX, file_bytes: 1, files: FILES_MAX, nice: NICE };
     child::limit(&mut command, limits, None);
     let mut child = command.spawn()?;
     let mut frame = Vec::new();

@@ -12,7 +12,7 @@ use super::program;
 const LIMITS: Limits = Limits { cpu_s: 0, memory_bytes: 0, file_bytes: 0, files: 0, nice: 15 };
 
 /// The line of one file that it found something in: path and name.
-fn finding(line: &str) -> Option<(&str, &str)> {
+pub fn finding(line: &str) -> Option<(&str, &str)> {
     let (path, rest) = line.strip_suffix(" FOUND")?.rsplit_once(": ")?;
     Some((path, rest))
 }

@@ -39,7 +39,9 @@ fn lists_are_the_same_apart() {
     }
     assert!(entries > 8, "{entries} entries are compared");
     let counts = apart.counts();
-    assert_eq!((counts.started, counts.failed), (1, 0), "one child after the other is the same");
+    // One for what holds no secrets, and one for each of users, keys, sudo rules and tunnels.
+    assert_eq!((counts.started, counts.failed), (5, 0), "one child after the other is the same");
+    assert_eq!(apart.children().len(), 1, "whoever was handed secrets is gone");
     assert_eq!(counts.refused, 0, "what readers ask for is what their tasks allow");
 }
 
@@ -47,7 +49,7 @@ fn lists_are_the_same_apart() {
 fn this_machine_is_the_same_apart() {
     let apart = std::sync::Arc::new(apart());
     let root = Path::new("/");
-    for name in ["packages", "certificates", "services", "cron"] {
+    for name in ["packages", "certificates", "services", "cron", "users", "groups", "keys", "sudoers", "tunnels"] {
         let here = read(root, lists::find(name).unwrap());
         assert_eq!(apart.list(root, name).unwrap().hash(), here.hash(), "{name}");
     }
@@ -96,6 +98,47 @@ fn links_of_strangers_lead_nowhere() {
     let names: Vec<&str> = found.iter().map(|(_, entry)| entry).collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert!(names[0].contains("\"y\""), "{names:?}");
+}
+
+#[test]
+fn what_root_names_is_read_and_what_users_name_is_not() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(root, "/etc/passwd", "ann:x:1000:1000::/home/ann:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n");
+    write(root, "/etc/ssh/sshd_config", "AuthorizedKeysFile .ssh/authorized_keys /srv/keys/%u\n");
+    let key = |comment: &str| {
+        format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f {comment}\n")
+    };
+    for (user, number) in [("ann", 1_000), ("bob", 1_001)] {
+        for place in [format!("/home/{user}/.ssh/authorized_keys"), format!("/srv/keys/{user}")] {
+            write(root, &place, &key(&format!("{place} of {user}")));
+            std::os::unix::fs::chown(root.join(&place[1..]), Some(number), Some(number)).unwrap();
+        }
+    }
+    let source = lists::find("keys").unwrap();
+    let apart = apart();
+    let found = apart.list(root, "keys").unwrap();
+    assert_eq!(found.len(), 4, "{:?}", found.iter().collect::<Vec<_>>());
+    assert_eq!(found.hash(), read(root, source).hash());
+    // A user's own link does not choose.
+    fs::remove_file(root.join("srv/keys/bob")).unwrap();
+    write(root, "/etc/other", &key("another"));
+    std::os::unix::fs::symlink("/etc/other", root.join("srv/keys/bob")).unwrap();
+    assert_eq!(apart.list(root, "keys").unwrap().len(), 3);
+    // Rules lie where root says.
+    write(root, "/etc/sudoers", "@include /opt/rules\n@includedir /opt/more\nroot ALL=(ALL) ALL\n");
+    write(root, "/opt/rules", "ann ALL=(root) NOPASSWD: /usr/bin/id\n");
+    write(root, "/opt/more/web", "bob ALL=(root) /usr/bin/id\n");
+    let rules = apart.list(root, "sudoers").unwrap();
+    assert_eq!(rules.len(), 3, "{:?}", rules.iter().collect::<Vec<_>>());
+    assert_eq!(apart.counts().refused, 0);
+    // What somebody else wrote names nothing more.
+    fs::set_permissions(root.join("etc/sudoers"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(apart.list(root, "sudoers").unwrap().len(), 1);
+    assert!(apart.counts().refused > 0);
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use guardian_agent::queries::{ALL, engine};
 use guardian_protocol::message::Query;
 use guardian_protocol::{Frames, FromAgent, FromServer, limits};
+use serde_json::Value;
 
 fn ask(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_guardian-agent")).arg("query").args(words).output().unwrap()
@@ -49,6 +51,91 @@ fn a_query_that_takes_too_long_is_killed_with_its_process() {
     assert!(text(&hungry.stderr).contains("too much memory"), "{}", text(&hungry.stderr));
     assert!(!output.status.success() && text(&output.stderr).contains("its time was over"), "{}", text(&output.stderr));
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+/// Columns of a table in which there is anything, and whether it has rows.
+fn shape(columns: &[String], rows: &[Vec<Value>]) -> Vec<String> {
+    let says = |value: &Value| !matches!(value, Value::Null) && value.as_str() != Some("");
+    let is_there = |at: &usize| rows.iter().any(|row| says(&row[*at]));
+    (0..columns.len()).filter(is_there).map(|at| columns[at].clone()).collect()
+}
+
+/// The rows of a statement that this process runs itself.
+fn here(sql: &str) -> (Vec<String>, Vec<Vec<Value>>) {
+    let query = Query { id: [1; 16], sql: sql.into(), timeout_ms: 60_000, rows_max: 100_000, bytes_max: 0 };
+    let (mut columns, mut rows) = (Vec::new(), Vec::new());
+    engine::run(&query, &mut |part| {
+        if part.part == 0 {
+            columns.clone_from(&part.columns);
+        }
+        assert_eq!(part.error, None, "{sql}");
+        rows.extend(guardian_protocol::answer::check(&part, columns.len()).unwrap());
+        Ok(())
+    })
+    .unwrap();
+    (columns, rows)
+}
+
+#[test]
+fn every_table_shows_the_same_from_within_the_worker() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let private = dir.path().join("private");
+    std::fs::write(&private, "content").unwrap();
+    std::fs::set_permissions(&private, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut filled = 0;
+    for table in ALL {
+        let condition = if table.needs { format!(" WHERE path = '{}'", private.display()) } else { String::new() };
+        let sql = format!("SELECT * FROM {}{condition}", table.name);
+        let (columns, rows) = here(&sql);
+        let output = ask(&["--json", "--timeout", "60", &sql]);
+        assert!(output.status.success(), "{}: {}", table.name, text(&output.stderr));
+        let answered = text(&output.stdout);
+        let objects = answered.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let theirs: Vec<Vec<Value>> =
+            objects.map(|object| columns.iter().map(|name| object[name].clone()).collect()).collect();
+        assert_eq!(shape(&columns, &theirs), shape(&columns, &rows), "{}", table.name);
+        // Processes come and go while they are looked at; other things do not by the dozen.
+        assert!(theirs.len() * 2 + 50 > rows.len(), "{}: {} of {}", table.name, theirs.len(), rows.len());
+        filled += usize::from(!rows.is_empty());
+    }
+    assert!(filled > 30, "{filled} tables have rows here");
+}
+
+#[test]
+fn the_worker_is_locked_up() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n";
+    let query = Query { id: [3; 16], sql: endless.into(), timeout_ms: 60_000, rows_max: 5, bytes_max: 0 };
+    let mut frame = Vec::new();
+    FromServer::Query(query).put(&mut frame).unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_guardian-agent"));
+    worker.arg("query-worker").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = worker.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&frame).unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        if status.contains("Seccomp:\t2") || begun.elapsed() > Duration::from_secs(20) {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    assert_eq!((of("Seccomp:"), of("NoNewPrivs:"), of("Groups:")), ("2", "1", ""));
+    // To read every file, and to look into processes.
+    assert_eq!(
+        (of("CapEff:"), of("CapPrm:"), of("CapBnd:")),
+        ("0000000000080004", "0000000000080004", "0000000000000000")
+    );
+    assert!(of("Uid:").split_whitespace().all(|uid| uid != "0"), "{status}");
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn integrity(input: &[u8]) {
         apk::files(input).entries.len(),
         pacman::mtree(input).map_or(0, |f| f.entries.len()),
         pacman::backup(input).entries.len(),
+        portage::contents(input).entries.len(),
         transaction::dpkg_log(input).entries.len(),
         transaction::apt_history(input).entries.len(),
         transaction::pacman_log(input).entries.len(),

@@ -18,6 +18,8 @@ pub enum Calls {
     Compile,
     /// Opens files too, to read them, and may have threads. Which files, is a matter of paths.
     Read,
+    /// The same, looks at attributes of files, and asks the kernel about its network.
+    Look,
 }
 
 /// What every process needs: reading, answering, memory, time, and its end.
@@ -81,6 +83,21 @@ const READING: &[libc::c_long] = &[
     libc::SYS_seccomp,
 ];
 
+/// What whoever looks at the whole machine needs beside that. A socket is one of netlink alone: see [`allowed`].
+const LOOKING: &[libc::c_long] = &[
+    libc::SYS_statfs,
+    libc::SYS_getxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_listxattr,
+    libc::SYS_llistxattr,
+    libc::SYS_flistxattr,
+    libc::SYS_bind,
+    libc::SYS_getsockname,
+    libc::SYS_sendto,
+    libc::SYS_recvfrom,
+];
+
 #[cfg(target_arch = "x86_64")]
 const ALWAYS_OLD: &[libc::c_long] = &[libc::SYS_poll];
 #[cfg(target_arch = "x86_64")]
@@ -91,6 +108,9 @@ const ALWAYS_OLD: &[libc::c_long] = &[];
 #[cfg(not(target_arch = "x86_64"))]
 const READING_OLD: &[libc::c_long] = &[];
 
+/// What whoever parses does not either, but whoever asks the kernel about its network does.
+const SOCKETS: &[libc::c_long] = &[libc::SYS_socket, libc::SYS_bind];
+
 /// What nobody who parses ever does.
 const FATAL: &[libc::c_long] = &[
     libc::SYS_execve,
@@ -98,9 +118,7 @@ const FATAL: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
-    libc::SYS_socket,
     libc::SYS_connect,
-    libc::SYS_bind,
     libc::SYS_mount,
     libc::SYS_unshare,
     libc::SYS_setns,
@@ -141,7 +159,7 @@ fn allowed(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
     let own = u64::from(std::process::id());
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);
-    if calls == Calls::Read {
+    if opens(calls) {
         rules.extend(READING.iter().chain(READING_OLD).map(|call| (*call, Vec::new())));
         let changes = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
         rules.insert(libc::SYS_openat, masked(2, changes, libc::O_RDONLY)?);
@@ -151,7 +169,15 @@ fn allowed(calls: Calls) -> Result<Rules, seccompiler::BackendError> {
         rules.insert(libc::SYS_prctl, [named(libc::PR_SET_NAME)?, named(libc::PR_SET_NO_NEW_PRIVS)?].concat());
         rules.insert(libc::SYS_clone, masked(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?);
     }
+    if calls == Calls::Look {
+        rules.extend(LOOKING.iter().map(|call| (*call, Vec::new())));
+        rules.insert(libc::SYS_socket, masked(0, -1, libc::AF_NETLINK)?);
+    }
     Ok(rules)
+}
+
+const fn opens(calls: Calls) -> bool {
+    matches!(calls, Calls::Read | Calls::Look)
 }
 
 fn compile(rules: Rules, others: SeccompAction, these: SeccompAction) -> io::Result<Option<BpfProgram>> {
@@ -176,17 +202,21 @@ pub fn no_more_code() -> io::Result<()> {
 
 /// Lets through what the work needs, from now on; whether the kernel does that.
 pub(super) fn filter(calls: Calls) -> io::Result<bool> {
-    let every = |calls: &[libc::c_long]| calls.iter().map(|call| (*call, Vec::new())).collect();
-    let fatal = compile(every(FATAL), SeccompAction::Allow, SeccompAction::KillProcess)?;
+    let every = |calls: &[libc::c_long]| -> Rules { calls.iter().map(|call| (*call, Vec::new())).collect() };
+    let mut never = every(FATAL);
+    if calls != Calls::Look {
+        never.extend(every(SOCKETS));
+    }
+    let fatal = compile(never, SeccompAction::Allow, SeccompAction::KillProcess)?;
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     let main = compile(allowed(calls).map_err(io::Error::other)?, refused, SeccompAction::Allow)?;
     // Its arguments lie in memory, where a filter cannot look: the C library then takes the older call.
     let absent = SeccompAction::Errno(libc::ENOSYS as u32);
-    let threads = compile(every(&[libc::SYS_clone3]), SeccompAction::Allow, absent)?;
-    let (Some(fatal), Some(main), Some(threads)) = (fatal, main, threads) else { return Ok(false) };
+    let older = compile(every(&[libc::SYS_clone3, libc::SYS_openat2]), SeccompAction::Allow, absent)?;
+    let (Some(fatal), Some(main), Some(older)) = (fatal, main, older) else { return Ok(false) };
     let mut filters = vec![fatal, main];
-    if calls == Calls::Read {
-        filters.push(threads);
+    if opens(calls) {
+        filters.push(older);
     }
     for (at, filter) in filters.iter().enumerate() {
         match apply_filter(filter) {

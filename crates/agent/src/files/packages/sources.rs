@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use guardian_inventory::owned::{Algorithm, Digest, Owned};
-use guardian_inventory::{Package, apk, dpkg, pacman, rpm};
+use guardian_inventory::{Package, apk, dpkg, pacman, portage, rpm};
 
 use super::{Installed, Lines, Root};
 
@@ -15,7 +15,7 @@ type Each<'a> = dyn FnMut(&mut Root, &Installed, Option<Owned>) + 'a;
 type Source = fn(&mut Root, &mut Each<'_>);
 
 /// Every one, in the order in which they are read. A root has those of its distribution, and of what came beside it.
-pub(super) const ALL: &[Source] = &[of_dpkg, of_rpm, of_apk, of_pacman];
+pub(super) const ALL: &[Source] = &[of_dpkg, of_rpm, of_apk, of_pacman, of_portage];
 
 fn installed(package: &Package) -> Installed {
     Installed {
@@ -193,6 +193,26 @@ fn of_pacman(root: &mut Root, each: &mut Each<'_>) {
         for path in listed {
             let digest = config.get(&path).cloned();
             each(root, &one, Some(Owned { config: digest.is_some(), digest, path, ..Owned::default() }));
+        }
+    }
+}
+
+fn of_portage(root: &mut Root, each: &mut Each<'_>) {
+    let folder = "/var/db/pkg";
+    for category in root.names(folder) {
+        for name in root.names(&format!("{folder}/{category}")) {
+            let at = format!("{folder}/{category}/{name}");
+            let chost = root.read(&format!("{at}/CHOST")).unwrap_or_default();
+            let entry =
+                portage::Entry { category: &category, folder: &name, chost: &chost, ..portage::Entry::default() };
+            // Beside packages there are folders of those that are being put there, and what else lies around.
+            let Ok(package) = portage::parse(&entry) else { continue };
+            let one = installed(&package);
+            each(root, &one, None);
+            let contents = root.read(&format!("{at}/CONTENTS")).unwrap_or_default();
+            for owned in portage::contents(&contents).entries {
+                each(root, &one, Some(owned));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Accounts: users with the state of their passwords, groups, keys that open them, and who may become whom.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use guardian_inventory::{accounts, keys as key_files, sudoers as sudo};
 use guardian_protocol::lists::List;
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 use super::{entry, text};
 use crate::files::Root;
 
+/// Where sshd looks unless it is told otherwise, from a user's home.
+const USUAL_KEYS: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 /// Files that sudoers may include, all together.
 const SUDOERS_MAX: usize = 200;
 
@@ -49,10 +52,20 @@ pub(super) fn groups(root: &mut Root, list: &mut List) {
 pub(super) fn keys(root: &mut Root, list: &mut List) {
     let passwd = root.read("/etc/passwd").unwrap_or_default();
     let patterns = key_patterns(root);
-    for user in accounts::parse_passwd(&passwd).entries {
+    let users = accounts::parse_passwd(&passwd).entries;
+    let place = |user: &accounts::User, pattern: &str| {
+        let path = pattern.replace("%u", &user.name).replace("%h", &user.home).replace("%%", "%");
+        if path.starts_with('/') { path } else { format!("{}/{path}", user.home) }
+    };
+    // Which files there are is settled before any of them is read, because users write them.
+    for (user, pattern) in users.iter().flat_map(|user| patterns.iter().map(move |pattern| (user, pattern))) {
+        if !USUAL_KEYS.contains(&pattern.as_str()) {
+            root.resolve(Path::new(&place(user, pattern)));
+        }
+    }
+    for user in users {
         for pattern in &patterns {
-            let path = pattern.replace("%u", &user.name).replace("%h", &user.home).replace("%%", "%");
-            let path = if path.starts_with('/') { path } else { format!("{}/{path}", user.home) };
+            let path = place(&user, pattern);
             let Some(file) = root.read(&path) else { continue };
             for key in key_files::parse(&file).entries {
                 let value = json!({
@@ -84,7 +97,7 @@ fn key_patterns(root: &mut Root) -> Vec<String> {
             }
         }
     }
-    for usual in [".ssh/authorized_keys", ".ssh/authorized_keys2"] {
+    for usual in USUAL_KEYS {
         if !patterns.iter().any(|p| p == usual || *p == format!("%h/{usual}")) {
             patterns.push(usual.into());
         }

@@ -1,8 +1,6 @@
 //! Ways out of the network that are not seen from outside: interfaces of tunnels, what VPNs are told to do, and forwarding by
 //! ssh.
 
-use std::fs;
-
 use guardian_inventory::{process, ssh};
 use guardian_protocol::lists::List;
 use serde_json::json;
@@ -28,7 +26,7 @@ pub(super) fn tunnels(root: &mut Root, list: &mut List) {
     wireguard(root, list);
     openvpn(root, list);
     ipsec(root, list);
-    by_ssh(list);
+    by_ssh(root, list);
 }
 
 fn interfaces(root: &mut Root, list: &mut List) {
@@ -168,13 +166,12 @@ fn ipsec(root: &mut Root, list: &mut List) {
 }
 
 /// Forwarding by ssh that runs now.
-fn by_ssh(list: &mut List) {
-    for folder in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let is_process = folder.file_name().to_str().is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()));
-        if !is_process || fs::read_to_string(folder.path().join("comm")).is_ok_and(|comm| comm.trim() != "ssh") {
+fn by_ssh(root: &mut Root, list: &mut List) {
+    for pid in root.names("/proc").into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) {
+        if line(root, &format!("/proc/{pid}/comm")) != "ssh" {
             continue;
         }
-        let Ok(file) = fs::read(folder.path().join("cmdline")) else { continue };
+        let Some(file) = root.read(&format!("/proc/{pid}/cmdline")) else { continue };
         let arguments = process::parse_cmdline(&file);
         if !arguments.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh")) {
             continue;

@@ -68,13 +68,16 @@ fn rfc3339(line: &str) -> Option<(i64, &str)> {
     let zone_at = time.find(['Z', '+', '-'])?;
     let (time, zone) = time.split_at(zone_at);
     let (whole, fraction) = time.split_once('.').unwrap_or((time, ""));
-    let micros =
-        if fraction.is_empty() { 0 } else { number(&format!("{fraction:0<6}")[..6.min(fraction.len().max(6))])? };
+    let micros = if fraction.is_empty() { 0 } else { number(format!("{fraction:0<6}").get(..6)?)? };
     let offset = match zone {
         "Z" => 0,
         zone => {
             let (hours, minutes) = zone[1..].split_once(':')?;
-            let seconds = number(hours)? * 3_600 + number(minutes)? * 60;
+            let (hours, minutes) = (number(hours)?, number(minutes)?);
+            if hours >= 24 || minutes >= 60 {
+                return None;
+            }
+            let seconds = hours * 3_600 + minutes * 60;
             if zone.starts_with('-') { -seconds } else { seconds }
         }
     };
@@ -133,6 +136,11 @@ mod tests {
             let read = parse(line, NOW, 0);
             assert_eq!((read.at, read.message), (None, line), "{line}");
         }
+        // Of a fraction that is cut within a character, and of zones that are none.
+        for stamp in ["22:05:55.40\0~\u{fffd}", "22:05:55.1234é5"] {
+            assert_eq!(parse(&format!("2026-11-22T{stamp}+00:00 vm x: y"), NOW, 0).at, None);
+        }
+        assert_eq!(parse("2026-11-22T22:05:55+9223372036854775807:00 vm x: y", NOW, 0).at, None);
         let kernel = parse("2026-11-22T22:05:55Z vm no tag here", NOW, 0);
         assert_eq!((kernel.program, kernel.message), ("", "no tag here"));
     }

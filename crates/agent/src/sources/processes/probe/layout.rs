@@ -8,6 +8,8 @@ const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 /// Members within members that have no name.
 const DEPTH_MAX: u32 = 8;
+/// Members that are looked at for one: the longest structures of the kernel have some hundred.
+const MEMBERS_MAX: u32 = 100_000;
 
 /// Types, found by their names.
 #[derive(Debug)]
@@ -70,11 +72,11 @@ impl<'a> Layout<'a> {
     /// Bytes from the beginning of a structure to a member of it, also where that lies within a member without a name.
     pub fn offset(&self, structure: &str, member: &str) -> Option<i32> {
         let id = *self.structures.get(structure.as_bytes())?;
-        i32::try_from(self.find(id, member.as_bytes(), DEPTH_MAX)? / 8).ok()
+        i32::try_from(self.find(id, member.as_bytes(), DEPTH_MAX, &mut 0)? / 8).ok()
     }
 
     /// The place of a member in bits.
-    fn find(&self, id: u32, wanted: &[u8], depth: u32) -> Option<u32> {
+    fn find(&self, id: u32, wanted: &[u8], depth: u32, looked: &mut u32) -> Option<u32> {
         let at = *self.types.get(id.checked_sub(1)? as usize)? as usize;
         let info = word(self.bytes, at + 4)?;
         if !matches!(info >> 24 & 0x1f, STRUCT | UNION) || depth == 0 {
@@ -82,6 +84,10 @@ impl<'a> Layout<'a> {
         }
         let flagged = info >> 31 == 1;
         for number in 0..(info & 0xffff) as usize {
+            *looked += 1;
+            if *looked > MEMBERS_MAX {
+                return None;
+            }
             let member = at + 12 + 12 * number;
             let (name, kind, place) =
                 (word(self.bytes, member)?, word(self.bytes, member + 4)?, word(self.bytes, member + 8)?);
@@ -90,7 +96,7 @@ impl<'a> Layout<'a> {
             match self.text(name)? {
                 text if text == wanted => return Some(place),
                 [] => {
-                    if let Some(inner) = self.find(kind, wanted, depth - 1) {
+                    if let Some(inner) = self.find(kind, wanted, depth - 1, looked) {
                         return place.checked_add(inner);
                     }
                 }
@@ -136,6 +142,24 @@ mod tests {
         let layout = Layout::read(&bytes, &["task"]).unwrap();
         assert_eq!((layout.offset("task", "pid"), layout.offset("task", "mm")), (Some(0), Some(8)));
         assert_eq!((layout.offset("task", "none"), layout.offset("none", "pid")), (None, None));
+    }
+
+    #[test]
+    fn a_structure_within_itself_is_given_up() {
+        let mut types: Vec<u32> = vec![1, STRUCT << 24 | 1_000, 16];
+        types.extend((0..1_000).flat_map(|_| [0, 1, 0]));
+        let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
+        let strings = b"\0task\0";
+        let mut bytes = Vec::from(MAGIC.to_ne_bytes());
+        bytes.extend([1, 0]);
+        for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(types);
+        bytes.extend(strings);
+        let begun = std::time::Instant::now();
+        assert_eq!(Layout::read(&bytes, &["task"]).unwrap().offset("task", "pid"), None);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5));
     }
 
     #[test]
