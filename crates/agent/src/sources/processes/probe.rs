@@ -2,21 +2,17 @@
 //! lives too short for a look at `/proc`. A supplement to the connector's messages, which come right behind it. Where the kernel
 //! does not allow it, or does not say how it is laid out, there is none, and [`Probe::start`] says why.
 
-mod layout;
 mod program;
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read as _};
+use std::io;
 
 use guardian_sys::bpf::{Attached, Counter, Ring, attach};
 
-pub use layout::Layout;
+use crate::sources::kernel::{self, code::LICENSE};
+
 use program::{COMMAND_BYTES, IMAGE_BYTES, Places, RECORD_BYTES, STRUCTURES, TEXT_AT};
 
-/// Where the kernel says how it is laid out.
-const TYPES: &str = "/sys/kernel/btf/vmlinux";
-/// Most bytes of that; kernels have 4 to 10 million.
-const TYPES_BYTES_MAX: u64 = 64 << 20;
 /// Room for what was not taken yet: some nine hundred records.
 const RING_BYTES: u32 = 4 << 20;
 /// Records that wait for the connector's message.
@@ -149,16 +145,10 @@ pub struct Probe {
 impl Probe {
     /// Has the kernel run the program. It needs `CAP_BPF` and `CAP_PERFMON`, and a kernel that says how it is laid out.
     pub fn start() -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(TYPES)?.take(TYPES_BYTES_MAX).read_to_end(&mut bytes)?;
-        let places = Layout::read(&bytes, STRUCTURES).and_then(|layout| Places::of(&layout));
-        drop(bytes);
-        let strange =
-            || io::Error::new(io::ErrorKind::Unsupported, "the kernel is laid out in a way that is not known");
-        let places = places.ok_or_else(strange)?;
+        let places = kernel::places(STRUCTURES, Places::of)?;
         let (ring, lost) = (Ring::new(RING_BYTES)?, Counter::new()?);
         let code = program::program(&places, ring.fd(), lost.fd());
-        let attached = attach(&code, "guardian_exec", program::LICENSE, "sched_process_exec")?;
+        let attached = attach(&code, "guardian_exec", LICENSE, "sched_process_exec")?;
         Ok(Self { ring, lost, waiting: Waiting::default(), _attached: attached })
     }
 
