@@ -24,6 +24,7 @@ mod services;
 mod sessions;
 mod sockets;
 mod system;
+mod tunnels;
 pub mod worker;
 
 use std::sync::Arc;
@@ -176,6 +177,7 @@ pub const ALL: &[&Table] = &[
     &accounts::USER_GROUPS,
     &secrets::USER_SSH_KEYS,
     &accounts::USERS,
+    &tunnels::WIREGUARD_PEERS,
 ];
 
 /// What a look at a table is told of the statement.
