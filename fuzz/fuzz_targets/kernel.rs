@@ -3,7 +3,8 @@
 #![no_main]
 
 use guardian_agent::sources::connections::{self, Part};
-use guardian_agent::sources::processes::{self, Layout, Sequences, parse_record};
+use guardian_agent::sources::kernel::Layout;
+use guardian_agent::sources::processes::{self, Sequences, parse_record};
 use libfuzzer_sys::fuzz_target;
 
 /// Not shorter than a record.

@@ -21,11 +21,17 @@ use crate::watchdog::Beats;
 /// Groups of rows that may wait for the spool.
 const WAITING_MAX: usize = 256;
 
+/// Where rows are lost that did not fit here.
+pub const OUTBOX: &str = "outbox";
+
+/// Rows by their class and where they were lost.
+pub type Lost = BTreeMap<(String, &'static str), u64>;
+
 /// The sources' end. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     queue: SyncSender<Outgoing>,
-    lost: Arc<Mutex<BTreeMap<String, u64>>>,
+    lost: Arc<Mutex<Lost>>,
     beats: Arc<Beats>,
 }
 
@@ -33,7 +39,7 @@ pub struct Outbox {
 #[derive(Debug)]
 pub struct Inbox {
     queue: Receiver<Outgoing>,
-    lost: Arc<Mutex<BTreeMap<String, u64>>>,
+    lost: Arc<Mutex<Lost>>,
     beats: Arc<Beats>,
 }
 
@@ -87,17 +93,17 @@ impl Outbox {
         &self.beats
     }
 
-    /// Counts rows that a source lost before it could hand them over.
-    pub fn lose(&self, class: &str, rows: u64) {
+    /// Counts rows that a source lost before it could hand them over, and where.
+    pub fn lose(&self, class: &str, rows: u64, place: &'static str) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        *lost.entry(class.to_owned()).or_default() += rows;
+        *lost.entry((class.to_owned(), place)).or_default() += rows;
     }
 
     fn offer(&self, outgoing: Outgoing) -> bool {
         match self.queue.try_send(outgoing) {
             Ok(()) => true,
             Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
-                back.rows.iter().for_each(|rows| self.lose(&rows.class, rows.rows as u64));
+                back.rows.iter().for_each(|rows| self.lose(&rows.class, rows.rows as u64, OUTBOX));
                 false
             }
         }
@@ -118,8 +124,8 @@ impl Inbox {
         }
     }
 
-    /// Rows lost since the last call, by class.
-    pub fn take_lost(&self) -> BTreeMap<String, u64> {
+    /// Rows lost since the last call, by class and place.
+    pub fn take_lost(&self) -> Lost {
         std::mem::take(&mut self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -141,8 +147,11 @@ mod tests {
             assert!(outbox.send(rows()));
         }
         assert!(!outbox.send(rows()));
-        outbox.lose("logs", 2);
-        assert_eq!(inbox.take_lost(), BTreeMap::from([("health".to_owned(), 3), ("logs".to_owned(), 2)]));
+        outbox.lose("logs", 2, "ring");
+        assert_eq!(
+            inbox.take_lost(),
+            BTreeMap::from([(("health".to_owned(), OUTBOX), 3), (("logs".to_owned(), "ring"), 2)])
+        );
         assert!(inbox.take_lost().is_empty());
         drop(outbox);
         let mut waiting = 0;

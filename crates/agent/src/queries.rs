@@ -25,6 +25,7 @@ mod services;
 mod sessions;
 mod sockets;
 mod system;
+mod tunnels;
 pub mod worker;
 
 use std::sync::Arc;
@@ -177,6 +178,7 @@ pub const ALL: &[&Table] = &[
     &accounts::USER_GROUPS,
     &secrets::USER_SSH_KEYS,
     &accounts::USERS,
+    &tunnels::WIREGUARD_PEERS,
 ];
 
 /// What a look at a table is told of the statement.

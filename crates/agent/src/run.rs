@@ -118,6 +118,7 @@ pub fn run(path: &Path, local: Local) -> anyhow::Result<Ended> {
         lists,
         apart,
         watchdog: Arc::clone(&watchdog),
+        recent: Arc::default(),
     };
     let sources = watching.start(settings, orders)?;
     let threads = Threads { worker: commands.worker(), sources, watched: watchdog.start()?, spooling };

@@ -5,6 +5,7 @@ pub mod batcher;
 pub mod connections;
 pub mod files;
 pub mod health;
+pub mod kernel;
 pub mod logs;
 pub mod names;
 pub mod processes;

@@ -85,8 +85,8 @@ impl Spooler {
             let left =
                 if self.open.is_empty() { LOOK } else { BATCH_AGE.saturating_sub(self.since.elapsed()).min(LOOK) };
             let came = inbox.next(left);
-            for (class, rows) in inbox.take_lost() {
-                self.shared.with(|spool| spool.lose(&class, rows, "outbox"));
+            for ((class, place), rows) in inbox.take_lost() {
+                self.shared.with(|spool| spool.lose(&class, rows, place));
             }
             let ended = match came {
                 Ok(Some(out)) => {

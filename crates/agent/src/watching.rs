@@ -20,7 +20,7 @@ use crate::run::say;
 use crate::sources::connections::Connections;
 use crate::sources::health::{Health, Parts};
 use crate::sources::logs::{self, Logs};
-use crate::sources::processes::{self, Processes};
+use crate::sources::processes::{self, Processes, Recent};
 use crate::sources::queries::Queries;
 use crate::spooler::Shared;
 use crate::watchdog::Watchdog;
@@ -69,6 +69,8 @@ pub(crate) struct Watching {
     pub(crate) apart: Arc<Apart>,
     /// Who counts what had to be started anew, and bounds everything.
     pub(crate) watchdog: Arc<Watchdog>,
+    /// Which programs run, for sources that know numbers of processes.
+    pub(crate) recent: Arc<Recent>,
 }
 
 /// A source that was started.
@@ -251,6 +253,7 @@ fn processes(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     }
     let options = processes::Options { forks: settings.forks, ..processes::Options::default() };
     let mut processes = Processes::start(with.outbox.clone(), options).map_err(needs_capability)?;
+    processes.share(Arc::clone(&with.recent));
     let lacking = processes.unprobed().map(|why| {
         format!(
             "programs are seen by the proc connector alone, so that arguments of the shortest-lived are missing: {why}"
@@ -263,9 +266,16 @@ fn processes(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
 
 fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
     if !settings.connections {
+        with.policies.complain("connection_probe", None);
         return Ok(None);
     }
     let mut connections = Connections::start(with.outbox.clone(), settings.sockets_every).map_err(needs_capability)?;
+    connections.share(Arc::clone(&with.recent));
+    let lacking = connections.unprobed().map(|why| {
+        format!("connections are seen in lists of sockets alone, so that the shortest have no process: {why}")
+    });
+    lacking.iter().for_each(|text| say(text));
+    with.policies.complain("connection_probe", lacking);
     Ok(Some(Box::new(move |stop| connections.run(stop))))
 }
 
@@ -303,8 +313,8 @@ mod tests {
         let (shared, apart) = (Shared::new(spool), Arc::new(Apart::of_this_program()));
         let (outbox, _inbox) = Outbox::new();
         let watchdog = Arc::new(Watchdog::new(&home, &apart, outbox.beats(), &shared, &policies));
-        let (wishes, lists) = (Arc::default(), Arc::default());
-        let watching = Watching { outbox, home, shared, policies, wishes, lists, apart, watchdog };
+        let (wishes, lists, recent) = (Arc::default(), Arc::default(), Arc::default());
+        let watching = Watching { outbox, home, shared, policies, wishes, lists, apart, watchdog, recent };
         let stop = Arc::new(AtomicBool::new(false));
         let thread = watching.thread("health", Box::new(|_| panic!("a flaw")), &stop).unwrap();
         let (begun, rest) = (Instant::now(), Duration::from_millis(10));

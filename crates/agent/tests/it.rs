@@ -32,5 +32,7 @@ mod response;
 mod rows;
 #[path = "it/spool.rs"]
 mod spool;
+#[path = "it/tunnels.rs"]
+mod tunnels;
 #[path = "it/upgrade.rs"]
 mod upgrade;

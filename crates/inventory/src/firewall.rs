@@ -1,16 +1,18 @@
-//! Packet filters: what `nft -j list ruleset` (libnftables-json(5)) and `iptables-save` say, brought to one form, and what is
-//! risky about it.
+//! Packet filters: what `nft -j list ruleset` (libnftables-json(5)), `iptables-save`, ufw and firewalld say, brought to one form,
+//! and what is risky about it.
 
 mod firewalld;
 mod iptables;
 mod nft;
 mod risk;
+mod ufw;
 
 use serde::Serialize;
 
-pub use firewalld::{Zone, parse as parse_firewalld};
+pub use firewalld::{Rich, Service, Zone, default_zone, parse as parse_firewalld, parse_service};
 pub use iptables::parse as parse_iptables;
 pub use nft::parse as parse_nft;
+pub use ufw::{Defaults, parse as parse_ufw, parse_defaults as parse_ufw_defaults};
 
 /// Rules and chains of one ruleset that are kept.
 const RULES_MAX: usize = 50_000;
@@ -60,11 +62,30 @@ pub struct Rule {
     pub text: String,
 }
 
+/// A set with a name: addresses, ports and the like that rules ask for together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Set {
+    /// As of its table.
+    pub family: String,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// What is in it: ipv4_addr, inet_service and so on.
+    pub kind: String,
+    /// Whether packets put things into it, or they leave it by themselves. What is in it then is not told.
+    pub moves: bool,
+    /// What is in it.
+    pub elements: Vec<String>,
+}
+
 /// All chains and rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ruleset {
     /// The chains.
     pub chains: Vec<Chain>,
+    /// The sets that have names.
+    pub sets: Vec<Set>,
     /// The rules, in order.
     pub rules: Vec<Rule>,
     /// Rules for which there was no room.
@@ -75,6 +96,7 @@ impl Ruleset {
     /// Adds another ruleset.
     pub fn add(&mut self, other: Self) {
         self.chains.extend(other.chains);
+        self.sets.extend(other.sets);
         other.rules.into_iter().for_each(|rule| self.push(rule));
         self.more += other.more;
     }

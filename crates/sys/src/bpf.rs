@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -158,6 +158,13 @@ impl Ring {
             at += (length + RECORD_HEAD).next_multiple_of(8) as u64;
             consumer.store(at, Ordering::Release);
         }
+    }
+}
+
+impl AsFd for Ring {
+    /// Readable when there is a record.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

@@ -12,6 +12,12 @@ pub enum Family {
     Connector,
     /// Sockets and their states.
     SockDiag,
+    /// Interfaces, addresses and routes.
+    Route,
+    /// IPsec: states and policies.
+    Xfrm,
+    /// What has no number of its own, such as WireGuard.
+    Generic,
 }
 
 /// A socket to the kernel. Reading from it does not wait.
@@ -34,6 +40,9 @@ impl Netlink {
         let protocol = match family {
             Family::Connector => libc::NETLINK_CONNECTOR,
             Family::SockDiag => libc::NETLINK_SOCK_DIAG,
+            Family::Route => libc::NETLINK_ROUTE,
+            Family::Xfrm => libc::NETLINK_XFRM,
+            Family::Generic => libc::NETLINK_GENERIC,
         };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: the call takes numbers and gives a descriptor or an error.
@@ -101,6 +110,12 @@ impl Netlink {
                 return Ok(Some(&self.buffer[..length.min(self.buffer.len())]));
             }
         }
+    }
+
+    /// Overwrites the last message: some have keys in them.
+    pub fn wipe(&mut self) {
+        self.buffer.fill(0);
+        std::hint::black_box(&self.buffer);
     }
 
     /// Waits until a message is there; false where none came in time.

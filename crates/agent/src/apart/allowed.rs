@@ -50,7 +50,7 @@ const ALL: &[Allowed] = &[
     Allowed {
         name: "firewall",
         file: firewall,
-        folder: |path| below(path, FIREWALL) || path.ends_with("/net"),
+        folder: |path| below(path, FIREWALL) || path.ends_with("/net") || path == WANTED,
         programs: true,
         ..USUAL
     },
@@ -75,13 +75,6 @@ const ALL: &[Allowed] = &[
         alone: true,
         ..USUAL
     },
-    Allowed {
-        name: "tunnels",
-        file: tunnel,
-        folder: |path| below(path, TUNNELS) || matches!(path, "/sys/class/net" | "/proc"),
-        alone: true,
-        ..USUAL
-    },
 ];
 
 const DATABASES: &[&str] = &[
@@ -96,14 +89,12 @@ const DATABASES: &[&str] = &[
 const OTHER_PACKAGES: &[&str] = &["/nix/var/nix/db"];
 const APPS: &[&str] = &["/snap", "/var/lib/snapd/snap", "/var/lib/flatpak"];
 const LICENCES: &[&str] = &["/usr/share/doc", "/usr/share/common-licenses", "/usr/share/licenses"];
-const FIREWALL: &[&str] = &["/etc/ufw", "/etc/firewalld/zones"];
+const FIREWALL: &[&str] = &["/etc/ufw", "/etc/default/ufw", "/etc/firewalld", "/usr/lib/firewalld"];
+/// Where it stands whether firewalld is started.
+const WANTED: &str = "/etc/systemd/system/multi-user.target.wants";
 const CONTAINERS: &[&str] = &["/var/lib/docker/containers", "/var/lib/containers/storage/overlay-containers"];
 const SSHD: &[&str] = &["/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d"];
 const SUDOERS: &[&str] = &["/etc/sudoers", "/etc/sudoers.d"];
-const TUNNELS: &[&str] =
-    &["/etc/wireguard", "/etc/openvpn", "/etc/ipsec.conf", "/etc/ipsec.d", "/etc/swanctl", "/etc/strongswan"];
-/// What of an interface is read.
-const INTERFACE: &[&str] = &["uevent", "type", "tun_flags", "owner", "operstate"];
 /// What no configuration names rightly: what the kernel shows, devices, passwords, and where private keys of the system are.
 const SECRET: &[&str] =
     &["/proc", "/sys", "/dev", "/etc/shadow", "/etc/gshadow", "/etc/ssl/private", "/etc/pki/tls/private"];
@@ -188,7 +179,7 @@ fn library(path: &str) -> Answer {
 }
 
 fn firewall(path: &str) -> Answer {
-    yes(below(path, FIREWALL) || path == "/proc/sys/net/ipv4/ip_forward")
+    yes(below(path, FIREWALL) || matches!(path, "/proc/sys/net/ipv4/ip_forward" | "/proc/net/if_inet6"))
 }
 
 fn container(path: &str) -> Answer {
@@ -215,22 +206,6 @@ fn is_no_secret(path: &str) -> bool {
         && !path.split('/').any(|part| part == "..")
 }
 
-fn tunnel(path: &str) -> Answer {
-    let interface = || {
-        let mut parts = path.strip_prefix("/sys/class/net/").into_iter().flat_map(|rest| rest.split('/'));
-        parts.next().is_some_and(|name| !name.is_empty() && name != "..")
-            && parts.next().is_some_and(|what| INTERFACE.contains(&what))
-            && parts.next().is_none()
-    };
-    let process = || {
-        let parts = path.strip_prefix("/proc/").and_then(|rest| rest.split_once('/'));
-        parts.is_some_and(|(pid, what)| {
-            !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) && matches!(what, "comm" | "cmdline")
-        })
-    };
-    yes(below(path, TUNNELS) || interface() || process())
-}
-
 /// The folder of a run level, `/etc/rc3.d`.
 fn is_level(path: &str) -> bool {
     path.strip_prefix("/etc/rc").is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9', b'.', b'd']))
@@ -250,7 +225,7 @@ mod tests {
         for allowed in ALL.iter().filter(|allowed| !["owned", "transactions"].contains(&allowed.name)) {
             assert!(lists::find(allowed.name).is_some(), "{}", allowed.name);
         }
-        for secret in ["users", "keys", "sudoers", "tunnels"] {
+        for secret in ["users", "keys", "sudoers"] {
             assert!(Allowed::of(secret).unwrap().alone, "{secret} names files with secrets");
         }
     }
@@ -286,12 +261,6 @@ mod tests {
             ("keys", "/srv/ann/.ssh/id_ed25519", Answer::No),
             ("keys", "/etc/ssh/ssh_host_ed25519_key", Answer::No),
             ("sudoers", "/etc/sudoers.d/web", Answer::Yes),
-            ("tunnels", "/etc/wireguard/wg0.conf", Answer::Yes),
-            ("tunnels", "/sys/class/net/wg0/uevent", Answer::Yes),
-            ("tunnels", "/sys/class/net/../net/uevent", Answer::No),
-            ("tunnels", "/proc/4711/cmdline", Answer::Yes),
-            ("tunnels", "/proc/4711/environ", Answer::No),
-            ("tunnels", "/proc/self/cmdline", Answer::No),
         ] {
             assert_eq!(of(task, path, path), expected, "{task} {path}");
         }

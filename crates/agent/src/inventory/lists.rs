@@ -10,7 +10,9 @@ pub(crate) mod certificates;
 mod containers;
 mod disks;
 mod firewall;
+pub(crate) mod kernel;
 pub(crate) mod libraries;
+pub(crate) mod live_tunnels;
 mod network;
 mod packages;
 mod ports;
@@ -66,12 +68,7 @@ pub const ALL: &[Source] = &[
     source("interfaces", MINUTE, &[], network::interfaces),
     source("routes", MINUTE, &[], network::routes),
     source("resolvers", HOUR, network::WATCHED, network::resolvers),
-    source(
-        "tunnels",
-        2 * MINUTE,
-        &["/etc/wireguard", "/etc/openvpn", "/etc/ipsec.conf", "/etc/swanctl"],
-        tunnels::tunnels,
-    ),
+    source("tunnels", 2 * MINUTE, tunnels::WATCHED, tunnels::tunnels),
     source("firewall", 2 * MINUTE, firewall::WATCHED, firewall::firewall),
     source("disks", 10 * MINUTE, &["/etc/fstab"], disks::disks),
     source("modules", 5 * MINUTE, &[], system::modules),

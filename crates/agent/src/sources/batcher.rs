@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use guardian_protocol::classes::EventClass;
 use guardian_protocol::{Cell, Events, Rows};
 
-use crate::outbox::Outbox;
+use crate::outbox::{OUTBOX, Outbox};
 
 /// Rows that are handed over at once.
 const ROWS_MAX: usize = 2_000;
@@ -97,7 +97,14 @@ impl Batcher {
     /// Counts rows that were lost before they could be added.
     pub fn lose(&self, class: &'static EventClass, rows: u64) {
         if rows > 0 {
-            self.outbox.lose(class.name, rows);
+            self.outbox.lose(class.name, rows, OUTBOX);
+        }
+    }
+
+    /// Counts what the kernel noted and had no room for.
+    pub fn lose_in_ring(&self, class: &'static EventClass, records: u64) {
+        if records > 0 {
+            self.outbox.lose(class.name, records, "ring");
         }
     }
 }

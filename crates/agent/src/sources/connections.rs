@@ -1,14 +1,17 @@
 //! Connections and listening ports with their process: the kernel's list of sockets each second, less often where that costs
 //! too much, and what it says of each socket that goes, so that one that came and went in between is seen too.
 //!
-//! The list names the owner of a socket that is there; of one that came and went between two lists only its addresses are
-//! known, because the process has let go of it by then.
+//! The list names the owner of a socket that is there; of one that came and went between two lists its addresses are known, and not
+//! its process, which has let go of it by then. Where the kernel lets us run a program of ours within it, that notes the process of each
+//! TCP connection as it comes to be, however short it lasts, and of each port that is listened on.
 
 mod diag;
 mod owner;
+mod probe;
 mod tracker;
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,16 +19,19 @@ use std::time::{Duration, Instant};
 use guardian_protocol::Cell;
 use guardian_protocol::classes::{CONNECTIONS, ConnectionColumn as C};
 use guardian_sys::netlink::{self, Family, Netlink};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use diag::{Part, Socket, dump_message, parse};
 pub use owner::{Owner, Owners};
-pub use tracker::{Activity, Event, Tracker};
+pub use probe::{Became, By, Change, Probe, parse as parse_change};
+pub use tracker::{Activity, Event, Noted, Seen, Tracker};
 
 use crate::outbox::Outbox;
 use crate::sources::batcher::{Batcher, WAIT_MAX, number, some_text, text};
+use crate::sources::kernel;
 use crate::sources::logs::address;
 use crate::sources::names::Names;
-use crate::sources::processes::boot_id;
+use crate::sources::processes::{Recent, boot_id};
 
 /// Room for what the kernel says of sockets that go.
 const WAITING_BYTES: usize = 4 << 20;
@@ -35,6 +41,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const REST: u32 = 200;
 /// Messages after which rows that wait are looked at.
 const ROUND: usize = 1_024;
+/// What the kernel noted is taken at once, and then again after this time, so that many connections wake us no more than so often.
+const BREATH: Duration = Duration::from_millis(4);
 
 /// What is counted.
 #[derive(Debug, Default)]
@@ -47,6 +55,10 @@ pub struct Counters {
     pub overflows: AtomicU64,
     /// Connections for which there was no room.
     pub untracked: AtomicU64,
+    /// Connections and ports that the kernel noted as they came to be.
+    pub noted: AtomicU64,
+    /// What it noted and had no room for: those connections are seen by their end, or in a list, and may be without process.
+    pub lost: AtomicU64,
 }
 
 /// The source. One thread drives it.
@@ -64,6 +76,9 @@ pub struct Connections {
     took: Duration,
     counters: Arc<Counters>,
     batcher: Batcher,
+    /// What has the kernel note connections, or why there is none.
+    probe: Result<Probe, String>,
+    drained: Instant,
 }
 
 impl Connections {
@@ -71,6 +86,8 @@ impl Connections {
     pub fn start(outbox: Outbox, every: Duration) -> io::Result<Self> {
         let hear = Netlink::open(Family::SockDiag, diag::DESTROY_GROUPS)?;
         hear.reserve(WAITING_BYTES)?;
+        // Short connections without their process are better than none.
+        let probe = Probe::start().map_err(|error| error.to_string());
         Ok(Self {
             ask: Netlink::open(Family::SockDiag, 0)?,
             hear,
@@ -83,7 +100,24 @@ impl Connections {
             took: Duration::ZERO,
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &CONNECTIONS),
+            probe,
+            drained: Instant::now(),
         })
+    }
+
+    /// Has it look where the source of processes tells what runs.
+    pub fn share(&mut self, recent: Arc<Recent>) {
+        self.owners.share(recent);
+    }
+
+    /// Why the kernel does not note connections itself; none where it does.
+    pub fn unprobed(&self) -> Option<&str> {
+        self.probe.as_ref().err().map(String::as_str)
+    }
+
+    /// Goes on without the program in the kernel.
+    pub fn without_probe(&mut self) {
+        self.probe = Err("it is not wanted".to_owned());
     }
 
     /// What is counted.
@@ -109,11 +143,40 @@ impl Connections {
             self.took = begun.elapsed();
             self.dumped = Some(begun);
         }
-        if self.hear.wait(wait)? {
+        if self.wait(wait)? {
+            std::thread::sleep(BREATH.saturating_sub(self.drained.elapsed()));
             self.hear()?;
         }
         self.batcher.tick();
         Ok(())
+    }
+
+    /// Waits for word of a socket that comes or goes; false where none came in time.
+    fn wait(&self, time: Duration) -> io::Result<bool> {
+        let Ok(probe) = &self.probe else { return self.hear.wait(time) };
+        let mut both = [self.hear.as_fd(), probe.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut both, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(nix::Error::EINTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes what the kernel noted.
+    fn drain(&mut self) {
+        let Ok(probe) = &mut self.probe else { return };
+        let (changes, lost) = (probe.drain(), probe.lost());
+        self.drained = Instant::now();
+        let before = self.counters.lost.swap(lost, Ordering::Relaxed);
+        self.batcher.lose_in_ring(&CONNECTIONS, lost.saturating_sub(before));
+        self.counters.noted.fetch_add(changes.len() as u64, Ordering::Relaxed);
+        for (change, since_ns) in changes {
+            let (since, at) = (kernel::time(since_ns), kernel::time(change.at_ns));
+            let owner = change.by.as_ref().map(|by| self.owners.named(by));
+            let noted = Noted { became: change.became, socket: change.socket, owner, since, at };
+            let events = self.tracker.noted(noted);
+            self.tell(events);
+        }
     }
 
     fn hear(&mut self) -> io::Result<()> {
@@ -133,6 +196,8 @@ impl Connections {
                 Err(error) => return Err(error),
             }
         }
+        // Each of these came to be before it went.
+        self.drain();
         self.counters.destroyed.fetch_add(gone.len() as u64, Ordering::Relaxed);
         for socket in gone {
             let events = self.tracker.destroyed(&socket, now);
@@ -164,6 +229,8 @@ impl Connections {
             }
         }
         self.counters.dumps.fetch_add(1, Ordering::Relaxed);
+        // What came to be before it was in a list was noted before.
+        self.drain();
         let new = self.tracker.unknown(&sockets);
         let owners = if new.is_empty() { Default::default() } else { self.owners.of(&new) };
         let events = self.tracker.dumped(sockets, &owners, now);
@@ -189,7 +256,10 @@ impl Connections {
             (false, _) => (Some(local), remote),
         };
         let owner = event.owner.as_deref();
-        let user = Some(socket.uid).filter(|_| event.listed).and_then(|uid| self.names.user(uid)).map(str::to_owned);
+        let user = Some(socket.uid)
+            .filter(|_| event.seen != Seen::Ended)
+            .and_then(|uid| self.names.user(uid))
+            .map(str::to_owned);
         let interface = (socket.interface != 0).then(|| format!("if{}", socket.interface));
         let mut cells = [Cell::Null; C::COUNT];
         let mut set = |column: C, cell| cells[column as usize] = cell;
@@ -213,14 +283,14 @@ impl Connections {
         set(C::Name, some_text(owner.map(|o| o.known.name.as_str())));
         set(C::Image, some_text(owner.and_then(|o| o.known.image.as_deref())));
         set(C::CommandLine, some_text(owner.and_then(|o| o.known.command.as_deref())));
-        set(C::Uid, number(Some(socket.uid).filter(|_| event.listed)));
+        set(C::Uid, number(Some(socket.uid).filter(|_| event.seen != Seen::Ended)));
         set(C::User, some_text(user.as_deref()));
         set(C::LoginUid, number(owner.and_then(|o| o.known.login_uid)));
         set(C::Unit, some_text(owner.and_then(|o| o.known.unit())));
         set(C::Container, some_text(owner.and_then(|o| o.known.container.as_deref())));
         set(C::Inode, number(Some(socket.inode).filter(|i| *i != 0)));
-        set(C::Cookie, Cell::Number(socket.cookie));
-        set(C::Source, Cell::Text(if event.listed { "dump" } else { "destroy" }));
+        set(C::Cookie, number(Some(socket.cookie).filter(|c| *c != 0)));
+        set(C::Source, Cell::Text(event.seen.as_str()));
         self.batcher.push(&cells);
     }
 }

@@ -6,6 +6,7 @@ mod connector;
 mod hash;
 mod look;
 mod probe;
+mod recent;
 mod row;
 mod table;
 
@@ -19,11 +20,13 @@ use guardian_sys::netlink::{self, Family, Netlink};
 
 pub use connector::{Event, Sequences, What, listen_message, parse};
 pub use look::{Known, Stream, look};
-pub use probe::{Layout, Noted, Probe, parse as parse_record};
+pub use probe::{Noted, Probe, parse as parse_record};
+pub use recent::Recent;
 pub use table::Table;
 
 use crate::outbox::Outbox;
 use crate::sources::batcher::{Batcher, WAIT_MAX};
+use crate::sources::kernel;
 use crate::sources::names::Names;
 use hash::Hashes;
 pub(crate) use hash::hex;
@@ -81,6 +84,8 @@ pub struct Processes {
     batcher: Batcher,
     /// What has the kernel note arguments, or why there is none.
     probe: Result<Probe, String>,
+    /// Who else wants to know of processes.
+    recent: Arc<Recent>,
 }
 
 impl Processes {
@@ -104,7 +109,13 @@ impl Processes {
             counters: Arc::default(),
             batcher: Batcher::new(outbox, &PROCESSES),
             probe,
+            recent: Arc::default(),
         })
+    }
+
+    /// Has others know which programs run.
+    pub fn share(&mut self, recent: Arc<Recent>) {
+        self.recent = recent;
     }
 
     /// Whether the kernel notes arguments itself; else those of very short processes may be missing.
@@ -168,10 +179,11 @@ impl Processes {
             self.batcher.lose(&PROCESSES, lost);
         }
         let Some(what) = event.what else { return };
-        let mut at = self.at(event.at_ns);
+        let mut at = kernel::time(event.at_ns);
         match what {
             What::Fork { parent, pid } => {
                 self.table.fork(parent, pid);
+                self.remember(pid);
                 if self.options.forks {
                     self.row("fork", pid, at, row::Extra::default());
                 }
@@ -218,14 +230,15 @@ impl Processes {
         }
         let sha256 = seen.as_ref().and_then(|_| self.hashes.of(pid, &self.counters.hashed));
         self.table.exec(pid, seen, noted.as_ref(), sha256);
+        self.remember(pid);
         let extra = row::Extra { complete: Some(complete), noted: noted.is_some(), ..row::Extra::default() };
         self.row("exec", pid, at, extra);
     }
 
-    /// The time of a message by the clock of the day.
-    fn at(&self, at_ns: u64) -> i64 {
-        let ago_us = netlink::monotonic_ns().saturating_sub(at_ns) / 1_000;
-        crate::now().saturating_sub(i64::try_from(ago_us).unwrap_or(0))
+    fn remember(&self, pid: u32) {
+        if let Some(entry) = self.table.get(pid) {
+            self.recent.put(pid, Arc::clone(&entry.known));
+        }
     }
 
     fn row(&mut self, activity: &str, pid: u32, at: i64, extra: row::Extra) {

@@ -39,8 +39,8 @@ fn lists_are_the_same_apart() {
     }
     assert!(entries > 8, "{entries} entries are compared");
     let counts = apart.counts();
-    // One for what holds no secrets, and one for each of users, keys, sudo rules and tunnels.
-    assert_eq!((counts.started, counts.failed), (5, 0), "one child after the other is the same");
+    // One for what holds no secrets, and one for each of users, keys and sudo rules.
+    assert_eq!((counts.started, counts.failed), (4, 0), "one child after the other is the same");
     assert_eq!(apart.children().len(), 1, "whoever was handed secrets is gone");
     assert_eq!(counts.refused, 0, "what readers ask for is what their tasks allow");
 }
@@ -49,7 +49,7 @@ fn lists_are_the_same_apart() {
 fn this_machine_is_the_same_apart() {
     let apart = std::sync::Arc::new(apart());
     let root = Path::new("/");
-    for name in ["packages", "certificates", "services", "cron", "users", "groups", "keys", "sudoers", "tunnels"] {
+    for name in ["packages", "certificates", "services", "cron", "users", "groups", "keys", "sudoers"] {
         let here = read(root, lists::find(name).unwrap());
         assert_eq!(apart.list(root, name).unwrap().hash(), here.hash(), "{name}");
     }

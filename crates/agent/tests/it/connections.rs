@@ -2,13 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use guardian_agent::outbox::Outbox;
 use guardian_agent::sources::connections::Connections;
 use guardian_protocol::classes::ConnectionColumn as C;
 
-use crate::rows::{Row, until};
+use crate::rows::{Row, take, until};
 
 fn find<'a>(rows: &'a [Row], activity: &str, port: u16, from: Option<u16>) -> Option<&'a Row> {
     let from = from.map_or_else(String::new, |port| port.to_string());
@@ -89,4 +91,118 @@ fn a_connection_between_two_lists_is_seen() {
     let opened =
         rows.iter().filter(|r| r.get(C::Activity as usize) == "open" && r.get(C::DstPort as usize) == port.to_string());
     assert!(opened.count() >= SHORT);
+}
+
+/// Does its work in a network namespace of its own, where nobody else connects; none where that is not permitted.
+fn alone<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let inside = move || {
+        if let Err(error) = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET) {
+            eprintln!("skipped: no namespace: {error}");
+            return None;
+        }
+        assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+        Some(work())
+    };
+    std::thread::spawn(inside).join().unwrap()
+}
+
+/// Two hundred connections in each family, each of a shell of its own that is gone at once.
+fn short_ones_of(host: &'static str, client: &'static str) {
+    const SHORT: usize = 200;
+    let (outbox, inbox) = Outbox::new();
+    // Lists alone would see next to none of them.
+    let Ok(mut source) = Connections::start(outbox, Duration::from_secs(3_600)) else { return };
+    if let Some(why) = source.unprobed() {
+        return eprintln!("skipped: the kernel takes no program: {why}");
+    }
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepting = std::thread::spawn(move || {
+        (0..SHORT).for_each(|_| drop(listener.accept().unwrap().0.write_all(b"hello")));
+    });
+    let script = format!(
+        "for i in $(seq {SHORT}); do (echo $BASHPID; exec 3<>/dev/tcp/{client}/{port}; read -r -N 5 <&3 word); done"
+    );
+    let mut shell = Command::new("bash").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut step = || source.step(Duration::from_millis(20)).unwrap();
+    let ours = |r: &&Row, activity: &str| {
+        r.get(C::Activity as usize) == activity && r.get(C::DstPort as usize) == port.to_string()
+    };
+    let ended = |rows: &[Row]| rows.iter().filter(|r| ours(r, "close")).count() >= 2 * SHORT;
+    let rows = until(&inbox, 60, &mut step, ended);
+    accepting.join().unwrap();
+    let mut pids = String::new();
+    shell.stdout.take().unwrap().read_to_string(&mut pids).unwrap();
+    assert!(shell.wait().unwrap().success());
+    for activity in ["open", "close"] {
+        let mut out: Vec<_> =
+            rows.iter().filter(|r| ours(r, activity) && r.get(C::Initiated as usize) == "true").collect();
+        let mut shells: Vec<_> = pids.lines().collect();
+        out.sort_by_key(|r| r.get(C::Pid as usize).to_owned());
+        shells.sort_unstable();
+        assert_eq!(out.iter().map(|r| r.get(C::Pid as usize)).collect::<Vec<_>>(), shells, "{activity}");
+        for row in out {
+            assert_eq!((row.get(C::Name as usize), row.get(C::SrcIp as usize)), ("bash", client));
+            assert!(row.get(C::CommandLine as usize).contains("/dev/tcp"), "{row:?}");
+            assert_ne!(row.get(C::StartTicks as usize), "");
+            assert_eq!((row.get(C::Uid as usize), row.get(C::Source as usize)), ("0", "bpf"));
+        }
+        let inside: Vec<_> =
+            rows.iter().filter(|r| ours(r, activity) && r.get(C::Initiated as usize) == "false").collect();
+        assert_eq!(inside.len(), SHORT, "{activity}");
+        assert!(inside.iter().all(|r| r.get(C::Pid as usize) == std::process::id().to_string()));
+    }
+    assert_eq!(source.counters().lost.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn connections_of_a_few_milliseconds_have_their_process() {
+    alone(|| short_ones_of("127.0.0.1", "127.0.0.1"));
+}
+
+#[test]
+fn connections_of_a_few_milliseconds_have_their_process_over_ipv6() {
+    alone(|| short_ones_of("::1", "::1"));
+}
+
+#[test]
+fn what_is_refused_and_who_listens_for_a_moment_is_told_once() {
+    alone(|| {
+        let (outbox, inbox) = Outbox::new();
+        let Ok(mut source) = Connections::start(outbox, Duration::from_millis(200)) else { return };
+        if source.unprobed().is_some() {
+            return;
+        }
+        let mut step = || source.step(Duration::from_millis(20)).unwrap();
+        step();
+        // Over an IPv6 socket, as many programs do, to an IPv4 address.
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(TcpStream::connect(("127.0.0.1", port)).unwrap());
+        drop(listener.accept().unwrap());
+        drop(listener);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        let rows = until(&inbox, 10, &mut step, |rows| find(rows, "unlisten", port, None).is_some());
+        let mut rows = rows;
+        // Long enough for a second word of anything.
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            step();
+            rows.extend(take(&inbox));
+        }
+        let words: Vec<_> = rows
+            .iter()
+            .filter(|r| r.get(C::DstPort as usize) == port.to_string())
+            .map(|r| {
+                format!("{} {} {}", r.get(C::Activity as usize), r.get(C::State as usize), r.get(C::DstIp as usize))
+            })
+            .collect();
+        let count = |word: &str| words.iter().filter(|w| w.starts_with(word)).count();
+        assert_eq!(
+            (count("listen"), count("unlisten"), count("open established"), count("open syn_sent")),
+            (1, 1, 2, 1)
+        );
+        assert_eq!((count("open"), count("close")), (3, 3), "{words:#?}");
+        assert!(rows.iter().all(|r| r.get(C::Pid as usize) == std::process::id().to_string()), "{rows:#?}");
+    });
 }

@@ -53,6 +53,12 @@ pub(crate) fn machine(root: &Path) {
         "[Interface]\nPrivateKey = c2VjcmV0\nAddress = 10.9.0.1/24\n[Peer]\n\
         PublicKey = cGVlcg==\nPresharedKey = c2VjcmV0\nEndpoint = 203.0.113.7:51820\nAllowedIPs = 0.0.0.0/0\n",
     );
+    write(
+        root,
+        "/home/ann/.ssh/config",
+        "Host db\n  LocalForward 5432 127.0.0.1:5432\nHost *\n  DynamicForward 1080\n",
+    );
+    write(root, "/etc/ssh/ssh_config", "Host vpn.example\n  Tunnel yes\n  TunnelDevice 0:1\n");
     write(root, "/etc/resolv.conf", "nameserver 192.0.2.53\nsearch example.com\n");
     write(root, "/etc/environment", "https_proxy=http://ann:c2VjcmV0@proxy:3128\n");
     let config = r#"{"Name":"/db","Config":{"Image":"postgres:17"},"Image":"sha256:1","State":{"Running":true},
@@ -66,6 +72,56 @@ pub(crate) fn machine(root: &Path) {
     );
     let metadata = "Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\nLicense: Apache-2.0\n";
     write(root, "/usr/local/lib/python3.12/site-packages/requests-2.31.0.dist-info/METADATA", metadata);
+}
+
+#[test]
+fn forwards_that_clients_of_ssh_are_configured_for_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    machine(dir.path());
+    let tunnels = of(dir.path(), "tunnels");
+    let told = |kind: &str| {
+        let of = tunnels.iter().filter(|t| t["kind"] == kind);
+        of.map(|t| format!("{} {} {}", t["user"], t["name"], t["value"])).collect::<Vec<_>>()
+    };
+    assert_eq!(told("ssh_from_here_config"), [r#""ann" "db" "5432 127.0.0.1:5432""#]);
+    assert_eq!(told("ssh_proxy_config"), [r#""ann" "*" "1080""#]);
+    assert_eq!(told("ssh_network_config"), [r#"null "vpn.example" "0:1""#]);
+}
+
+#[test]
+fn filters_are_told_as_their_front_ends_were_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(root, "/etc/ufw/ufw.conf", "ENABLED=yes\n");
+    write(root, "/etc/default/ufw", "IPV6=no\nDEFAULT_INPUT_POLICY=\"DROP\"\nDEFAULT_FORWARD_POLICY=\"DROP\"\n");
+    write(root, "/proc/net/if_inet6", "20010db8000000000000000000000001 02 40 00 80 eth0\n");
+    let tuple = "### tuple ### allow any 6379 0.0.0.0/0 any 0.0.0.0/0 in\n### tuple ### allow tcp 22 0.0.0.0/0 any 10.0.0.0/8 in\n";
+    write(root, "/etc/ufw/user.rules", tuple);
+    write(root, "/etc/ufw/user6.rules", "### tuple ### allow tcp 23 ::/0 any ::/0 in\n");
+    write(root, "/etc/firewalld/firewalld.conf", "DefaultZone=public\n");
+    write(root, "/etc/systemd/system/multi-user.target.wants/firewalld.service", "");
+    let zone = "<zone><service name=\"files\"/><rule><source address=\"10.0.0.0/8\"/><port port=\"6379\" protocol=\"tcp\"/><accept/></rule></zone>";
+    write(root, "/usr/lib/firewalld/zones/public.xml", zone);
+    write(root, "/etc/firewalld/zones/unused.xml", "<zone><port port=\"6379\" protocol=\"tcp\"/></zone>");
+    let service = "<service><include service=\"files\"/><include service=\"inner\"/></service>";
+    write(root, "/usr/lib/firewalld/services/files.xml", service);
+    write(root, "/etc/firewalld/services/inner.xml", "<service><port port=\"445\" protocol=\"tcp\"/></service>");
+    let filters = of(root, "firewall");
+    let one = |kind: &str, word: &str| {
+        let is = |f: &&Value| f["kind"] == kind && f.to_string().contains(word);
+        filters.iter().find(is).unwrap_or_else(|| panic!("{kind} {word}: {filters:#?}")).clone()
+    };
+    assert!(one("front_end", "ufw")["risk"].as_str().unwrap().contains("IPv6 is not filtered"));
+    assert_eq!(one("ufw_rule", "6379")["risk"], "lets anybody reach Redis (6379)");
+    assert_eq!(
+        (&one("ufw_rule", "10.0.0.0/8")["from"][0], one("ufw_rule", "10.0.0.0/8").get("risk")),
+        (&"10.0.0.0/8".into(), None)
+    );
+    assert!(one("ufw_rule", "\"23\"")["risk"].as_str().unwrap().contains("Telnet"));
+    assert_eq!(one("firewalld_zone", "public")["default"], true);
+    assert_eq!(one("firewalld_rule", "service files")["risk"], "lets anybody reach Windows file sharing (445)");
+    assert_eq!(one("firewalld_rule", "rule source").get("risk"), None);
+    assert_eq!(one("firewalld_rule", "\"unused\"").get("risk"), None, "nothing comes to that zone");
 }
 
 #[test]

@@ -3,16 +3,18 @@
 use super::{Chain, Rule, Ruleset};
 
 /// Services that are not for everybody, by their port.
-const NOT_FOR_ALL: [(u16, &str); 26] = [
+const NOT_FOR_ALL: [(u16, &str); 33] = [
     (23, "Telnet, which sends passwords in the clear"),
     (69, "TFTP, which asks for no password"),
     (111, "the portmapper"),
     (135, "Windows RPC"),
     (139, "Windows file sharing"),
+    (161, "SNMP"),
     (445, "Windows file sharing"),
     (512, "rexec"),
     (513, "rlogin"),
     (514, "rsh"),
+    (623, "IPMI, which rules the hardware"),
     (873, "rsync"),
     (1433, "SQL Server"),
     (1521, "Oracle"),
@@ -24,11 +26,16 @@ const NOT_FOR_ALL: [(u16, &str); 26] = [
     (5432, "PostgreSQL"),
     (5900, "VNC"),
     (5984, "CouchDB"),
+    (5985, "Windows remote management"),
+    (5986, "Windows remote management"),
     (6379, "Redis"),
     (8086, "InfluxDB"),
+    (8500, "Consul"),
     (9200, "Elasticsearch"),
+    (10000, "Webmin"),
     (10250, "the kubelet"),
     (11211, "memcached"),
+    (15672, "RabbitMQ's management"),
     (27017, "MongoDB"),
 ];
 
@@ -83,12 +90,23 @@ impl Ruleset {
         }
     }
 
-    /// What is risky about the whole; empty if nothing is known to be.
-    pub fn risk(&self, forwards: bool) -> String {
+    /// Whether what comes in by a family and is not let in is refused.
+    fn is_closed_to(&self, family: &str) -> bool {
+        let of = |chain: &&Chain| chain.family == family || chain.family == "inet";
+        self.hooked("input").filter(of).any(|chain| self.refuses_the_rest(chain))
+    }
+
+    /// What is risky about the whole; empty if nothing is known to be. `forwards`: packets are passed on between networks;
+    /// `ipv6`: others reach this machine by IPv6.
+    pub fn risk(&self, forwards: bool, ipv6: bool) -> String {
         let mut risks = Vec::new();
         match self.state() {
             "none" => risks.push("nothing filters what comes in: every port that is listened on can be reached"),
             "open" => risks.push("what no rule names is let in: a new service can be reached as soon as it listens"),
+            _ if !self.is_closed_to("ip") => risks.push("what comes in by IPv4 is not filtered"),
+            _ if ipv6 && !self.is_closed_to("ip6") => {
+                risks.push("what comes in by IPv6 is not filtered, and this machine can be reached by it");
+            }
             _ => {}
         }
         if forwards && !self.hooked("forward").any(|chain| self.refuses_the_rest(chain)) {
@@ -99,6 +117,9 @@ impl Ruleset {
 
     /// What is risky about a rule; empty if nothing is known to be.
     pub fn risk_of(&self, rule: &Rule) -> String {
+        if rule.action == "masquerade" && rule.from.is_empty() && rule.interface.is_empty() && !rule.more {
+            return "whoever can send packets through this machine goes out with its address, by every way".to_owned();
+        }
         let entrance = matches!(self.hook_of(rule), "input" | "forward" | "") && rule.table != "nat";
         if rule.action != "accept" || !entrance || !is_anybody(&rule.from) || rule.interface == "lo" {
             return String::new();

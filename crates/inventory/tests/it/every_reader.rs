@@ -2,8 +2,9 @@
 //! this file by its path.
 
 use guardian_inventory::{
-    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, language, limits, nix,
-    npm, pacman, portage, process, python, rpm, snap, sockets, sqlite, ssh, sudoers, transaction, tripwire, unit, xml,
+    accounts, aide, apk, cargo, certificate, cron, dpkg, firewall, flatpak, gem, go, jar, keys, language, limits, link,
+    netlink, nix, npm, openvpn, pacman, portage, process, python, rpm, snap, sockets, sqlite, ssh, sudoers,
+    transaction, tripwire, unit, wireguard, xfrm, xml,
 };
 
 /// Every reader on the same bytes.
@@ -31,11 +32,8 @@ pub(crate) fn all(input: &[u8]) {
         jar::parse("a-1.jar", input).map_or(0, |f| f.entries.len()),
     ];
     assert!(entries.iter().all(|count| *count <= limits::ENTRIES_MAX));
-    for rules in [firewall::parse_nft(input).unwrap_or_default(), firewall::parse_iptables(input, "ip")] {
-        rules.rules.iter().for_each(|rule| drop(rules.risk_of(rule)));
-        drop(rules.risk(true));
-    }
-    assert!(firewall::parse_firewalld(input).ports.len() <= limits::LIST_MAX);
+    filters(input);
+    tunnels(input);
     assert!(ssh::forwards(&process::parse_cmdline(input)).len() <= limits::LIST_MAX);
     let settings = unit::parse(input);
     assert!(unit::unit(&settings.entries).commands.len() <= limits::LIST_MAX);
@@ -72,6 +70,42 @@ pub(crate) fn all(input: &[u8]) {
     process::parse_status(input);
     process::parse_cmdline(input);
     process::container(input);
+}
+
+/// Those of packet filters.
+fn filters(input: &[u8]) {
+    let zone = firewall::parse_firewalld(input);
+    assert!(zone.ports.len() <= limits::LIST_MAX && zone.rich.len() <= limits::LIST_MAX);
+    assert!(firewall::parse_service(input).ports.len() <= limits::LIST_MAX);
+    firewall::default_zone(input);
+    firewall::parse_ufw_defaults(input).risk(true);
+    for rules in [
+        firewall::parse_nft(input).unwrap_or_default(),
+        firewall::parse_iptables(input, "ip"),
+        firewall::parse_ufw(input, "ip6"),
+        zone.rules("public", |service| vec![format!("{service}/tcp")]),
+    ] {
+        rules.rules.iter().for_each(|rule| drop(rules.risk_of(rule)));
+        drop(rules.risk(true, true));
+    }
+}
+
+/// Those of tunnels.
+fn tunnels(input: &[u8]) {
+    let mut device = wireguard::parse_answer(input);
+    wireguard::add(&mut device, input);
+    netlink::parts(input, |part| {
+        if let netlink::Part::Message(kind, body) = part {
+            wireguard::add(&mut device, body);
+            wireguard::family(kind, body);
+            drop((xfrm::state(kind, body), xfrm::policy(kind, body), link::tunnel(kind, body)));
+        }
+    });
+    assert!(device.peers.iter().all(|peer| peer.networks.len() <= limits::LIST_MAX));
+    assert!(openvpn::parse_config(input).remotes.len() <= limits::LIST_MAX);
+    assert!(openvpn::parse_arguments(&process::parse_cmdline(input)).remotes.len() <= limits::LIST_MAX);
+    assert!(openvpn::parse_status(input).peers.iter().all(|peer| peer.networks.len() <= limits::LIST_MAX));
+    assert!(ssh::configured(input).len() <= limits::LIST_MAX);
 }
 
 /// What is written of an AIDE database is read back the same.

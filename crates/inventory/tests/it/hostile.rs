@@ -17,6 +17,13 @@ fn damaged(name: &str, at: prop::sample::Index, to: u8, cut: prop::sample::Index
 }
 
 const SMALL: &[&str] = &[
+    "firewalld-zone.xml",
+    "netlink-tunnels",
+    "nft-ruleset.json",
+    "openvpn-status",
+    "ssh-config",
+    "ufw-rules",
+    "wireguard-answer",
     "aide-database",
     "aide-report",
     "apk-installed-files",

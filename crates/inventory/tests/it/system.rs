@@ -2,7 +2,7 @@
 
 use guardian_inventory::accounts::{PasswordState, parse_group, parse_passwd, parse_shadow};
 use guardian_inventory::sudoers::Entry;
-use guardian_inventory::{certificate, cron, keys, process, sockets, sudoers, unit};
+use guardian_inventory::{certificate, cron, keys, link, netlink, process, sockets, sudoers, unit, xfrm};
 
 use crate::{fixture, text};
 
@@ -187,4 +187,36 @@ fn sockets_of_both_families() {
     assert_eq!((first.uid, first.inode), (101, 20_017));
     let second = &found.entries[1];
     assert_eq!((second.local.to_string(), second.remote.to_string()), ("::1".into(), "10.0.2.1".into()));
+}
+
+/// What Linux 6.1 said of tunnels that `ip` made: of its interfaces, then of its policies and states of IPsec.
+#[test]
+fn tunnels_of_a_real_kernel_are_read_without_their_keys() {
+    let (mut links, mut policies, mut states) = (Vec::new(), Vec::new(), Vec::new());
+    netlink::parts(&fixture("netlink-tunnels"), |part| {
+        if let netlink::Part::Message(kind, body) = part {
+            // Messages of the two parts of the kernel have the same numbers.
+            if let Some(tunnel) = link::tunnel(kind, body) {
+                links.push(tunnel);
+            } else {
+                states.extend(xfrm::state(kind, body));
+            }
+            policies.extend(xfrm::policy(kind, body));
+        }
+    });
+    let of = |name: &str| {
+        let tunnel = links.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("{name}: {links:#?}"));
+        let ip = |ip: Option<std::net::IpAddr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+        (tunnel.kind.clone(), ip(tunnel.local), ip(tunnel.remote), tunnel.id)
+    };
+    let four = |kind: &str, id| (kind.to_owned(), "127.0.0.1".to_owned(), "127.0.0.2".to_owned(), id);
+    assert_eq!((of("g"), of("e"), of("v")), (four("gretap", Some(7)), four("erspan", Some(8)), four("vxlan", Some(7))));
+    assert_eq!(of("s"), ("sit".into(), "127.0.0.1".into(), "127.0.0.3".into(), None));
+    assert_eq!(of("i6"), ("ip6gre".into(), "::1".into(), "fd00::2".into(), None));
+    let policy = &policies[0];
+    assert_eq!((policy.direction, &*policy.from, &*policy.to), ("out", "10.1.0.0/16", "10.2.0.0/16"));
+    assert_eq!(policy.by, ["esp tunnel 192.0.2.1 203.0.113.9"]);
+    let state = states.iter().find(|s| s.protocol == "esp").unwrap();
+    assert_eq!((state.mode, state.spi, state.request), ("tunnel", 0x1234, 7));
+    assert_eq!(state.algorithms, ["ecb(cipher_null)", "hmac(sha256)"]);
 }

@@ -1,11 +1,13 @@
 //! Ways out of the network that are not seen from outside: interfaces of tunnels, what VPNs are told to do, and forwarding by
 //! ssh.
 
-use guardian_inventory::{process, ssh};
+use std::collections::HashSet;
+
+use guardian_inventory::{accounts, openvpn as ovpn, ssh};
 use guardian_protocol::lists::List;
 use serde_json::json;
 
-use super::{entry, line, text};
+use super::{entry, line, live_tunnels as live, text};
 use crate::files::Root;
 
 /// Hardware types of tunnels (`include/uapi/linux/if_arp.h`).
@@ -18,19 +20,38 @@ const TYPES: [(&str, &str); 7] = [
     ("65534", "tunnel"),
     ("512", "ppp"),
 ];
+/// Accounts whose configuration is read.
+const ACCOUNTS_MAX: usize = 2_000;
 /// Flags of `tun_flags`: a tap is a whole Ethernet.
 const TAP: u32 = 2;
 
+/// What moves when somebody changes them.
+pub(super) const WATCHED: &[&str] = &[
+    "/etc/wireguard",
+    "/etc/openvpn",
+    "/etc/ipsec.conf",
+    "/etc/swanctl",
+    "/etc/ssh",
+    "/etc/ssh/ssh_config",
+    "/etc/ssh/ssh_config.d",
+];
+
 pub(super) fn tunnels(root: &mut Root, list: &mut List) {
-    interfaces(root, list);
+    let known = live::links(list).unwrap_or_default();
+    interfaces(root, list, &known);
     wireguard(root, list);
-    openvpn(root, list);
+    live::wireguard(list);
+    let status = openvpn(root, list);
+    live::openvpn(root, list, status);
     ipsec(root, list);
-    by_ssh(root, list);
+    live::ipsec(list);
+    by_ssh(list);
+    ssh_configs(root, list);
 }
 
-fn interfaces(root: &mut Root, list: &mut List) {
-    for name in root.names("/sys/class/net") {
+/// Interfaces by the files of the kernel, where it did not say which are tunnels.
+fn interfaces(root: &mut Root, list: &mut List, known: &HashSet<String>) {
+    for name in root.names("/sys/class/net").into_iter().filter(|name| !known.contains(name)) {
         let at = format!("/sys/class/net/{name}");
         let about = text(root, &format!("{at}/uevent"));
         let device = about.lines().find_map(|l| l.strip_prefix("DEVTYPE=")).unwrap_or_default();
@@ -43,10 +64,7 @@ fn interfaces(root: &mut Root, list: &mut List) {
             (_, Some(flags)) if flags & TAP != 0 => "tap",
             (_, Some(_)) => "tun",
             _ => match known {
-                // Each namespace has these, down, as soon as the module is there.
-                Some(_) if matches!(name.as_str(), "gre0" | "gretap0" | "erspan0" | "tunl0" | "sit0" | "ip6tnl0") => {
-                    continue;
-                }
+                Some(_) if live::BASE.contains(&name.as_str()) => continue,
                 Some(word) => word,
                 None => continue,
             },
@@ -108,27 +126,29 @@ fn wireguard(root: &mut Root, list: &mut List) {
     }
 }
 
-fn openvpn(root: &mut Root, list: &mut List) {
+/// Configurations; the files into which they have it written who is connected.
+fn openvpn(root: &mut Root, list: &mut List) -> Vec<String> {
+    let mut status = Vec::new();
     for folder in ["/etc/openvpn", "/etc/openvpn/client", "/etc/openvpn/server"] {
         let names = root.names(folder).into_iter();
         for name in names.filter(|name| name.ends_with(".conf") || name.ends_with(".ovpn")) {
             let path = format!("{folder}/{name}");
-            let text = text(root, &path);
-            let of = |word: &str| -> Vec<String> {
-                let rows = text.lines().filter_map(|row| row.trim().strip_prefix(word)?.strip_prefix(' '));
-                rows.map(|rest| rest.trim().to_owned()).collect()
-            };
+            let config = ovpn::parse_config(&root.read(&path).unwrap_or_default());
             let value = json!({
                 "kind": "openvpn",
                 "name": name.rsplit_once('.').map_or(name.as_str(), |(name, _)| name),
-                "device": of("dev").first(),
-                "remotes": of("remote"),
-                "cipher": of("cipher").first(),
+                "device": config.device,
+                "remotes": config.remotes,
+                "cipher": config.cipher,
+                "networks": config.networks.join(", "),
+                "management": config.management,
                 "path": path,
             });
             list.put(&path, &entry(value));
+            status.push(config.status);
         }
     }
+    status
 }
 
 fn ipsec(root: &mut Root, list: &mut List) {
@@ -166,19 +186,37 @@ fn ipsec(root: &mut Root, list: &mut List) {
 }
 
 /// Forwarding by ssh that runs now.
-fn by_ssh(root: &mut Root, list: &mut List) {
-    for pid in root.names("/proc").into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) {
-        if line(root, &format!("/proc/{pid}/comm")) != "ssh" {
-            continue;
-        }
-        let Some(file) = root.read(&format!("/proc/{pid}/cmdline")) else { continue };
-        let arguments = process::parse_cmdline(&file);
-        if !arguments.first().is_some_and(|program| program.rsplit('/').next() == Some("ssh")) {
-            continue;
-        }
+fn by_ssh(list: &mut List) {
+    for arguments in live::running("ssh") {
         for (kind, what) in ssh::forwards(&arguments) {
             let value = json!({ "kind": kind, "name": what, "value": what, "command_line": arguments.join(" ") });
             list.put(&format!("{kind}/{what}"), &entry(value));
+        }
+    }
+}
+
+/// Forwarding that clients of ssh are configured for: of the machine, and of each account.
+fn ssh_configs(root: &mut Root, list: &mut List) {
+    let mut files = vec![(String::new(), "/etc/ssh/ssh_config".to_owned())];
+    let more = root.names("/etc/ssh/ssh_config.d").into_iter().filter(|name| name.ends_with(".conf"));
+    files.extend(more.map(|name| (String::new(), format!("/etc/ssh/ssh_config.d/{name}"))));
+    let accounts = accounts::parse_passwd(&root.read("/etc/passwd").unwrap_or_default()).entries;
+    for account in accounts.into_iter().take(ACCOUNTS_MAX).filter(|account| account.home.starts_with('/')) {
+        files.push((account.name, format!("{}/.ssh/config", account.home.trim_end_matches('/'))));
+    }
+    // Several accounts may share a home.
+    files.dedup_by(|a, b| a.1 == b.1);
+    for (user, path) in files {
+        for found in ssh::configured(&root.read(&path).unwrap_or_default()) {
+            let ssh::Configured { kind, what, hosts } = found;
+            let value = json!({
+                "kind": format!("{kind}_config"),
+                "name": hosts,
+                "value": what,
+                "user": user,
+                "path": path,
+            });
+            list.put(&format!("{kind}_config/{path}/{hosts}/{what}"), &entry(value));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which process holds a socket: the links in `/proc/PID/fd`, looked at only when there is a socket whose owner is unknown.
+//! Which process holds a socket: the links in `/proc/PID/fd`, looked at only when there is a socket whose owner is unknown; and
+//! who a process is that the kernel named.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -6,10 +7,14 @@ use std::sync::Arc;
 
 use guardian_inventory::sockets;
 
-use crate::sources::processes::{Known, look};
+use super::probe::By;
+use crate::sources::processes::{Known, Recent, look};
 
 /// Links of one process that are looked at.
 const LINKS_MAX: usize = 65_536;
+
+/// Processes that the kernel named and that are remembered.
+const NAMED_MAX: usize = 4_096;
 
 /// A process that holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,10 @@ pub struct Owner {
 pub struct Owners {
     /// Processes that held new sockets the last time: likely the next one too.
     recent: Vec<u32>,
+    /// Processes that the kernel named, by number, start and name.
+    named: HashMap<(u32, u64, String), Arc<Owner>>,
+    /// What the source of processes knows.
+    programs: Arc<Recent>,
 }
 
 impl Owners {
@@ -48,6 +57,43 @@ impl Owners {
             }
         }
         found
+    }
+
+    /// Has it look where the source of processes tells what runs.
+    pub fn share(&mut self, programs: Arc<Recent>) {
+        self.programs = programs;
+    }
+
+    /// Who a process is that the kernel named: what `/proc` says of it if it is still the same, else what is known of its program,
+    /// else what the kernel said.
+    pub fn named(&mut self, by: &By) -> Arc<Owner> {
+        let key = (by.pid, by.start_ns, by.name.clone());
+        if let Some(owner) = self.named.get(&key) {
+            return Arc::clone(owner);
+        }
+        let noted = Known::of_connecting(by);
+        // Whoever is on the way out has numbers still, and neither program nor arguments.
+        let same = |known: &Known| {
+            known.start_ticks == noted.start_ticks
+                && known.name == by.name
+                && (known.image.is_some() || known.command.is_some())
+        };
+        let known = look(by.pid).filter(same).unwrap_or_else(|| match self.programs.get(by.pid, &by.name) {
+            Some(program) => Known {
+                start_ticks: noted.start_ticks,
+                command: noted.command.or_else(|| program.command.clone()),
+                uid: noted.uid,
+                login_uid: noted.login_uid,
+                ..(*program).clone()
+            },
+            None => noted,
+        });
+        let owner = Arc::new(Owner { pid: by.pid, known });
+        if self.named.len() >= NAMED_MAX {
+            self.named.clear();
+        }
+        self.named.insert(key, Arc::clone(&owner));
+        owner
     }
 
     fn links(&mut self, pid: u32, wanted: &mut HashSet<u64>, found: &mut HashMap<u64, Arc<Owner>>) {

@@ -10,6 +10,7 @@ use guardian_inventory::process;
 use guardian_sys::netlink::ticks_per_second;
 
 use super::probe::Noted;
+use crate::sources::connections::By;
 
 /// Bytes of arguments that are kept.
 const COMMAND_BYTES_MAX: usize = 8 << 10;
@@ -117,12 +118,24 @@ impl Known {
         join(&process::parse_cmdline(&noted.arguments))
     }
 
+    /// What the kernel noted of a process that connects or listens.
+    pub fn of_connecting(by: &By) -> Self {
+        Self {
+            start_ticks: Some(ticks(by.start_ns)),
+            name: by.name.clone(),
+            command: join(&process::parse_cmdline(&by.arguments)),
+            uid: Some(by.uid),
+            login_uid: Some(by.login_uid).filter(|n| *n != UNSET),
+            ..Self::default()
+        }
+    }
+
     /// What the kernel noted of a process that is gone, over what is known of it from before.
     pub fn with(self, noted: &Noted) -> Self {
         let set = |number: u32| Some(number).filter(|n| *n != UNSET);
         let image = Some(noted.image.clone()).filter(|path| path.starts_with('/'));
         Self {
-            start_ticks: Some(noted.start_ns / (1_000_000_000 / ticks_per_second())),
+            start_ticks: Some(ticks(noted.start_ns)),
             parent: noted.parent,
             name: noted.image.rsplit('/').next().unwrap_or_default().chars().take(NAME_MAX).collect(),
             image,
@@ -135,6 +148,10 @@ impl Known {
             ..self
         }
     }
+}
+
+fn ticks(start_ns: u64) -> u64 {
+    start_ns / (1_000_000_000 / ticks_per_second())
 }
 
 fn read(folder: &Path, name: &str, limit: u64) -> Vec<u8> {

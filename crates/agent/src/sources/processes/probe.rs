@@ -2,21 +2,16 @@
 //! lives too short for a look at `/proc`. A supplement to the connector's messages, which come right behind it. Where the kernel
 //! does not allow it, or does not say how it is laid out, there is none, and [`Probe::start`] says why.
 
-mod layout;
 mod program;
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read as _};
+use std::io;
 
 use guardian_sys::bpf::{Attached, Counter, Ring, Scratch, attach};
 
-pub use layout::Layout;
+use crate::sources::kernel::{self, code::LICENSE};
 use program::{COMMAND_BYTES, HEAD_BYTES, IMAGE_BYTES, Places, RECORD_BYTES_MAX, STRUCTURES, TEXT_AT};
 
-/// Where the kernel says how it is laid out.
-const TYPES: &str = "/sys/kernel/btf/vmlinux";
-/// Most bytes of that; kernels have 4 to 10 million.
-const TYPES_BYTES_MAX: u64 = 64 << 20;
 /// Room for what was not taken yet: more than a thousand short commands. The agent has it in memory twice.
 const RING_BYTES: u32 = 512 << 10;
 /// Records that wait for the connector's message.
@@ -150,17 +145,11 @@ pub struct Probe {
 impl Probe {
     /// Has the kernel run the program. It needs `CAP_BPF` and `CAP_PERFMON`, and a kernel that says how it is laid out.
     pub fn start() -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(TYPES)?.take(TYPES_BYTES_MAX).read_to_end(&mut bytes)?;
-        let places = Layout::read(&bytes, STRUCTURES).and_then(|layout| Places::of(&layout));
-        drop(bytes);
-        let strange =
-            || io::Error::new(io::ErrorKind::Unsupported, "the kernel is laid out in a way that is not known");
-        let places = places.ok_or_else(strange)?;
+        let places = kernel::places(STRUCTURES, Places::of)?;
         let (ring, lost) = (Ring::new(RING_BYTES)?, Counter::new()?);
         let scratch = Scratch::new(RECORD_BYTES_MAX as u32)?;
         let code = program::program(&places, ring.fd(), scratch.fd(), lost.fd());
-        let attached = attach(&code, "guardian_exec", program::LICENSE, "sched_process_exec")?;
+        let attached = attach(&code, "guardian_exec", LICENSE, "sched_process_exec")?;
         Ok(Self { ring, _scratch: scratch, lost, waiting: Waiting::default(), _attached: attached })
     }
 
