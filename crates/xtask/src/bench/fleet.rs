@@ -98,7 +98,23 @@ fn agent(bench: &Bench, home: &Path) -> Result<Service> {
     ensure!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
     let mut run = Command::new(program());
     run.args(["--dir", &home, "run", "--no-files", "--no-inventory"]).stdin(Stdio::null());
-    Service::start("guardian-agent", run.stdout(Stdio::null()).stderr(Stdio::null()))
+    let log = fs::File::create(bench.data.join("agent.log"))?;
+    Service::start("guardian-agent", run.stdout(Stdio::null()).stderr(log))
+}
+
+/// Runs a command; how long after its start its alert is on the stream.
+fn timed(alerts: &Receiver<(Instant, Value)>, name: &str, patience: Duration) -> Result<Option<Duration>> {
+    let mark = format!("{MARK}-{name}-");
+    let begun = Instant::now();
+    // Its name carries the mark; it says nothing and ends at once.
+    let status = Command::new("/bin/true").arg0(&mark).stdin(Stdio::null()).status()?;
+    ensure!(status.success(), "/bin/true failed");
+    while let Ok((seen, alert)) = alerts.recv_timeout(patience) {
+        if alert.to_string().contains(&mark) {
+            return Ok(Some(seen.saturating_duration_since(begun)));
+        }
+    }
+    Ok(None)
 }
 
 /// Milliseconds from the start of a command to its alert on the stream.
@@ -110,25 +126,21 @@ fn latencies() -> Result<Vec<Value>> {
     let home = bench.data.join("agent");
     let _agent = agent(&bench, &home)?;
     let (_follower, alerts) = follow(&bench)?;
+    // Until the agent watches and the stream is open; an alert that is there already comes no second time.
+    let begun = Instant::now();
+    let mut tries = 0;
+    while timed(&alerts, &format!("first-{tries}"), Duration::from_secs(1))?.is_none() {
+        tries += 1;
+        ensure!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the commands raise no alert; the agent said:\n{}",
+            fs::read_to_string(bench.data.join("agent.log"))?
+        );
+    }
     let mut found = Vec::new();
-    for number in 0..=COMMANDS {
-        let mark = format!("{MARK}-{number}-");
-        let begun = Instant::now();
-        // Its name carries the mark; it says nothing and ends at once.
-        let status = Command::new("/bin/true").arg0(&mark).stdin(Stdio::null()).status()?;
-        ensure!(status.success(), "/bin/true failed");
-        let patience = Duration::from_secs(if number == 0 { 60 } else { 10 });
-        let seen = loop {
-            let next = alerts.recv_timeout(patience);
-            let (seen, alert) = next.with_context(|| format!("no alert for command {number}"))?;
-            if alert.to_string().contains(&mark) {
-                break seen;
-            }
-        };
-        // The first one waits for the agent to watch.
-        if number > 0 {
-            found.push(seen.saturating_duration_since(begun).as_secs_f64() * 1e3);
-        }
+    for number in 0..COMMANDS {
+        let took = timed(&alerts, &number.to_string(), Duration::from_secs(10))?;
+        found.push(took.with_context(|| format!("no alert for command {number}"))?.as_secs_f64() * 1e3);
         // Not in step with any timer.
         std::thread::sleep(Duration::from_millis(40 + (number as u64 * 37) % 170));
     }
