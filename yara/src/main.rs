@@ -71,6 +71,8 @@ fn work() -> io::Result<()> {
     let mut talk = Talk(Channel::of_standard_input()?);
     let held = confine(&Room {
         user: Some(USER),
+        keeps: &[],
+        closed: true,
         readable: Vec::new(),
         writable: Vec::new(),
         calls: Calls::Compile,

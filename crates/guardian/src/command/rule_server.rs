@@ -130,9 +130,17 @@ fn segment(id: &str) -> String {
         .collect()
 }
 
+/// A file as it lies below what was named: where that is itself says nothing about the file.
+fn named(paths: &[PathBuf], file: &Path) -> String {
+    let below = paths.iter().find_map(|path| file.strip_prefix(path).ok()).filter(|rest| !rest.as_os_str().is_empty());
+    let name = below.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
+    name.display().to_string()
+}
+
 fn import(remote: &Remote, paths: &[PathBuf], dry_run: bool, disabled: bool, format: Format) -> Result<ExitCode> {
     let request = remote.request(Method::POST, "/rules/import").query(&[("dry_run", dry_run), ("enabled", !disabled)]);
     let zip = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"));
+    let mut sent = 0;
     let request = match paths {
         [one] if zip(one) => {
             let bytes = std::fs::read(one).with_context(|| format!("cannot read {}", one.display()))?;
@@ -140,11 +148,17 @@ fn import(remote: &Remote, paths: &[PathBuf], dry_run: bool, disabled: bool, for
         }
         paths => {
             let files = super::rules::read(paths)?.into_iter();
-            let files = files.map(|(file, text)| json!({"name": file.display().to_string(), "source": text}));
-            request.json(&json!({"files": files.collect::<Vec<_>>()}))
+            let files = files.map(|(file, text)| json!({"name": named(paths, &file), "source": text}));
+            let files: Vec<Value> = files.collect();
+            sent = files.len();
+            request.json(&json!({"files": files}))
         }
     };
     let answer = block_on(remote.json(request))?;
+    let passed_over = sent.saturating_sub(list(&answer, "files").count());
+    if passed_over > 0 {
+        output::note(&format!("{passed_over} files were passed over: rules are in files that end in .yml or .yaml"));
+    }
     let mut table = Table::new(["file", "result", "rule", "line", "message"]);
     for file in list(&answer, "files") {
         for rule in list(file, "rules") {

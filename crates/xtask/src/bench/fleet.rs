@@ -49,7 +49,6 @@ guardian:
 
 /// Runs both parts and returns their results.
 pub(crate) fn run() -> Result<Vec<Value>> {
-    cargo::run(&["build", "--workspace", "--bin", "guardian-agent"])?;
     let mut results = latencies()?;
     results.extend(many()?);
     Ok(results)

@@ -175,8 +175,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for area in ALL.iter().filter(|area| options.area.is_empty() || options.area.iter().any(|name| name == area.name)) {
         say::step(&format!("{}: {}", area.name, area.about));
         if matches!(area.how, How::Whole(_)) && !options.no_build {
-            say::note("building guardian");
-            cargo::build_guardian()?;
+            say::note("building guardian and its agent");
+            cargo::run(&["build", "--workspace", "--bin", "guardian", "--bin", "guardian-agent"])?;
         }
         if matches!(area.how, How::Agent(_)) && !options.no_build {
             say::note("building the agent (fat LTO: about ten minutes on two cores when cold)");
