@@ -12,8 +12,9 @@ use guardian_sys::bpf::{Attached, Counter, Ring, Scratch, attach};
 use crate::sources::kernel::{self, code::LICENSE};
 use program::{COMMAND_BYTES, HEAD_BYTES, IMAGE_BYTES, Places, RECORD_BYTES_MAX, STRUCTURES, TEXT_AT};
 
-/// Room for what was not taken yet: more than a thousand short commands. The agent has it in memory twice.
-const RING_BYTES: u32 = 512 << 10;
+/// Room for what was not taken yet: some three thousand short commands, two seconds of what two cores can start. The agent has
+/// it in memory twice.
+const RING_BYTES: u32 = 1 << 20;
 /// Records that wait for the connector's message.
 const WAITING_MAX: usize = 4_096;
 /// Records of one process that wait.
