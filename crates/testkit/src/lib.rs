@@ -2,4 +2,5 @@
 
 pub mod machine;
 pub mod mmdb;
+pub mod program;
 pub mod random;

@@ -19,8 +19,7 @@ fn apart() -> Apart {
 /// A program in the place of the child, as hostile as a shell can be. Its standard input is the channel.
 fn impostor(folder: &Path, script: &str) -> PathBuf {
     let path = folder.join("impostor");
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    guardian_testkit::program::write(&path, format!("#!/bin/sh\n{script}\n"));
     path
 }
 

@@ -161,7 +161,7 @@ fn evidence_opens_for_its_holder_and_is_what_its_manifest_says() {
     std::os::unix::fs::symlink("/etc/shadow", real.join("link.txt")).unwrap();
     // A program that is on no disk any more.
     let gone = real.join("gone");
-    fs::copy("/bin/sleep", &gone).unwrap();
+    guardian_testkit::program::write(&gone, fs::read("/bin/sleep").unwrap());
     let mut hidden = Program::new(&gone).arg("7005").spawn().unwrap();
     fs::remove_file(&gone).unwrap();
     let secret = SecretKey::new([9; 32]);

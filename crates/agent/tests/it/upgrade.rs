@@ -2,7 +2,6 @@
 //! that write down how they were started, so that what is seen is the guard alone.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -31,8 +30,7 @@ impl Stand {
         let log = self.path("log");
         let text =
             format!("#!/bin/sh\necho \"{version} $* trial=$GUARDIAN_AGENT_TRIAL\" >> {}\n{does}\n", log.display());
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        guardian_testkit::program::write(&path, text);
         Program { version: version.into(), sha256: digest(&path).unwrap(), path }
     }
 

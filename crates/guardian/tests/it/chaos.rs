@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -159,8 +158,7 @@ impl Drop for Disk {
 /// A program that starts the agent in a certain way.
 fn wrapped(dir: &Path, line: &str) -> Agent {
     let script = dir.join("agent");
-    std::fs::write(&script, format!("#!/bin/sh\n{line} '{}' \"$@\"\n", program().display())).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    guardian_testkit::program::write(&script, format!("#!/bin/sh\n{line} '{}' \"$@\"\n", program().display()));
     Agent::installed(&script, &dir.join("home"))
 }
 

@@ -179,7 +179,6 @@ fn what_is_not_given_or_not_whole_is_refused() {
 
 #[test]
 fn what_docker_keeps_is_used_where_nothing_is_given() {
-    use std::os::unix::fs::PermissionsExt as _;
     let (things, _) = image();
     let registry = Registry::start(things);
     let home = tempfile::tempdir().unwrap();
@@ -206,8 +205,7 @@ fn what_docker_keeps_is_used_where_nothing_is_given() {
          echo '{{\"ServerURL\": \"x\", \"Username\": \"reader\", \"Secret\": \"right\"}}'\n",
         registry.address
     );
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    guardian_testkit::program::write(&helper, script);
     let output = run();
     assert!(output.status.success(), "{}", text(&output.stderr));
 }

@@ -2,7 +2,6 @@
 //! the middle, and the one command that installs an agent. A version is made out of the program itself by changing the note
 //! that it reads its version from: it says that version to `--version` and in its greeting.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -40,8 +39,7 @@ impl Desk {
 
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, bytes).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        guardian_testkit::program::write(&path, bytes);
         path
     }
 
