@@ -492,11 +492,11 @@ impl Integrity {
     /// Makes what a scan saw the baseline. What is open is kept first: it is no longer found by comparing from then on.
     fn take_over(&mut self, found: &Scanned) -> io::Result<()> {
         let policy = self.plan.policy();
+        let fresh = Baseline::open(&found.fresh).map_err(io::Error::other)?;
         {
             let mut open = self.plan.wishes.open();
             open.taken_over(found.begun_us, |path| covers(policy, path));
             // What was put back while nobody watched is no change to the last baseline.
-            let fresh = Baseline::open(&found.fresh).map_err(io::Error::other)?;
             let mut folder: Option<Folder> = None;
             for path in open.told_before(found.begun_us) {
                 let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
@@ -512,13 +512,13 @@ impl Integrity {
             open.save()?;
         }
         let before = self.baseline.as_ref().map(|baseline| *baseline.root());
-        let root = *Baseline::open(&found.fresh).map_err(io::Error::other)?.root();
+        let root = *fresh.root();
         fs::rename(&found.fresh, self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
         fs::write(self.plan.logged(), postcard::to_allocvec(&found.logged).map_err(io::Error::other)?)?;
         fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
         self.before = None;
-        self.baseline = kept(&self.plan);
+        self.baseline = Some(fresh);
         follows(&self.plan.folder, &self.plan.wishes, before, root)
     }
 }

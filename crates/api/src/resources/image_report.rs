@@ -5,7 +5,7 @@ use axum::response::Response;
 use guardian_catalog::{FindingsOf, Image, ImageContent, Language, Subject};
 use guardian_findings::{Filter, View};
 use guardian_identity::Permission;
-use guardian_model::{Micros, Scope};
+use guardian_model::Scope;
 use guardian_respond::pdf::{self, Figure, Pressing, Vulnerabilities};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,7 +17,7 @@ use super::image_findings::{ImageBase, ImageDetail, ImageVulnerability, inside, 
 use super::images::named;
 use super::reports::{Press, language};
 use super::vulnerabilities::look;
-use super::vulnerability_report::{DAYS, DAYS_MAX, WORST_MAX, grouped, paper, tenth, tiles};
+use super::vulnerability_report::{DAYS, DAYS_MAX, WORST_MAX, grouped, judged_by, paper, tenth, tiles};
 use crate::auth::Caller;
 use crate::error::{ApiResult, Problem};
 use crate::extract::{Path, Query};
@@ -67,10 +67,7 @@ async fn report(
     let days = query.days.unwrap_or(DAYS).clamp(2, DAYS_MAX);
     let image = named(&state, tenant, &id).await?;
     let press = Press::new(&state, &caller, tenant, language).await?;
-    let mut marks = Vec::new();
-    if let Some(store) = state.findings.advisories() {
-        marks.push(("Judged by advisories of".to_owned(), pdf::time(Micros::from_secs(store.built_s()))));
-    }
+    let mut marks = judged_by(&state);
     let kept = inside(&state, tenant, &image).await?;
     let note = json!({ "format": "pdf", "image": image.name });
     let made = look(&state, tenant, move |view| of_image(view, image, kept, days, language)).await??;

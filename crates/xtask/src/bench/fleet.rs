@@ -2,18 +2,16 @@
 //! agents do to one server, those that come back all at once among them.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::spine::{Bench, ceiling, cpu_seconds, percentile};
-use crate::attacks::guardian;
 use crate::child::Service;
 use crate::{cargo, say};
 
@@ -58,35 +56,9 @@ fn program() -> PathBuf {
     cargo::target_dir().join("debug").join("guardian-agent")
 }
 
-fn json_of(bench: &Bench, args: &[&str]) -> Result<Value> {
-    let output = guardian(&bench.data).args(["--output", "json"]).args(args).output()?;
-    ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 fn token(bench: &Bench) -> Result<String> {
-    let made = json_of(bench, &["enroll-token", "create", "--name", "bench", "--uses", "0"])?;
+    let made = bench.json(&["enroll-token", "create", "--name", "bench", "--uses", "0"])?;
     Ok(made["secret"].as_str().context("the token has no secret")?.to_owned())
-}
-
-/// Alerts as they come on the stream, with the moment.
-fn follow(bench: &Bench) -> Result<(Service, Receiver<(Instant, Value)>)> {
-    let mut command = guardian(&bench.data);
-    command.args(["--output", "json", "alerts", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut follower = Service::start("guardian alerts", command.stderr(Stdio::null()))?;
-    let output = follower.child().stdout.take().context("no output")?;
-    let (send, alerts) = sync_channel(10_000);
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let seen = Instant::now();
-            if let Ok(alert) = serde_json::from_str::<Value>(&line)
-                && send.send((seen, alert)).is_err()
-            {
-                break;
-            }
-        }
-    });
-    Ok((follower, alerts))
 }
 
 /// An agent at work, with its folder.
@@ -121,10 +93,10 @@ fn latencies() -> Result<Vec<Value>> {
     let bench = Bench::start("fleet")?;
     let rule = bench.data.join("bench-rule.yml");
     fs::write(&rule, RULE)?;
-    json_of(&bench, &["rules", "import", &rule.display().to_string()])?;
+    bench.json(&["rules", "import", &rule.display().to_string()])?;
     let home = bench.data.join("agent");
     let _agent = agent(&bench, &home)?;
-    let (_follower, alerts) = follow(&bench)?;
+    let (_follower, alerts) = bench.follow()?;
     // Until the agent watches and the stream is open; an alert that is there already comes no second time.
     let begun = Instant::now();
     let mut tries = 0;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::median;
 use crate::{cargo, install, say};
 
 /// What is read.
@@ -83,12 +84,6 @@ impl Measured {
                 "peer": "aide, a worker a core", "peer_value": workers, "ratio": workers / agent}),
         ]
     }
-}
-
-fn median(of: &[f64]) -> f64 {
-    let mut sorted = of.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 struct Subjects<'a> {

@@ -296,6 +296,13 @@ fn table(results: &[Value]) {
     }
 }
 
+/// The value in the middle; of an even number the upper one.
+fn median(of: &[f64]) -> f64 {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Three significant digits with the usual suffixes.
 fn readable(value: f64) -> String {
     let magnitude = value.abs();

@@ -14,6 +14,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::{Value, json};
 
+use super::median;
 use crate::attacks::guardian;
 use crate::{cargo, install, machine, peers, say};
 
@@ -122,11 +123,6 @@ fn measured(mut command: Command, data: &Path) -> Result<Run> {
     Ok(Run { seconds, bytes: kib * 1024.0, output: fs::read(&place)? })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
 /// Both in turns: medians, and what each said last.
 struct Pair {
     seconds: [f64; 2],
@@ -141,7 +137,7 @@ fn in_turns(commands: [&dyn Fn() -> Command; 2], data: &Path) -> Result<Pair> {
             runs.push(measured(command(), data)?);
         }
     }
-    let each = |of: fn(&Run) -> f64| [0, 1].map(|at: usize| median(runs[at].iter().map(of).collect()));
+    let each = |of: fn(&Run) -> f64| [0, 1].map(|at: usize| median(&runs[at].iter().map(of).collect::<Vec<_>>()));
     let (seconds, bytes) = (each(|run| run.seconds), each(|run| run.bytes));
     let output = runs.map(|mut runs| runs.pop().map(|run| run.output).unwrap_or_default());
     Ok(Pair { seconds, bytes, output })
@@ -343,6 +339,6 @@ mod tests {
     fn packages_are_the_same_however_they_are_quoted() {
         let bill = r#"{"components": [{"purl": "pkg:deb/debian/g%2B%2B@12?arch=amd64"}, {"purl": "pkg:deb/debian/g++@12"}, {}]}"#;
         assert_eq!(packages(bill.as_bytes()).unwrap(), BTreeSet::from(["pkg:deb/debian/g++@12".to_owned()]));
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
     }
 }

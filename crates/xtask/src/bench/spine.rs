@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
@@ -122,14 +122,19 @@ impl Bench {
 
     /// A number that a query answers.
     fn number(&self, sql: &str) -> Result<u64> {
-        let output = guardian(&self.data).args(["--output", "json", "query", sql]).output()?;
-        ensure!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        let rows: Value = serde_json::from_slice(&output.stdout)?;
+        let rows = self.json(&["query", sql])?;
         rows[0]["n"].as_u64().with_context(|| format!("{sql}: {rows}"))
     }
 
-    /// Milliseconds from the datagram that completes a scan to its alert on the stream, sorted.
-    fn latencies(&self) -> Result<Vec<f64>> {
+    /// What the command line answers as JSON.
+    pub(super) fn json(&self, args: &[&str]) -> Result<Value> {
+        let output = guardian(&self.data).args(["--output", "json"]).args(args).output()?;
+        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Alerts as they come on the stream, with the moment.
+    pub(super) fn follow(&self) -> Result<(Service, Receiver<(Instant, Value)>)> {
         let mut command = guardian(&self.data);
         command.args(["--output", "json", "alerts", "--follow"]).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut follower = Service::start("guardian alerts", command.stderr(Stdio::null()))?;
@@ -145,6 +150,12 @@ impl Bench {
                 }
             }
         });
+        Ok((follower, alerts))
+    }
+
+    /// Milliseconds from the datagram that completes a scan to its alert on the stream, sorted.
+    fn latencies(&self) -> Result<Vec<f64>> {
+        let (_follower, alerts) = self.follow()?;
         std::thread::sleep(Duration::from_millis(700));
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         let mut latencies = Vec::new();

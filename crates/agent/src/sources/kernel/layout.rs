@@ -111,21 +111,9 @@ impl<'a> Layout<'a> {
 mod tests {
     use super::*;
 
-    /// Type information with one structure: `struct task { int pid; struct { long mm; }; }`.
-    fn made() -> Vec<u8> {
-        let strings = b"\0task\0pid\0mm\0";
-        let mut types = Vec::new();
-        for words in [
-            // An integer of four bytes, and one of eight.
-            vec![0, 1 << 24, 4, 32],
-            vec![0, 1 << 24, 8, 64],
-            // The structure without a name.
-            vec![0, STRUCT << 24 | 1, 8, 10, 2, 0],
-            // The one that is asked for.
-            vec![1, STRUCT << 24 | 2, 16, 6, 1, 0, 0, 3, 64],
-        ] {
-            types.extend(words.into_iter().flat_map(u32::to_ne_bytes));
-        }
+    /// Type information of these types, with these names.
+    fn image(types: impl IntoIterator<Item = u32>, strings: &[u8]) -> Vec<u8> {
+        let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut bytes = Vec::from(MAGIC.to_ne_bytes());
         bytes.extend([1, 0]);
         for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
@@ -134,6 +122,20 @@ mod tests {
         bytes.extend(types);
         bytes.extend(strings);
         bytes
+    }
+
+    /// Type information with one structure: `struct task { int pid; struct { long mm; }; }`.
+    fn made() -> Vec<u8> {
+        let types = [
+            // An integer of four bytes, and one of eight.
+            vec![0, 1 << 24, 4, 32],
+            vec![0, 1 << 24, 8, 64],
+            // The structure without a name.
+            vec![0, STRUCT << 24 | 1, 8, 10, 2, 0],
+            // The one that is asked for.
+            vec![1, STRUCT << 24 | 2, 16, 6, 1, 0, 0, 3, 64],
+        ];
+        image(types.concat(), b"\0task\0pid\0mm\0")
     }
 
     #[test]
@@ -148,15 +150,7 @@ mod tests {
     fn a_structure_within_itself_is_given_up() {
         let mut types: Vec<u32> = vec![1, STRUCT << 24 | 1_000, 16];
         types.extend((0..1_000).flat_map(|_| [0, 1, 0]));
-        let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
-        let strings = b"\0task\0";
-        let mut bytes = Vec::from(MAGIC.to_ne_bytes());
-        bytes.extend([1, 0]);
-        for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
-            bytes.extend(word.to_ne_bytes());
-        }
-        bytes.extend(types);
-        bytes.extend(strings);
+        let bytes = image(types, b"\0task\0");
         let begun = std::time::Instant::now();
         assert_eq!(Layout::read(&bytes, &["task"]).unwrap().offset("task", "pid"), None);
         assert!(begun.elapsed() < std::time::Duration::from_secs(5));
