@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Mounts the machine and holds it, as the process that is called `sleep` from then on: `$1` is the folder to work in, `$2` the
 /// root as an image, `$3` a file or folder that is lent to the machine, and `$4` where it lies there. For
-/// `unshare --mount --propagation private sh -ec`.
+/// `unshare --mount --propagation …`, see [`propagation`], and then `sh -ec`.
 pub const MOUNT: &str = r#"
 cp --sparse=always "$2" "$1/room.ext4"
 mkdir -p "$1/room"
@@ -37,6 +37,17 @@ pub const IMAGE: &str = "test-machine/root.ext4";
 /// What is installed on it, in Debian's packages.
 pub const PACKAGES: &str = "busybox,iproute2,lighttpd,netcat-openbsd,openssh-client,openssh-server,procps,\
     python3-minimal,rsyslog,sshpass";
+
+/// What `unshare --propagation` is told, so that what is mounted in a namespace of its own stays there.
+///
+/// A root that is no mount point, as of a machine that lives in a folder, has nothing that could be changed: there it is up to
+/// the mount that the folder is in.
+pub fn propagation() -> &'static str {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // The fifth field is where it is mounted (proc_pid_mountinfo(5)).
+    let whole = mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"));
+    if whole { "private" } else { "unchanged" }
+}
 
 /// The library that gives one program another clock, where it is installed.
 pub fn faketime() -> Option<PathBuf> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use guardian_testkit::machine::propagation;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -122,7 +123,9 @@ fn with_mounts(test: fn()) {
     }
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        run("mount --make-rprivate /").unwrap();
+        if propagation() == "private" {
+            run("mount --make-rprivate /").unwrap();
+        }
         test();
     });
     if let Err(panic) = thread.join() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use guardian_testkit::machine;
 use serde_json::Value;
 
 use crate::app::{App, PATIENCE, text};
@@ -205,11 +206,17 @@ pub(crate) struct Changeable {
 }
 
 impl Changeable {
+    /// Whether there can be one here, or why not.
+    pub(crate) fn can_be() -> Result<(), String> {
+        let apart = format!("unshare -m --propagation {}", machine::propagation());
+        run(&format!("{apart} true && dpkg --version >/dev/null"))
+    }
+
     pub(crate) fn start(dir: &Path) -> Self {
         let line = "mkdir /tmp/gd.$$ && cp -a /var/lib/dpkg/. /tmp/gd.$$ && mount -t tmpfs none /var/lib/dpkg && \
                     cp -a /tmp/gd.$$/. /var/lib/dpkg && rm -r /tmp/gd.$$ && mount -t tmpfs none /etc/cron.d && exec \"$@\"";
         let agent = Command::new("unshare")
-            .args(["-m", "--propagation", "private", "sh", "-ec", line, "sh"])
+            .args(["-m", "--propagation", machine::propagation(), "sh", "-ec", line, "sh"])
             .arg(program())
             .arg("--dir")
             .arg(dir)
@@ -298,7 +305,7 @@ fn revision(app: &App, id: &str, list: &str) -> Option<u64> {
 
 #[test]
 fn what_a_host_has_is_known_and_its_changes_are_told_once() {
-    if let Err(error) = run("unshare -m true && dpkg --version >/dev/null") {
+    if let Err(error) = Changeable::can_be() {
         return eprintln!("skipped: mount namespaces or dpkg are missing: {error}");
     }
     let mut app = App::start();

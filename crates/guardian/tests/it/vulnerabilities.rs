@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, text};
 use crate::fleet::{Agent, Way, address, token};
-use crate::hosts::{Changeable, install, run};
+use crate::hosts::{Changeable, install};
 use crate::http::{block_on, client};
 
 /// An advisory on the package that the tests install, in the OSV format.
@@ -226,7 +226,7 @@ fn told(app: &App, id: &str) {
 #[test]
 fn what_is_wrong_with_a_host_is_known_fixed_and_comes_back() {
     let Some(system) = system() else { return eprintln!("skipped: no advisories are known for this distribution") };
-    if let Err(error) = run("unshare -m true && dpkg --version >/dev/null") {
+    if let Err(error) = Changeable::can_be() {
         return eprintln!("skipped: mount namespaces or dpkg are missing: {error}");
     }
     let mut app = App::start();

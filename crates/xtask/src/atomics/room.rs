@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use guardian_testkit::machine::MOUNT;
+use guardian_testkit::machine::{MOUNT, propagation};
 
 use super::tests::FOLDER;
 use crate::child::Service;
@@ -75,7 +75,7 @@ impl Room {
     pub(crate) fn open(work: &Path, root: &Path, tests: &Path) -> Result<Self> {
         fs::create_dir_all(work)?;
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-ec", MOUNT, "room"]);
+        command.args(["--mount", "--propagation", propagation(), "sh", "-ec", MOUNT, "room"]);
         command.arg(work).arg(root).arg(tests).arg(FOLDER).stdin(Stdio::null());
         let mut holder = Service::start("unshare", &mut command)?;
         for _ in 0..1_200 {

@@ -63,7 +63,7 @@ impl Room {
         }
         let dir = tempfile::tempdir().unwrap();
         let holder = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-ec", machine::MOUNT, "room"])
+            .args(["--mount", "--propagation", machine::propagation(), "sh", "-ec", machine::MOUNT, "room"])
             .arg(dir.path())
             .arg(image())
             .arg(program())
