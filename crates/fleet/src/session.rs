@@ -85,7 +85,7 @@ impl Fleet {
     ) {
         let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
         let known = certificate.as_ref().and_then(shown);
-        let outcome = match self.admit(known).await {
+        let outcome = match Box::pin(self.admit(known)).await {
             Ok(host) => self.greeted(host, peer, &mut reader, &mut writer).await,
             Err(end) => end,
         };
@@ -134,6 +134,7 @@ impl Fleet {
         }
     }
 
+    /// What one agent and this server say to one another, from its greeting on.
     async fn greeted<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         host: Host,
@@ -141,25 +142,42 @@ impl Fleet {
         reader: &mut Reader<ReadHalf<S>>,
         writer: &mut Writer<WriteHalf<S>>,
     ) -> End {
+        // What is only needed to begin is not held for as long as the agent stays.
+        let (mut session, place, orders) = match Box::pin(self.begin(host, peer, reader, writer)).await {
+            Ok(begun) => begun,
+            Err(end) => return end,
+        };
+        let end = session.run(reader, writer, orders).await;
+        self.note_left(&session, place);
+        end
+    }
+
+    /// Hears the greeting, lets the agent in, and says where both stand.
+    async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: Host,
+        peer: SocketAddr,
+        reader: &mut Reader<ReadHalf<S>>,
+        writer: &mut Writer<WriteHalf<S>>,
+    ) -> Result<(Box<Session>, Place, Orders), End> {
         let hello = match timeout(GREETING, reader.next()).await {
             Ok(Ok(Some(FromAgent::Hello(hello)))) => hello,
-            Ok(Ok(Some(_))) => return End::Refused(Refusal::Malformed, "the first message is no greeting".into()),
-            Ok(Ok(None)) | Err(_) => return End::Gone,
-            Ok(Err(error)) => return error.into(),
+            Ok(Ok(Some(_))) => return Err(End::Refused(Refusal::Malformed, "the first message is no greeting".into())),
+            Ok(Ok(None)) | Err(_) => return Err(End::Gone),
+            Ok(Err(error)) => return Err(error.into()),
         };
         let Some(version) = negotiate((VERSION_MIN, VERSION_MAX), (hello.version_min, hello.version_max)) else {
             let text = format!("this server speaks the versions {VERSION_MIN} to {VERSION_MAX} of the protocol");
-            return End::Refused(Refusal::Version, text);
+            return Err(End::Refused(Refusal::Version, text));
         };
         reader.greeted();
-        let Some((place, orders)) = self.enter(host.id) else {
-            return End::Refused(Refusal::Busy, "too many agents are connected".into());
-        };
+        let busy = |text: &str| End::Refused(Refusal::Busy, text.to_owned());
+        let (place, orders) = self.enter(host.id).ok_or_else(|| busy("too many agents are connected"))?;
         // Somebody may have shut it out between the look and now, when nobody could end the session yet.
         let host = match self.catalog().system().host(host.id).await {
             Ok(Some(now)) if now.revoked.is_none() => now,
-            Ok(_) => return End::Refused(Refusal::Revoked, "this host was revoked".into()),
-            Err(_) => return End::Refused(Refusal::Busy, "the catalog cannot be asked now".into()),
+            Ok(_) => return Err(End::Refused(Refusal::Revoked, "this host was revoked".into())),
+            Err(_) => return Err(busy("the catalog cannot be asked now")),
         };
         let policy = self.assigned(&host).await.unwrap_or_else(|error| {
             // The agent runs the one it kept; who follows the catalog hands the right one on.
@@ -167,41 +185,19 @@ impl Fleet {
             None
         });
         let heartbeat = policy.as_ref().and_then(|p| p.heartbeat).unwrap_or(self.config().heartbeat.get());
-        let marks = match self.intake().marks(host.id, hello.epoch).await {
-            Ok(marks) => marks,
-            Err(error) => return End::Refused(Refusal::Busy, error.0),
-        };
-        let welcome = self.welcome(version, &host, &marks, heartbeat);
-        if let Err(error) = writer.send(&FromServer::Welcome(welcome)).await {
-            return error.into();
-        }
+        let marks = self.intake().marks(host.id, hello.epoch).await.map_err(|error| busy(&error.0))?;
+        writer.send(&FromServer::Welcome(self.welcome(version, &host, &marks, heartbeat))).await?;
         self.note_came((host.tenant, host.id), heartbeat, facts(&hello, peer));
-        let mut session = Session {
-            fleet: self.clone(),
-            agent: host.id.to_string(),
-            epoch: hello.epoch,
-            marks: marks.into_iter().map(|m| (m.lane, Mark(m.sequence))).collect(),
-            gate: Gate::default(),
-            in_flight: FuturesOrdered::new(),
-            lists: Lists::new(self, host.tenant, host.id, &host.name),
-            packs: Packs::new(self, host.tenant, host.id),
-            baselines: Baselines::new(self, host.tenant, host.id, &host.name),
-            host,
-            heartbeat,
-            policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
-            told: Told::default(),
-            asked: Asked::default(),
-            offered: Offered::default(),
-            program: hello.program.clone(),
+        let mut session = Box::new(Session::new(self, host, &hello, marks, heartbeat));
+        let told = match &policy {
+            Some(policy) => session.tell_policy(policy, writer).await,
+            None => Ok(()),
         };
-        if let Some(policy) = &policy
-            && let Err(end) = session.tell_policy(policy, writer).await
-        {
-            return end;
+        if let Err(end) = told {
+            self.note_left(&session, place);
+            return Err(end);
         }
-        let end = session.run(reader, writer, orders).await;
-        self.note_left(&session, place);
-        end
+        Ok((session, place, orders))
     }
 
     fn welcome(&self, version: u32, host: &Host, marks: &[LaneMark], heartbeat: Duration) -> Welcome {
@@ -267,6 +263,29 @@ struct Session {
 }
 
 impl Session {
+    fn new(fleet: &Fleet, host: Host, hello: &Hello, marks: Vec<LaneMark>, heartbeat: Duration) -> Self {
+        Self {
+            fleet: fleet.clone(),
+            agent: host.id.to_string(),
+            epoch: hello.epoch,
+            marks: marks.into_iter().map(|m| (m.lane, Mark(m.sequence))).collect(),
+            gate: Gate::default(),
+            in_flight: FuturesOrdered::new(),
+            lists: Lists::new(fleet, host.tenant, host.id, &host.name),
+            packs: Packs::new(fleet, host.tenant, host.id),
+            baselines: Baselines::new(fleet, host.tenant, host.id, &host.name),
+            host,
+            heartbeat,
+            policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
+            told: Told::default(),
+            asked: Asked::default(),
+            offered: Offered::default(),
+            program: hello.program.clone(),
+        }
+    }
+
+    /// What is done for a message or an order is held apart, for as long as it is done: ten thousand sessions wait most of the
+    /// time, and each is as large as the largest thing that it holds.
     async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         reader: &mut Reader<ReadHalf<S>>,
@@ -275,7 +294,7 @@ impl Session {
     ) -> End {
         let stop = self.fleet.shutdown().token();
         let mut heard = Instant::now();
-        let waiting = self.packs.look().await;
+        let waiting = Box::pin(self.packs.look()).await;
         if let Err(end) = say(waiting, writer).await {
             return end;
         }
@@ -301,20 +320,14 @@ impl Session {
                     }
                 }
                 () = orders.commands.notified() => {
-                    if let Err(end) = self.tell_commands(writer).await {
-                        return end;
-                    }
-                    if let Err(end) = self.tell_upgrade(writer).await {
-                        return end;
-                    }
-                    if let Err(end) = self.ask(writer).await {
+                    if let Err(end) = Box::pin(self.tell(writer)).await {
                         return end;
                     }
                 }
                 message = reader.next(), if self.in_flight.len() < WINDOW => {
                     heard = Instant::now();
                     let handled = match message {
-                        Ok(Some(message)) => self.handle(message, writer).await,
+                        Ok(Some(message)) => Box::pin(self.handle(message, writer)).await,
                         Ok(None) => return End::Gone,
                         Err(error) => Err(error.into()),
                     };
@@ -335,6 +348,13 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Says what the host is to do, to become and to answer.
+    async fn tell<S: AsyncRead + AsyncWrite + Unpin>(&mut self, writer: &mut Writer<WriteHalf<S>>) -> Result<(), End> {
+        self.tell_commands(writer).await?;
+        self.tell_upgrade(writer).await?;
+        self.ask(writer).await
     }
 
     /// Says what is durable now, the newest of each lane.

@@ -1,12 +1,19 @@
-//! Frames over a connection. What is held of one is bounded to one frame and one read.
+//! Frames over a connection. What is held of one is bounded to one frame and one read, and of one that is silent nothing:
+//! a server has ten thousand of them.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use guardian_protocol::{Frames, FromAgent, FromServer, WireError, limits};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 const READ_BYTES: usize = 16 << 10;
+/// Room that is kept for what is said next.
+const OUT_KEPT_BYTES: usize = 256;
 /// An agent that takes longer than this to take what it is told is let go.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -25,12 +32,11 @@ pub(crate) enum Broken {
 pub(crate) struct Reader<R> {
     stream: R,
     frames: Frames,
-    buffer: Box<[u8]>,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     pub(crate) fn new(stream: R) -> Self {
-        Self { stream, frames: Frames::new(limits::GREETING_BYTES_MAX), buffer: vec![0; READ_BYTES].into() }
+        Self { stream, frames: Frames::new(limits::GREETING_BYTES_MAX) }
     }
 
     /// The greeting is over: larger frames may come.
@@ -47,12 +53,22 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 }
             }
             self.frames.shrink();
-            let count = self.stream.read(&mut self.buffer).await?;
-            if count == 0 {
+            if self.read().await? == 0 {
                 return Ok(None);
             }
-            self.frames.push(&self.buffer[..count]);
         }
+    }
+
+    /// Adds to the frames what has come. The room to read into is there only while something is read.
+    async fn read(&mut self) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut room = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+            let mut room = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
+            self.frames.push(room.filled());
+            Poll::Ready(Ok(room.filled().len()))
+        })
+        .await
     }
 }
 
@@ -83,6 +99,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
         self.out.clear();
+        self.out.shrink_to(OUT_KEPT_BYTES);
         Ok(())
     }
 
