@@ -2,7 +2,7 @@
 //! understood of it is a part of what was written.
 #![no_main]
 
-use guardian_agent::sources::logs::{Auth, Entry, parse_audit, parse_journal, parse_syslog};
+use guardian_agent::sources::logs::{Auth, Entry, Form, Piece, Pieces, Understood, parse_journal, parse_syslog};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: i64 = 1_795_385_300_000_000;
@@ -18,6 +18,7 @@ fn read(auth: &mut Auth, entry: &Entry) {
 fuzz_target!(|input: &[u8]| {
     let mut auth = Auth::default();
     let text = String::from_utf8_lossy(input);
+    let mut pieces = vec![Piece::Journal(input.to_vec())];
     for line in text.lines() {
         let found = parse_syslog(line, NOW, 3_600);
         assert!(found.message.len() <= line.len() && found.program.len() <= line.len());
@@ -28,9 +29,17 @@ fuzz_target!(|input: &[u8]| {
             ..Entry::default()
         };
         read(&mut auth, &entry);
-        drop(parse_audit(line));
+        pieces.push(Piece::Line(Form::Syslog, line.to_owned()));
+        pieces.push(Piece::Line(Form::Audit, line.to_owned()));
     }
     if let Some(entry) = parse_journal(input) {
         read(&mut auth, &entry);
+    }
+    // What a child says of them is taken, and what anybody else says does no harm.
+    let count = pieces.len();
+    let all = Pieces { now: NOW, offset_s: 3_600, auth: Auth::default(), pieces };
+    assert!(all.understood().can_be_of(count));
+    if let Ok(said) = postcard::from_bytes::<Understood>(input) {
+        said.can_be_of(said.meanings.len());
     }
 });

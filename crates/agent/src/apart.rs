@@ -1,5 +1,5 @@
 //! What strangers wrote is read apart: package databases, archives, metadata of languages, certificates, listings of packet
-//! filters, containers, units and schedules, accounts, keys, sudo rules and tunnels are parsed by a child of the same program
+//! filters, containers, units and schedules, accounts, keys, sudo rules, tunnels and lines of logs are parsed by a child of the same program
 //! that gave up its user, its capabilities, the file system, the network, and every system call but a few. This side opens
 //! files by path, and only those that the task is about; the child gets descriptors and answers with values, which are bounded
 //! and checked here.
@@ -34,6 +34,7 @@ use self::allowed::Allowed;
 use self::broker::Broker;
 use self::message::{Item, Order, PATH_BYTES_MAX, TEXT_BYTES_MAX, Task, Word};
 use crate::files::Installed;
+use crate::sources::logs::{Pieces, Understood};
 
 pub(crate) use self::worker::confine_looker;
 pub use self::worker::{confine_reader, work};
@@ -47,7 +48,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// A child that had nothing to do for so long ends.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// Children that wait for work.
-const IDLE_WORKERS_MAX: usize = 2;
+const IDLE_WORKERS_MAX: usize = 3;
+/// Tasks that a child does before the next one has a new one, long before its time on the processor is over.
+const TASKS_MAX: u32 = 5_000;
+/// How long a child may be silent over lines of logs: what cannot be understood is told before anybody waits for it.
+const LOGS_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Bytes of what lines of logs mean: of so many at once, several times what they have.
+const MEANINGS_BYTES_MAX: usize = 2 << 20;
 /// Items of package databases in one answer of a task.
 const ITEMS_MAX: u64 = 20_000_000;
 /// Transactions in one answer of a task.
@@ -96,6 +103,10 @@ pub struct Counts {
 struct Worker {
     child: Child,
     channel: Channel,
+    /// The only task that it does; none where it does all that need none of their own.
+    kept_for: Option<&'static str>,
+    /// How many tasks it did.
+    tasks: u32,
     idle_since: Instant,
 }
 
@@ -173,8 +184,8 @@ impl Apart {
     pub fn list(&self, root: &Path, name: &str) -> Result<List, Failure> {
         let mut lines = Vec::new();
         let task = Task::List(name.to_owned());
-        self.run(&task, root, &mut |word| match word {
-            Word::Lines(part) if lines.len() + part.len() <= 2 * LIST_RAW_BYTES_MAX => {
+        self.run(&task, root, &[], &mut |word| match word {
+            Word::Part(part) if lines.len() + part.len() <= 2 * LIST_RAW_BYTES_MAX => {
                 lines.extend_from_slice(&part);
                 Ok(())
             }
@@ -193,7 +204,7 @@ impl Apart {
         each: &mut dyn FnMut(&Installed, Option<Owned>),
     ) -> Result<Vec<String>, Failure> {
         let (mut package, mut count): (Option<Installed>, u64) = (None, 0);
-        self.run(&Task::Owned, root, &mut |word| {
+        self.run(&Task::Owned, root, &[], &mut |word| {
             let Word::Owned(items) = word else {
                 return Err(Failure::Misbehaved("it answered what was not asked"));
             };
@@ -223,7 +234,7 @@ impl Apart {
     /// What the package managers of a root wrote down of what they did, and what could not be read.
     pub(crate) fn transactions(&self, root: &Path) -> Result<(Vec<Transaction>, Vec<String>), Failure> {
         let mut all = Vec::new();
-        let issues = self.run(&Task::Transactions, root, &mut |word| match word {
+        let issues = self.run(&Task::Transactions, root, &[], &mut |word| match word {
             Word::Transactions(part) if all.len() + part.len() <= TRANSACTIONS_MAX && part.iter().all(is_short) => {
                 all.extend(part);
                 Ok(())
@@ -231,6 +242,22 @@ impl Apart {
             _ => Err(Failure::Misbehaved("it answered what was not asked, or too much")),
         })?;
         Ok((all, issues))
+    }
+
+    /// What lines of logs mean.
+    pub(crate) fn logs(&self, pieces: &Pieces) -> Result<Understood, Failure> {
+        let input = postcard::to_allocvec(pieces).map_err(|_| Failure::Misbehaved("lines that cannot be sent"))?;
+        let mut bytes = Vec::new();
+        self.run(&Task::Logs, Path::new("/"), &input, &mut |word| match word {
+            Word::Part(part) if bytes.len() + part.len() <= MEANINGS_BYTES_MAX => {
+                bytes.extend_from_slice(&part);
+                Ok(())
+            }
+            _ => Err(Failure::Misbehaved("it answered what was not asked, or too much")),
+        })?;
+        let understood = postcard::from_bytes::<Understood>(&bytes).ok();
+        let understood = understood.filter(|understood| understood.can_be_of(pieces.pieces.len()));
+        understood.ok_or_else(|| self.misbehaved("it says what those lines cannot mean"))
     }
 
     fn misbehaved(&self, how: &'static str) -> Failure {
@@ -249,14 +276,16 @@ impl Apart {
         &self,
         task: &Task,
         root: &Path,
+        input: &[u8],
         sink: &mut dyn FnMut(Word) -> Result<(), Failure>,
     ) -> Result<Vec<String>, Failure> {
-        let alone = Allowed::of(task.name()).is_some_and(|allowed| allowed.alone);
-        let done = self.take(alone).and_then(|mut worker| {
-            let done = self.work(&mut worker, task, root, sink);
+        let allowed = Allowed::of(task.name()).ok_or(Failure::Misbehaved("there is no such task"))?;
+        let done = self.take(allowed).and_then(|mut worker| {
+            let mut broker = Broker::new(root, allowed, input);
+            let done = self.work(&mut worker, task, &mut broker, sink);
             let pid = worker.child.id();
             match done {
-                Ok(_) if !alone => self.put_back(worker),
+                Ok(_) if !allowed.alone && worker.tasks < TASKS_MAX => self.put_back(worker),
                 Ok(_) => self.forget(pid),
                 Err(_) => drop(worker),
             }
@@ -273,14 +302,13 @@ impl Apart {
         &self,
         worker: &mut Worker,
         task: &Task,
-        root: &Path,
+        broker: &mut Broker<'_>,
         sink: &mut dyn FnMut(Word) -> Result<(), Failure>,
     ) -> Result<Vec<String>, Failure> {
-        let allowed = Allowed::of(task.name()).ok_or(Failure::Misbehaved("there is no such task"))?;
-        let mut broker = Broker::new(root, allowed);
+        worker.tasks += 1;
         let begun = Instant::now();
         let until = |within: Duration| Some((Instant::now() + within).min(begun + TASK_MAX));
-        let silence = self.silence_max;
+        let silence = if *task == Task::Logs { self.silence_max.min(LOGS_SILENCE_MAX) } else { self.silence_max };
         let begin = Order::Begin(task.clone()).to_bytes();
         worker.channel.send(&begin, None, until(silence)).map_err(|error| worker.failure(&error))?;
         loop {
@@ -301,14 +329,22 @@ impl Apart {
     }
 
     /// A child that waits, or a new one.
-    fn take(&self, new: bool) -> Result<Worker, Failure> {
-        while !new && let Some(mut worker) = { locked(&self.idle).pop() } {
+    fn take(&self, allowed: &'static Allowed) -> Result<Worker, Failure> {
+        let kept_for = allowed.kept_for();
+        let next = || {
+            let mut idle = locked(&self.idle);
+            let at = idle.iter().rposition(|worker| worker.kept_for == kept_for)?;
+            Some(idle.remove(at))
+        };
+        while !allowed.alone
+            && let Some(mut worker) = next()
+        {
             if matches!(worker.child.try_wait(), Ok(None)) {
                 return Ok(worker);
             }
             self.forget(worker.child.id());
         }
-        let mut worker = self.start().map_err(Failure::NotStarted)?;
+        let mut worker = self.start(kept_for).map_err(Failure::NotStarted)?;
         let pid = worker.child.id();
         let process = pidfd::Process::open(pid).ok();
         locked(&self.known).push(Known { pid, process, oversized: false });
@@ -325,13 +361,13 @@ impl Apart {
         }
     }
 
-    fn start(&self) -> io::Result<Worker> {
+    fn start(&self, kept_for: Option<&'static str>) -> io::Result<Worker> {
         let (channel, theirs) = Channel::pair()?;
         let mut command = Command::new(&self.program);
         command.arg0("guardian-agent").arg(SUBCOMMAND).env_clear().current_dir("/");
         let child = command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         self.started.fetch_add(1, Ordering::Relaxed);
-        Ok(Worker { child, channel, idle_since: Instant::now() })
+        Ok(Worker { child, channel, kept_for, tasks: 0, idle_since: Instant::now() })
     }
 
     /// Why there is no answer of a child.
@@ -444,7 +480,7 @@ impl Worker {
 #[doc(hidden)]
 pub fn handed_over(task: &str, root: &Path, said: &[&[u8]]) -> Vec<PathBuf> {
     let Some(allowed) = Allowed::of(task) else { return Vec::new() };
-    let mut broker = Broker::new(root, allowed);
+    let mut broker = Broker::new(root, allowed, &[]);
     let files = said.iter().filter_map(|bytes| match Word::of_bytes(bytes)? {
         Word::Open(path) => {
             let (file, _) = broker.open(&path).ok()?;
@@ -458,8 +494,9 @@ pub fn handed_over(task: &str, root: &Path, said: &[&[u8]]) -> Vec<PathBuf> {
             broker.resolve(&path);
             None
         }
-        Word::Lines(lines) => {
-            List::default().take(&lines).ok();
+        Word::Part(part) => {
+            List::default().take(&part).ok();
+            postcard::from_bytes::<Understood>(&part).ok().filter(|understood| understood.can_be_of(1));
             None
         }
         _ => None,

@@ -219,7 +219,7 @@ fn logs(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
         let more = settings.follow.iter().filter(|(path, _)| options.files.iter().all(|(known, _)| known != path));
         let more: Vec<_> = more.cloned().collect();
         options.files.extend(more);
-        let mut logs = Logs::start(&with.outbox, options);
+        let mut logs = Logs::start(&with.outbox, Arc::clone(&with.apart), options);
         Box::new(move |stop| logs.run(stop))
     };
     Ok(settings.logs.then(begin))

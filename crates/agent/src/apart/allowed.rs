@@ -16,7 +16,7 @@ pub(super) enum Answer {
 /// What a task may ask for.
 #[derive(Debug)]
 pub(super) struct Allowed {
-    /// The list, or what is no list: `owned`, `transactions`.
+    /// The list, or what is no list: `owned`, `transactions`, `logs`.
     name: &'static str,
     /// Whether a path is read; both as it is asked for and where it leads to.
     pub(super) file: fn(&str) -> Answer,
@@ -29,16 +29,26 @@ pub(super) struct Allowed {
     pub(super) named: fn(&str) -> bool,
     /// Whether its files hold secrets: a child for it alone, which no other task went before and none follows.
     pub(super) alone: bool,
+    /// Whether a child that did it does nothing else but it: what is read comes all the time, and from whoever knocks.
+    pub(super) apart: bool,
 }
 
 /// Of what most tasks are.
-const USUAL: Allowed =
-    Allowed { name: "", file: |_| Answer::No, folder: |_| false, programs: false, named: |_| false, alone: false };
+const USUAL: Allowed = Allowed {
+    name: "",
+    file: |_| Answer::No,
+    folder: |_| false,
+    programs: false,
+    named: |_| false,
+    alone: false,
+    apart: false,
+};
 
 /// Every task. A list that is not here is read by this process: it says what the kernel says.
 const ALL: &[Allowed] = &[
     Allowed { name: "owned", file: |path| yes(below(path, DATABASES)), folder: |path| below(path, DATABASES), ..USUAL },
     Allowed { name: "transactions", file: |path| yes(crate::files::is_log(path)), ..USUAL },
+    Allowed { name: "logs", apart: true, ..USUAL },
     Allowed { name: "packages", file: package_file, folder: package_folder, ..USUAL },
     Allowed { name: "libraries", file: library, folder: |path| below(path, &libraries::ROOTS), ..USUAL },
     Allowed {
@@ -122,6 +132,11 @@ const LIBRARY_NAMES: &[&str] = &["METADATA", "PKG-INFO", "package.json", ".crate
 const LIBRARY_ENDS: &[&str] = &[".egg-info", ".gemspec", ".jar", ".war", ".ear"];
 
 impl Allowed {
+    /// The task that its children are kept for; none where others may come after it.
+    pub(super) fn kept_for(&self) -> Option<&'static str> {
+        self.apart.then_some(self.name)
+    }
+
     /// Of a task.
     pub(super) fn of(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|allowed| allowed.name == name)
@@ -222,7 +237,7 @@ mod tests {
 
     #[test]
     fn every_task_is_known_and_has_a_list() {
-        for allowed in ALL.iter().filter(|allowed| !["owned", "transactions"].contains(&allowed.name)) {
+        for allowed in ALL.iter().filter(|allowed| !["logs", "owned", "transactions"].contains(&allowed.name)) {
             assert!(lists::find(allowed.name).is_some(), "{}", allowed.name);
         }
         for secret in ["users", "keys", "sudoers"] {

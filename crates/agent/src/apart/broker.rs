@@ -24,8 +24,17 @@ const NAMES_MAX: usize = 1_000_000;
 /// Files that were named at most.
 const NAMED_MAX: usize = 100_000;
 
+/// What goes into one message each, and whether it is the last: one at least.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = (Vec<u8>, bool)> {
+    let count = bytes.len().div_ceil(PART_BYTES).max(1);
+    (0..count).map(move |at| {
+        let part = &bytes[at * PART_BYTES..bytes.len().min((at + 1) * PART_BYTES)];
+        (part.to_vec(), at + 1 == count)
+    })
+}
+
 /// The privileged side of one task.
-pub(super) struct Broker {
+pub(super) struct Broker<'a> {
     root: Root,
     allowed: &'static Allowed,
     /// The child was handed what somebody else than root could have written: from now on its word on what it needs counts
@@ -33,14 +42,16 @@ pub(super) struct Broker {
     swayed: bool,
     /// What it asked for before that.
     named: HashSet<String>,
+    /// What the task is about, where that is no file.
+    input: &'a [u8],
     /// What was asked for beyond the task.
     pub(super) refused: u64,
 }
 
-impl Broker {
-    /// For a task on a root.
-    pub(super) fn new(root: &Path, allowed: &'static Allowed) -> Self {
-        Self { root: Root::bare(root), allowed, swayed: false, named: HashSet::new(), refused: 0 }
+impl<'a> Broker<'a> {
+    /// For a task on a root, or about this.
+    pub(super) fn new(root: &Path, allowed: &'static Allowed, input: &'a [u8]) -> Self {
+        Self { root: Root::bare(root), allowed, swayed: false, named: HashSet::new(), input, refused: 0 }
     }
 
     /// Answers what a child asks for; what is no question is given back.
@@ -77,18 +88,17 @@ impl Broker {
             }
             Word::Output(tool) => match self.output(tool) {
                 Some(output) => {
-                    let mut parts = output.chunks(PART_BYTES).peekable();
-                    loop {
-                        let part = parts.next().unwrap_or_default().to_vec();
-                        let last = parts.peek().is_none();
+                    for (part, last) in parts(&output) {
                         send(&Order::Output { part, last }, None)?;
-                        if last {
-                            break;
-                        }
                     }
                 }
                 None => send(&Order::NoOutput, None)?,
             },
+            Word::Input => {
+                for (part, last) in parts(self.input) {
+                    send(&Order::Input { part, last }, None)?;
+                }
+            }
             other => return Ok(Some(other)),
         }
         Ok(None)

@@ -23,6 +23,8 @@ pub(super) enum Task {
     Owned,
     /// Say what package managers wrote down of what they did.
     Transactions,
+    /// Say what lines of logs mean, which are handed over.
+    Logs,
 }
 
 impl Task {
@@ -32,6 +34,7 @@ impl Task {
             Self::List(name) => name,
             Self::Owned => "owned",
             Self::Transactions => "transactions",
+            Self::Logs => "logs",
         }
     }
 }
@@ -66,6 +69,13 @@ pub(super) enum Order {
     },
     /// The program is not there, or failed.
     NoOutput,
+    /// What the task is about.
+    Input {
+        /// A part of it.
+        part: Vec<u8>,
+        /// Nothing follows.
+        last: bool,
+    },
 }
 
 /// From a child: what it asks for, and what it found.
@@ -84,8 +94,10 @@ pub(super) enum Word {
     Resolve(Vec<u8>),
     /// It wants to know what a program says.
     Output(Tool),
-    /// A part of the lines of a list.
-    Lines(Vec<u8>),
+    /// It wants what the task is about.
+    Input,
+    /// A part of the lines of a list, or of what lines mean.
+    Part(Vec<u8>),
     /// Some of what packages own.
     Owned(Vec<Item>),
     /// Some of what package managers wrote down.

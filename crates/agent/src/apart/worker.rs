@@ -22,6 +22,7 @@ use postcard::serialize_with_flavor;
 use super::message::{Item, Order, PART_BYTES, TEXT_BYTES_MAX, Task, Word};
 use crate::files::{Installed, OUTPUT_BYTES_MAX, Reach, Root, Sort, Tool};
 use crate::inventory::lists;
+use crate::sources::logs::Pieces;
 
 /// The user that exists for the agent where an administrator made one.
 const USER_NAME: &str = "guardian-agent";
@@ -148,11 +149,13 @@ impl Talk {
                 let source = lists::find(name).ok_or_else(unexpected)?;
                 let mut list = List::default();
                 (source.read)(&mut root, &mut list);
-                for part in list.lines().chunks(PART_BYTES) {
-                    self.say(&Word::Lines(part.to_vec()))?;
-                }
+                self.say_all(&list.lines())?;
             }
             Task::Owned => self.owned(&mut root)?,
+            Task::Logs => {
+                let pieces: Pieces = postcard::from_bytes(&self.input()?).map_err(|_| unexpected())?;
+                self.say_all(&postcard::to_allocvec(&pieces.understood()).map_err(|_| unexpected())?)?;
+            }
             Task::Transactions => {
                 // What was asked for by whom is of no use here, and may be long.
                 let short = |one: Transaction| Transaction { command: String::new(), by: String::new(), ..one };
@@ -165,6 +168,24 @@ impl Talk {
         }
         let issues = root.issues.into_iter().take(ISSUES_MAX);
         self.say(&Word::Done { issues: issues.map(|text| text.chars().take(TEXT_BYTES_MAX / 8).collect()).collect() })
+    }
+
+    fn say_all(&self, bytes: &[u8]) -> io::Result<()> {
+        bytes.chunks(PART_BYTES).try_for_each(|part| self.say(&Word::Part(part.to_vec())))
+    }
+
+    /// What the task is about.
+    fn input(&self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        let mut next = Some(self.ask(&Word::Input)?.0);
+        while let Some(Order::Input { part, last }) = next {
+            all.extend(part);
+            if last {
+                return Ok(all);
+            }
+            next = self.hear()?;
+        }
+        Err(unexpected())
     }
 
     fn owned(&self, root: &mut Root) -> io::Result<()> {

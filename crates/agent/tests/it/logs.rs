@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use guardian_agent::apart::Apart;
 use guardian_agent::files::{Change, Kind, What, Who};
 use guardian_agent::outbox::Outbox;
 use guardian_agent::sources::files::{Around, Files};
@@ -14,6 +16,10 @@ use guardian_agent::sources::logs::{Form, Logs, Options};
 use guardian_protocol::classes::{FileColumn as F, HealthColumn as H, LogColumn as L, LoginColumn as I};
 
 use crate::rows::{Row, take, take_marked, until};
+
+fn apart() -> Arc<Apart> {
+    Arc::new(Apart::new(env!("CARGO_BIN_EXE_guardian-agent").into()))
+}
 
 fn append(path: &Path, text: &str) {
     File::options().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
@@ -41,7 +47,7 @@ fn files_become_messages_and_logins_and_are_read_once() {
         offset_s: Some(0),
     };
     let (outbox, inbox) = Outbox::new();
-    let mut logs = Logs::start(&outbox, options(None));
+    let mut logs = Logs::start(&outbox, apart(), options(None));
     let (rows, mark) = take_marked(&inbox);
     let begun = mark.expect("where a file ends that was never read is told before anything is");
     assert!(rows.is_empty());
@@ -65,7 +71,7 @@ fn files_become_messages_and_logins_and_are_read_once() {
     assert_eq!(call.unwrap().get(L::Syscall as usize), "memfd_create");
     // Whoever comes after an agent that ended before anything was safe reads all of it again.
     drop(logs);
-    let mut logs = Logs::start(&outbox, options(Some(begun.place)));
+    let mut logs = Logs::start(&outbox, apart(), options(Some(begun.place)));
     assert_eq!(until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), all).len(), rows_of(wanted));
     // It ends when what was read is safe: somebody has to say so meanwhile.
     let keeper = std::thread::spawn(move || {
@@ -79,10 +85,38 @@ fn files_become_messages_and_logins_and_are_read_once() {
     keeper.join().unwrap();
     let mark = take_marked(&inbox).1.or(mark).unwrap();
     append(&auth, "2026-11-22T23:00:00Z vm sshd[1]: Failed password for root from 203.0.113.9 port 4711 ssh2\n");
-    let mut logs = Logs::start(&outbox, options(Some(mark.place)));
+    let mut logs = Logs::start(&outbox, apart(), options(Some(mark.place)));
     let rows =
         until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), |rows| !class(rows, "logins").is_empty());
     assert_eq!((class(&rows, "logs").len(), class(&rows, "logins").len()), (1, 1), "the rest was read before");
+}
+
+#[test]
+fn lines_that_nobody_can_cope_with_are_told_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (auth, program) = (folder.path().join("auth.log"), folder.path().join("program"));
+    append(&auth, "");
+    let options =
+        || Options { journal: false, files: vec![(auth.clone(), Form::Syslog)], place: None, offset_s: Some(0) };
+    let failed = "2026-11-22T23:00:00Z vm sshd[1]: Failed password for root from 203.0.113.9 port 4711 ssh2";
+    // Without anybody who could, nothing is told and nothing is lost.
+    let apart = Arc::new(Apart::new(program.clone()));
+    let (outbox, inbox) = Outbox::new();
+    let mut logs = Logs::start(&outbox, Arc::clone(&apart), options());
+    append(&auth, &format!("{failed}\n").repeat(3));
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(1) {
+        logs.step(Duration::from_millis(20)).unwrap();
+    }
+    assert!(take(&inbox).is_empty());
+    assert!(apart.complaint().is_some_and(|complaint| complaint.contains("no process could be started")));
+    // Whoever ends over each of them has them told by themselves.
+    guardian_testkit::program::write(&program, "#!/bin/sh\nexit 1\n");
+    let rows = until(&inbox, 20, || logs.step(Duration::from_millis(20)).unwrap(), |rows| rows.len() >= 3);
+    assert_eq!((class(&rows, "logs").len(), class(&rows, "logins").len()), (3, 0));
+    assert!(rows.iter().all(|row| row.get(L::Message as usize) == failed && row.get(L::Program as usize).is_empty()));
+    assert_eq!(logs.counters().odd.load(std::sync::atomic::Ordering::Relaxed), 3);
+    assert!(apart.counts().failed >= 5, "all of them, then each part: {:?}", apart.counts());
 }
 
 /// A journal of its own, in namespaces of its own, with its own daemon: needs root and systemd's programs.
@@ -96,7 +130,7 @@ fn the_journal_is_followed() {
         }
         // The same test again, inside.
         let script = format!(
-            "mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && \
+            "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal && \
              echo 0123456789abcdef0123456789abcdef > /run/machine-id && {{ [ -e /etc/machine-id ] || exit 77; }} && \
              mount --bind /run/machine-id /etc/machine-id && {{ {DAEMON} & }} && daemon=$! && \
              for i in $(seq 100); do [ -S /run/systemd/journal/dev-log ] && break; sleep 0.1; done && \
@@ -104,14 +138,17 @@ fn the_journal_is_followed() {
         );
         let program = std::env::current_exe().unwrap();
         let mut inside = Command::new("unshare");
-        inside.args(["--mount", "sh", "-c", &script]).arg(program).env("GUARDIAN_TEST_IN_JOURNAL", "1");
+        inside
+            .args(["--mount", "--propagation", guardian_testkit::machine::propagation(), "sh", "-c", &script])
+            .arg(program)
+            .env("GUARDIAN_TEST_IN_JOURNAL", "1");
         let status = inside.status().unwrap();
         assert!(status.success() || status.code() == Some(77), "{status}");
         return;
     }
     let options = Options { journal: true, files: Vec::new(), place: None, offset_s: Some(0) };
     let (outbox, inbox) = Outbox::new();
-    let mut logs = Logs::start(&outbox, options);
+    let mut logs = Logs::start(&outbox, apart(), options);
     let mut number = 0;
     let mut step = || {
         number += 1;

@@ -1,23 +1,34 @@
 //! Records of the audit log, as auditd writes them: `type=… msg=audit(TIME:SERIAL): KEY=VALUE …`, with the fields of user
 //! space in quotes and, in the enriched form, names behind a group separator. Pure.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// Fields of one record that are kept.
-const FIELDS_MAX: usize = 96;
+pub(super) const FIELDS_MAX: usize = 96;
 
 /// One record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
     /// Its type.
-    pub kind: &'a str,
+    pub kind: Cow<'a, str>,
     /// When, in microseconds since 1970.
     pub at: i64,
     /// The number that the records of one event share.
     pub serial: u64,
     /// Keys and values, the latter without quotes and not in hexadecimal any more.
-    pub fields: Vec<(&'a str, String)>,
+    pub fields: Vec<(Cow<'a, str>, String)>,
 }
 
 impl Record<'_> {
+    /// Without the line that it is of.
+    pub(super) fn owned(self) -> Record<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let fields = self.fields.into_iter().map(|(key, value)| (owned(key), value)).collect();
+        Record { kind: owned(self.kind), at: self.at, serial: self.serial, fields }
+    }
+
     /// A field that has a value.
     pub fn get(&self, key: &str) -> Option<&str> {
         let value = self.fields.iter().find(|(k, _)| *k == key).map(|(_, v)| v.as_str())?;
@@ -53,10 +64,10 @@ pub fn parse(line: &str) -> Option<Record<'_>> {
         .checked_add(millis.parse::<i64>().ok()?.checked_mul(1_000)?)?;
     let mut fields = Vec::new();
     take(rest, kind, &mut fields);
-    Some(Record { kind, at, serial: serial.parse().ok()?, fields })
+    Some(Record { kind: kind.into(), at, serial: serial.parse().ok()?, fields })
 }
 
-fn take<'a>(mut rest: &'a str, kind: &str, fields: &mut Vec<(&'a str, String)>) {
+fn take<'a>(mut rest: &'a str, kind: &str, fields: &mut Vec<(Cow<'a, str>, String)>) {
     loop {
         rest = rest.trim_start_matches([' ', '\u{1d}', ',']);
         let Some((key, value)) = rest.split_once('=') else { return };
@@ -71,11 +82,11 @@ fn take<'a>(mut rest: &'a str, kind: &str, fields: &mut Vec<(&'a str, String)>) 
             rest = after;
         } else if let Some(inner) = value.strip_prefix('"') {
             let (inner, after) = inner.split_once('"').unwrap_or((inner, ""));
-            fields.push((key, inner.to_owned()));
+            fields.push((key.into(), inner.to_owned()));
             rest = after;
         } else if let Some(inner) = value.strip_prefix('{') {
             let (inner, after) = inner.split_once('}').unwrap_or((inner, ""));
-            fields.push((key, inner.trim().to_owned()));
+            fields.push((key.into(), inner.trim().to_owned()));
             rest = after;
         } else {
             let end = value.find([' ', '\u{1d}']).unwrap_or(value.len());
@@ -83,7 +94,7 @@ fn take<'a>(mut rest: &'a str, kind: &str, fields: &mut Vec<(&'a str, String)>) 
             // In system calls a0 to a3 are numbers, in EXECVE they are arguments.
             let arguments = key.starts_with('a') && key.len() == 2;
             let decoded = (is_encoded(key) && !(arguments && kind == "SYSCALL")).then(|| unhex(value)).flatten();
-            fields.push((key, decoded.unwrap_or_else(|| value.to_owned())));
+            fields.push((key.into(), decoded.unwrap_or_else(|| value.to_owned())));
             rest = after;
         }
     }

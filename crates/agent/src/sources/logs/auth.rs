@@ -3,17 +3,20 @@
 //! One attempt is one login event, though several messages tell of it: of those, the program's own counts, and PAM's only
 //! for programs that say nothing themselves.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
 
 /// Connections to sshd of which it is remembered that an attempt was told.
 const CONNECTIONS_MAX: usize = 1_024;
 
 /// One attempt.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// `login`, `logout` or `elevate`.
-    pub activity: &'static str,
+    pub activity: Cow<'static, str>,
     /// Whether it worked.
     pub success: bool,
     /// The program.
@@ -31,7 +34,7 @@ pub struct Login {
     /// How they proved it.
     pub method: Option<String>,
     /// Why it failed.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// The terminal.
     pub terminal: Option<String>,
     /// What was to be run.
@@ -47,18 +50,23 @@ pub struct Login {
 impl Login {
     fn new(activity: &'static str, success: bool, service: &str, user: &str) -> Self {
         let (service, user) = (service.to_owned(), user.to_owned());
-        Self { activity, success, service, user, count: 1, ..Self::default() }
+        Self { activity: activity.into(), success, service, user, count: 1, ..Self::default() }
     }
 }
 
 /// Reads messages in their order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Auth {
     /// Connections, by the number of sshd's process, of which a failure was told.
     told: VecDeque<u32>,
 }
 
 impl Auth {
+    /// Whether it remembers no more than it can.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.told.len() <= CONNECTIONS_MAX
+    }
+
     /// The attempt that a message tells of.
     pub fn read(&mut self, program: &str, pid: Option<u32>, message: &str) -> Option<Login> {
         if let Some(rest) = message.strip_prefix("message repeated ") {
@@ -104,7 +112,7 @@ impl Auth {
             let mut login = from(known.unwrap_or(rest), "login", false)?;
             login.method = Some(method.to_owned());
             login.unknown_user = Some(known.is_some());
-            login.reason = Some(if known.is_some() { "unknown_user" } else { "wrong_proof" });
+            login.reason = Some(if known.is_some() { "unknown_user" } else { "wrong_proof" }.into());
             self.note(connection);
             return Some(login);
         }
@@ -127,7 +135,7 @@ impl Auth {
         let mut login = Login::new("login", false, "sshd", user);
         place(&mut login, address, Some(port));
         login.unknown_user = Some(unknown.is_some());
-        login.reason = Some(if unknown.is_some() { "unknown_user" } else { "gave_up" });
+        login.reason = Some(if unknown.is_some() { "unknown_user" } else { "gave_up" }.into());
         Some(login)
     }
 
@@ -177,17 +185,17 @@ fn sudo(message: &str) -> Option<Login> {
             Some(_) => {}
             None if part.contains("incorrect password attempt") => {
                 login.success = false;
-                login.reason = Some("wrong_proof");
+                login.reason = Some("wrong_proof".into());
                 login.count = part.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(1);
             }
             None if part.contains("password is required") => {
-                (login.success, login.reason) = (false, Some("proof_missing"));
+                (login.success, login.reason) = (false, Some("proof_missing".into()));
             }
             None if part.contains("NOT in sudoers")
                 || part.contains("not allowed")
                 || part.contains("NOT authorized") =>
             {
-                (login.success, login.reason) = (false, Some("not_permitted"));
+                (login.success, login.reason) = (false, Some("not_permitted".into()));
             }
             None => {}
         }
@@ -206,7 +214,7 @@ fn su(message: &str) -> Option<Login> {
     let mut login = Login::new("elevate", success, "su", user);
     login.target_user = Some(target.to_owned());
     login.terminal = terminal.map(str::to_owned).filter(|t| t != "none");
-    login.reason = (!success).then_some("wrong_proof");
+    login.reason = (!success).then_some("wrong_proof".into());
     Some(login)
 }
 
@@ -221,7 +229,7 @@ fn terminal_login(message: &str) -> Option<Login> {
     place(&mut login, host.unwrap_or_default(), None);
     let unknown = why.contains("User not known");
     login.unknown_user = unknown.then_some(true);
-    login.reason = Some(if unknown { "unknown_user" } else { "wrong_proof" });
+    login.reason = Some(if unknown { "unknown_user" } else { "wrong_proof" }.into());
     Some(login)
 }
 
@@ -239,7 +247,7 @@ fn pkexec(message: &str) -> Option<Login> {
     login.target_user = field("USER");
     login.terminal = field("TTY").filter(|t| t != "unknown");
     login.command = field("COMMAND");
-    login.reason = (!success).then_some("not_permitted");
+    login.reason = (!success).then_some("not_permitted".into());
     Some(login)
 }
 
@@ -256,7 +264,7 @@ fn pam(program: &str, message: &str, wanted: &[&str]) -> Option<Login> {
         let user = field("user").filter(|u| !u.is_empty());
         let mut login = Login::new("login", false, program, user.unwrap_or_default());
         login.unknown_user = user.is_none().then_some(true);
-        login.reason = Some(if user.is_none() { "unknown_user" } else { "wrong_proof" });
+        login.reason = Some(if user.is_none() { "unknown_user" } else { "wrong_proof" }.into());
         login.terminal = field("tty").filter(|t| !t.is_empty()).map(str::to_owned);
         place(&mut login, field("rhost").unwrap_or_default(), None);
         return Some(login);
@@ -285,7 +293,7 @@ mod tests {
     fn words(logins: &[Login]) -> Vec<String> {
         let word = |l: &Login| {
             let target = l.target_user.as_ref().map_or(String::new(), |t| format!(">{t}"));
-            let why = l.reason.map_or(String::new(), |r| format!(" {r}"));
+            let why = l.reason.as_ref().map_or(String::new(), |r| format!(" {r}"));
             let times = if l.count > 1 { format!(" x{}", l.count) } else { String::new() };
             let mark = if l.success { '+' } else { '-' };
             format!("{mark}{} {} {}{target}{why}{times}", l.activity, l.service, l.user)

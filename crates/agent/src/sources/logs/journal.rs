@@ -3,13 +3,14 @@
 //! The journal's own files are read by its own program: their format has grown three times, and that program is there
 //! wherever the journal is.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Bytes of a message that are kept.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
 /// One entry.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where to go on reading.
     pub cursor: String,

@@ -44,7 +44,7 @@ pub(crate) fn login(batcher: &mut Batcher, login: &Login, entry: &Entry, source:
     let mut cells = [Cell::Null; I::COUNT];
     let mut set = |column: I, cell| cells[column as usize] = cell;
     set(I::Time, Cell::Time(entry.at));
-    set(I::Activity, Cell::Text(login.activity));
+    set(I::Activity, text(&login.activity));
     set(I::Success, Cell::Bool(login.success));
     set(I::Service, text(&login.service));
     set(I::User, text(&login.user));
@@ -53,7 +53,7 @@ pub(crate) fn login(batcher: &mut Batcher, login: &Login, entry: &Entry, source:
     set(I::SrcPort, number(login.port));
     set(I::SrcHost, some_text(login.host.as_deref()));
     set(I::Method, some_text(login.method.as_deref()));
-    set(I::Reason, some_text(login.reason));
+    set(I::Reason, some_text(login.reason.as_deref()));
     set(I::Terminal, some_text(login.terminal.as_deref()));
     set(I::Command, some_text(login.command.as_deref()));
     set(I::Key, some_text(login.key.as_deref()));
@@ -76,8 +76,8 @@ pub(crate) fn audit(batcher: &mut Batcher, record: &Record<'_>, line: &str, path
         Some("no" | "failed" | "0") => Some(false),
         _ => None,
     };
-    let others = record.fields.iter().filter(|(key, _)| !WITH_COLUMN.contains(key));
-    let others: Map<String, Value> = others.map(|(k, v)| ((*k).to_owned(), Value::String(v.clone()))).collect();
+    let others = record.fields.iter().filter(|(key, _)| !WITH_COLUMN.contains(&&**key));
+    let others: Map<String, Value> = others.map(|(k, v)| (k.clone().into_owned(), Value::String(v.clone()))).collect();
     let others = Value::Object(others).to_string();
     let mut cells = [Cell::Null; L::COUNT];
     let mut set = |column: L, cell| cells[column as usize] = cell;
@@ -89,7 +89,7 @@ pub(crate) fn audit(batcher: &mut Batcher, record: &Record<'_>, line: &str, path
     set(L::Uid, number(record.number("uid")));
     set(L::Message, Cell::Text(line));
     set(L::Path, Cell::Text(path));
-    set(L::Type, Cell::Text(record.kind));
+    set(L::Type, text(&record.kind));
     set(L::Serial, Cell::Number(record.serial));
     set(L::Syscall, some_text(record.get("SYSCALL").or_else(|| record.get("syscall"))));
     set(L::Image, some_text(record.get("exe")));
