@@ -11,6 +11,7 @@ import { actionForm } from "@/pages/commands/actions";
 import { type Command, commandQuery, RUN_STATES, type Run, runsQuery } from "@/pages/commands/data";
 import { Progress, RunStateMark, useActionName } from "@/pages/commands/parts";
 import { text } from "@/pages/commands/strings";
+import { HostCard, hostColumn, saysColumn } from "@/pages/hosts/of-host";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Select } from "@/ui/form";
@@ -39,14 +40,7 @@ function useRunColumns(): readonly Column<Run>[] {
   const t = useText(text);
   return useMemo<readonly Column<Run>[]>(
     () => [
-      {
-        id: "host",
-        label: t("host"),
-        width: 150,
-        fixed: true,
-        cell: (run) => <span className="font-medium">{run.host_name}</span>,
-        value: (run) => run.host_name,
-      },
+      hostColumn(t("host")),
       {
         id: "state",
         label: t("state"),
@@ -55,14 +49,7 @@ function useRunColumns(): readonly Column<Run>[] {
         cell: (run) => <RunStateMark state={run.state} />,
         value: (run) => run.state,
       },
-      {
-        id: "text",
-        label: t("says"),
-        width: 260,
-        grow: 4,
-        cell: (run) => <span className="text-text-2">{run.text || "–"}</span>,
-        value: (run) => run.text,
-      },
+      saysColumn(t("says")),
       {
         id: "sent",
         label: t("told"),
@@ -236,15 +223,7 @@ function Known({ command }: { command: Command }) {
           rowId={(run) => run.id}
           onOpen={(run) => change({ host: run.host })}
           cardHeight={68}
-          card={(run) => (
-            <div className="flex h-full flex-col justify-between text-sm">
-              <div className="flex items-center justify-between gap-3">
-                <span className="truncate font-medium">{run.host_name}</span>
-                <RunStateMark state={run.state} />
-              </div>
-              <span className="truncate text-xs text-text-2">{run.text || "–"}</span>
-            </div>
-          )}
+          card={(run) => <HostCard row={run} mark={<RunStateMark state={run.state} />} />}
           empty={<Empty icon={CircleX} title={t("noneFound")} />}
         />
       </div>
