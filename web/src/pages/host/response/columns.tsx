@@ -65,7 +65,12 @@ function Ends({ deed, host }: { deed: Deed; host: string }) {
   const run = useRun(deed, host);
   const state = stateOn(deed.command, run);
   if (state && isOpen(state) && state !== "running") {
-    return <span className="text-text-3">{t("beginsBy", { when: format.time(deed.command.expires) })}</span>;
+    const by = t("beginsBy", { when: format.time(deed.command.expires) });
+    return (
+      <span className="text-text-3" title={by}>
+        {by}
+      </span>
+    );
   }
   if (run?.state !== "done" || deed.command.dry_run) return <None />;
   const ends = endsAt({ command: deed.command, run });
