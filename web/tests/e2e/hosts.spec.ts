@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { expect, type Page, test } from "@playwright/test";
@@ -242,13 +242,80 @@ test("a host does what it is told: first as a dry run, then for real, seen live"
   await expect(page.getByRole("row").filter({ hasText: "To see that it can" })).toHaveCount(2);
 });
 
+test("the actions of a host show what holds there, and are given, undone, given again and ended from there", async ({
+  page,
+}) => {
+  await signIn(page);
+  await prove(page);
+  const [one] = machines;
+  const odd = join(one?.watched ?? "", "odd.sh");
+  writeFileSync(odd, "echo odd\n");
+  await page.goto(`${url()}/hosts/${one?.host}`);
+  await page.getByRole("tab", { name: "Actions" }).click();
+  const standing = page.getByRole("region", { name: "What stands here now" });
+  const list = page.getByRole("table", { name: "What it was told to do" });
+  const row = (...words: string[]) =>
+    words.reduce((rows, word) => rows.filter({ hasText: word }), list.getByRole("row"));
+  await expect(row("Read watched files now", "Done")).toHaveCount(2);
+  await expect(row("Read watched files now", "Dry run")).toContainText("To see that it can");
+  await expect(standing).toContainText("It is not isolated");
+  expect(await violations(page)).toEqual([]);
+
+  await page.getByRole("button", { name: "Have it do…" }).click();
+  const form = page.getByRole("dialog", { name: /do something/ });
+  await form.getByRole("combobox", { name: "What" }).click();
+  await page.getByRole("option", { name: "Quarantine a file" }).click();
+  await form.getByLabel("Path").fill(odd);
+  await form.getByLabel("Why").fill("It looks odd");
+  await form.getByRole("button", { name: "Do it on 1 host" }).click();
+  // All that follows is seen without loading the page again.
+  await expect(row(odd, "Done", "It looks odd")).toBeVisible();
+  await expect(row(odd)).toContainText("was taken away");
+  await expect(standing.getByRole("listitem")).toContainText(odd);
+  expect(existsSync(odd)).toBe(false);
+  expect(await violations(page)).toEqual([]);
+
+  await page.getByRole("button", { name: `What can be done about it: Quarantine a file ${odd}` }).click();
+  await page.getByRole("menuitem", { name: "Undo…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Undo", exact: true }).click();
+  await expect(row("Undo", "Done")).toBeVisible();
+  await expect(standing).toContainText("It is not isolated");
+  expect(existsSync(odd)).toBe(true);
+
+  await row(odd, "It looks odd").getByText("was taken away").click();
+  const sheet = page.getByRole("dialog", { name: "Quarantine a file" });
+  await expect(sheet.getByRole("heading", { name: "What was done" })).toBeVisible();
+  expect(await violations(page)).toEqual([]);
+  await sheet.getByRole("button", { name: "Give again…" }).click();
+  await expect(form.getByLabel("Path")).toHaveValue(odd);
+  await form.getByRole("button", { name: "Dry run" }).click();
+  await expect(row(odd, "Dry run", "Done")).toBeVisible();
+  expect(existsSync(odd)).toBe(true);
+  await row(odd, "Dry run")
+    .getByRole("button", { name: /^What can be done about it/ })
+    .click();
+  await page.getByRole("menuitem", { name: "Do it for real…" }).click();
+  await page.getByRole("button", { name: "Do it", exact: true }).click();
+  await expect(standing.getByRole("listitem")).toContainText(odd);
+  await standing.getByRole("button", { name: `Restore ${odd}…` }).click();
+  await form.getByRole("button", { name: "Do it", exact: true }).click();
+  await expect(row("Restore a file", "Done")).toBeVisible();
+  await expect(standing).toContainText("It is not isolated");
+  expect(existsSync(odd)).toBe(true);
+
+  await page.getByRole("combobox", { name: "Action" }).click();
+  await page.getByRole("option", { name: "Restore a file" }).click();
+  await expect(row("Quarantine a file")).toHaveCount(0);
+  await expect(row("Restore a file")).toHaveCount(1);
+});
+
 test("pages of hosts pass axe in both themes and fit a telephone in German, and a viewer may look alone", async ({
   page,
 }) => {
   test.setTimeout(600_000);
   await signIn(page);
   const id = machines[0]?.host;
-  const tabs = ["posture", "timeline", "processes", "network", "files", "logins", "logs", "policy", "agent"];
+  const tabs = ["posture", "timeline", "processes", "network", "files", "logins", "logs", "actions", "policy", "agent"];
   const paths = [
     "/hosts",
     "/enrolment",

@@ -1,27 +1,23 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { ArrowLeft, CircleX, Play } from "lucide-react";
-import { useMemo, useState } from "react";
-import { api, must } from "@/api/client";
-import { allPages, useFreshen, useRows } from "@/api/list";
-import { useAction } from "@/app/action";
+import { ArrowLeft, CircleX } from "lucide-react";
+import { useMemo } from "react";
+import { allPages, useRows } from "@/api/list";
 import { useText } from "@/app/preferences";
-import { useCan } from "@/app/session";
-import { actionForm } from "@/pages/commands/actions";
 import { type Command, commandQuery, RUN_STATES, type Run, runsQuery } from "@/pages/commands/data";
-import { Progress, RunStateMark, useActionName } from "@/pages/commands/parts";
+import { MoveButtons, movesOf } from "@/pages/commands/moves";
+import { CommandFacts, Progress, RunStateMark, useActionName } from "@/pages/commands/parts";
 import { text } from "@/pages/commands/strings";
+import { HostCard, hostColumn, saysColumn } from "@/pages/hosts/of-host";
 import { Badge } from "@/ui/badge";
-import { Button } from "@/ui/button";
 import { Select } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
 import { ColumnsMenu, useColumns } from "@/ui/grid/columns-menu";
 import { ExportMenu } from "@/ui/grid/export-menu";
 import { ListGrid } from "@/ui/list";
-import { Confirm } from "@/ui/overlay";
-import { Facts, Panel } from "@/ui/panel";
+import { Panel } from "@/ui/panel";
 import { Empty, Loaded } from "@/ui/state";
-import { Ago, At } from "@/ui/time";
+import { Ago } from "@/ui/time";
 import { RunSheet } from "./run";
 
 /** One command: how far its hosts have come, live, and what each says. */
@@ -39,14 +35,7 @@ function useRunColumns(): readonly Column<Run>[] {
   const t = useText(text);
   return useMemo<readonly Column<Run>[]>(
     () => [
-      {
-        id: "host",
-        label: t("host"),
-        width: 150,
-        fixed: true,
-        cell: (run) => <span className="font-medium">{run.host_name}</span>,
-        value: (run) => run.host_name,
-      },
+      hostColumn(t("host")),
       {
         id: "state",
         label: t("state"),
@@ -55,14 +44,7 @@ function useRunColumns(): readonly Column<Run>[] {
         cell: (run) => <RunStateMark state={run.state} />,
         value: (run) => run.state,
       },
-      {
-        id: "text",
-        label: t("says"),
-        width: 260,
-        grow: 4,
-        cell: (run) => <span className="text-text-2">{run.text || "–"}</span>,
-        value: (run) => run.text,
-      },
+      saysColumn(t("says")),
       {
         id: "sent",
         label: t("told"),
@@ -86,67 +68,11 @@ function useRunColumns(): readonly Column<Run>[] {
   );
 }
 
-function Actions({ command }: { command: Command }) {
-  const t = useText(text);
-  const name = useActionName();
-  const navigate = useNavigate();
-  const may = useCan("hosts:command");
-  const refresh = useFreshen("commands");
-  const { act } = useAction();
-  const [asking, setAsking] = useState<"cancel" | "real" | null>(null);
-  if (!may) return null;
-  const real = async () => {
-    const made = await act(async () => {
-      const ids: string[] = [];
-      for await (const page of allPages(runsQuery(command.id))) ids.push(...page.map(({ host }) => host));
-      const { action, reason, timeout_s } = command;
-      const body = { action: action as Record<string, never>, hosts: { ids }, dry_run: false, reason, timeout_s };
-      return must(api.POST("/api/v1/commands", { body: body as never }));
-    });
-    if (!made) return;
-    refresh();
-    await navigate({ to: "/commands/$id", params: { id: made.id } });
-  };
-  return (
-    <span className="flex flex-wrap gap-2">
-      {command.dry_run && command.ended && (
-        <Button
-          look={actionForm(command.kind)?.danger ? "danger" : "primary"}
-          icon={Play}
-          onClick={() => setAsking("real")}
-        >
-          {t("doIt")}
-        </Button>
-      )}
-      {!command.ended && !command.cancelled && (
-        <Button icon={CircleX} onClick={() => setAsking("cancel")}>
-          {t("callOff")}
-        </Button>
-      )}
-      <Confirm
-        open={asking === "real"}
-        onClose={() => setAsking(null)}
-        title={t("doItTitle", { action: name(command.kind), n: command.hosts })}
-        description={t("doItHint")}
-        action={t("now")}
-        danger
-        onConfirm={real}
-      />
-      <Confirm
-        open={asking === "cancel"}
-        onClose={() => setAsking(null)}
-        title={t("callOffTitle")}
-        description={t("callOffHint")}
-        action={t("callOff")}
-        danger
-        onConfirm={async () => {
-          const params = { path: { id: command.id } };
-          await act(() => must(api.POST("/api/v1/commands/{id}/cancel", { params })), t("calledOff"));
-          refresh();
-        }}
-      />
-    </span>
-  );
+/** All hosts of a command, however many. */
+async function hostsOf(command: Command): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const page of allPages(runsQuery(command.id))) ids.push(...page.map(({ host }) => host));
+  return ids;
 }
 
 function Known({ command }: { command: Command }) {
@@ -160,10 +86,6 @@ function Known({ command }: { command: Command }) {
   const { shown, ids, choose } = useColumns("command-runs", columns);
   const change = (part: { state?: string | undefined; host?: string | undefined }) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
-  const { kind: _, ...given } = command.action as Record<string, unknown>;
-  const told = Object.entries(given).filter(
-    ([, value]) => value !== "" && value !== false && value !== 0 && !(Array.isArray(value) && value.length === 0),
-  );
   return (
     <div className="flex h-full flex-col">
       <div className="shrink-0 px-4 md:px-6">
@@ -185,7 +107,12 @@ function Known({ command }: { command: Command }) {
               </span>
             </div>
           </div>
-          <Actions command={command} />
+          <MoveButtons
+            command={command}
+            moves={movesOf(command)}
+            hosts={() => hostsOf(command)}
+            count={command.hosts}
+          />
         </header>
       </div>
       <div className="grid shrink-0 items-start gap-4 px-4 pb-3 md:px-6 lg:grid-cols-2">
@@ -195,22 +122,7 @@ function Known({ command }: { command: Command }) {
           </div>
         </Panel>
         <Panel title={t("facts")}>
-          <Facts
-            items={[
-              [t("reason"), command.reason],
-              [t("hosts"), String(command.hosts)],
-              [t("expires"), !command.ended && <At time={command.expires} />],
-              ...told.map(
-                ([key, value]) =>
-                  [
-                    key,
-                    <span key={key} className="mono break-all">
-                      {Array.isArray(value) ? value.join(", ") : String(value)}
-                    </span>,
-                  ] as const,
-              ),
-            ]}
-          />
+          <CommandFacts command={command} />
         </Panel>
       </div>
       <div className="filter-row shrink-0 px-4 pb-3 md:px-6">
@@ -236,15 +148,7 @@ function Known({ command }: { command: Command }) {
           rowId={(run) => run.id}
           onOpen={(run) => change({ host: run.host })}
           cardHeight={68}
-          card={(run) => (
-            <div className="flex h-full flex-col justify-between text-sm">
-              <div className="flex items-center justify-between gap-3">
-                <span className="truncate font-medium">{run.host_name}</span>
-                <RunStateMark state={run.state} />
-              </div>
-              <span className="truncate text-xs text-text-2">{run.text || "–"}</span>
-            </div>
-          )}
+          card={(run) => <HostCard row={run} mark={<RunStateMark state={run.state} />} />}
           empty={<Empty icon={CircleX} title={t("noneFound")} />}
         />
       </div>

@@ -1,70 +1,93 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate } from "@tanstack/react-router";
-import { Undo2 } from "lucide-react";
-import { useState } from "react";
-import { api, must } from "@/api/client";
-import { useFreshen } from "@/api/list";
-import { useAction } from "@/app/action";
+import { Link } from "@tanstack/react-router";
 import { useText } from "@/app/preferences";
-import { useCan } from "@/app/session";
 import { type Command, outcomeOf, type Run, runQuery } from "@/pages/commands/data";
-import { RunStateMark } from "@/pages/commands/parts";
+import { MoveButtons, movesOnHost } from "@/pages/commands/moves";
+import { CommandFacts, RunStateMark, useActionName } from "@/pages/commands/parts";
 import { text } from "@/pages/commands/strings";
-import { Button } from "@/ui/button";
-import { Confirm, Dialog } from "@/ui/overlay";
+import { Badge } from "@/ui/badge";
+import { Dialog } from "@/ui/overlay";
 import { Facts } from "@/ui/panel";
 import { Loaded } from "@/ui/state";
 import { At } from "@/ui/time";
 import { Pack } from "./pack";
 
+interface Props {
+  command: Command;
+  /** On the page of the host itself: what it was told comes first, and all that can be done about it there. */
+  here?: { onGiven: (command: Command) => void } | undefined;
+}
+
 /** What one host did with a command, step by step. */
 export function RunSheet({
-  command,
   host,
   onClose,
-}: {
-  command: Command;
+  ...props
+}: Props & {
   host: string | undefined;
   onClose: () => void;
 }) {
-  const query = useQuery({ ...runQuery(command.id, host ?? ""), enabled: host !== undefined });
+  const name = useActionName();
+  const query = useQuery({ ...runQuery(props.command.id, host ?? ""), enabled: host !== undefined });
+  const title = props.here ? name(props.command.kind) : (query.data?.host_name ?? "");
   return (
-    <Dialog open={host !== undefined} onClose={onClose} title={query.data?.host_name ?? ""} sheet>
+    <Dialog open={host !== undefined} onClose={onClose} title={title} sheet>
       {host !== undefined && (
         <Loaded query={query} rows={6}>
-          {(run) => <Detail command={command} run={run} />}
+          {(run) => <Detail run={run} {...props} />}
         </Loaded>
       )}
     </Dialog>
   );
 }
 
-function Detail({ command, run }: { command: Command; run: Run }) {
+const LINK = "text-sm font-medium text-accent no-underline hover:underline";
+
+function Detail({ command, run, here }: Props & { run: Run }) {
   const t = useText(text);
   const outcome = outcomeOf(run);
   const title = "m-0 mb-2 text-sm font-semibold";
+  const moves = movesOnHost(command, run);
   return (
     <div className="flex flex-col gap-5">
       <div className="flex flex-wrap items-center gap-3">
         <RunStateMark state={run.state} />
-        <Link
-          to="/hosts/$id"
-          params={{ id: run.host }}
-          className="text-sm font-medium text-accent no-underline hover:underline"
-        >
-          {run.host_name}
-        </Link>
-        {outcome.undo && run.state === "done" && !command.dry_run && <Undo run={run} />}
+        {here && command.dry_run && <Badge tone="accent">{t("rehearsal")}</Badge>}
+        {here ? (
+          <Link to="/commands/$id" params={{ id: command.id }} className={LINK}>
+            {t("wholeCommand", { n: command.hosts })}
+          </Link>
+        ) : (
+          <Link to="/hosts/$id" params={{ id: run.host }} className={LINK}>
+            {run.host_name}
+          </Link>
+        )}
+        <MoveButtons
+          command={command}
+          run={run}
+          moves={here ? moves : moves.filter((move) => move === "undo")}
+          hosts={() => Promise.resolve([run.host])}
+          count={1}
+          onGiven={here?.onGiven}
+        />
       </div>
       {run.text && <p className="m-0 break-words text-sm">{run.text}</p>}
       <Facts
         items={[
+          [t("author"), here && command.author],
+          [t("created"), here && <At time={command.created} />],
           [t("told"), run.sent && <At time={run.sent} />],
           [t("begun"), run.begun && <At time={run.begun} />],
           [t("ended"), run.ended && <At time={run.ended} />],
           [t("refused"), outcome.denied && <span className="mono">{outcome.denied}</span>],
         ]}
       />
+      {here && (
+        <section>
+          <h3 className={title}>{t("facts")}</h3>
+          <CommandFacts command={command} />
+        </section>
+      )}
       {outcome.steps.length > 0 && (
         <section>
           <h3 className={title}>{t(command.dry_run ? "stepsDry" : "steps")}</h3>
@@ -106,36 +129,5 @@ function Pre({ label, children }: { label: string; children: string }) {
     >
       {children}
     </section>
-  );
-}
-
-function Undo({ run }: { run: Run }) {
-  const t = useText(text);
-  const navigate = useNavigate();
-  const may = useCan("hosts:command");
-  const refresh = useFreshen("commands");
-  const { act } = useAction();
-  const [asking, setAsking] = useState(false);
-  if (!may) return null;
-  return (
-    <>
-      <Button icon={Undo2} onClick={() => setAsking(true)}>
-        {t("undo")}
-      </Button>
-      <Confirm
-        open={asking}
-        onClose={() => setAsking(false)}
-        title={t("undoTitle", { host: run.host_name })}
-        description={t("undoHint")}
-        action={t("undone")}
-        onConfirm={async () => {
-          const action = { kind: "undo", command: run.id } as unknown as Record<string, never>;
-          const body = { action, hosts: { ids: [run.host] }, dry_run: false, reason: "" };
-          const made = await act(() => must(api.POST("/api/v1/commands", { body: body as never })));
-          refresh();
-          if (made) await navigate({ to: "/commands/$id", params: { id: made.id } });
-        }}
-      />
-    </>
   );
 }

@@ -174,8 +174,16 @@ function objectOf(typed: unknown): Record<string, unknown> | undefined {
   }
 }
 
+/** An action that was chosen where something is shown, with what it is about. */
+export interface Preset {
+  kind: string;
+  values?: Values;
+  /** Not to be changed, such as the boot of a process. */
+  fixed?: Readonly<Record<string, unknown>>;
+}
+
 /** The action as the API takes it; what was left empty is left out. Fixed values come from where it was chosen. */
-export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): Record<string, unknown> {
+export function actionOf(form: ActionForm, values: Values, fixed: Preset["fixed"] = {}): Record<string, unknown> {
   const action: Record<string, unknown> = { kind: form.kind };
   for (const { name, kind } of form.arguments) {
     const value = values[name];
@@ -186,6 +194,63 @@ export function actionOf(form: ActionForm, values: Values, fixed: Values = {}): 
     else action[name] = value;
   }
   return { ...action, ...fixed };
+}
+
+const isEmpty = (value: unknown) =>
+  value === undefined ||
+  value === null ||
+  value === "" ||
+  value === false ||
+  value === 0 ||
+  (Array.isArray(value) && value.length === 0);
+
+/** The arguments of an action that say anything, by their names. */
+export function argumentsOf(action: unknown): [name: string, value: unknown][] {
+  const all = Object.entries((action ?? {}) as Record<string, unknown>);
+  return all.filter(([name, value]) => name !== "kind" && !isEmpty(value));
+}
+
+/** What to begin with to give an action once more; null where there is no form for it. */
+export function presetOf(action: unknown): Preset | null {
+  const given = (action ?? {}) as Record<string, unknown>;
+  const form = actionForm(String(given.kind));
+  if (!form) return null;
+  const values: Record<string, Values[string]> = {};
+  for (const { name, kind } of form.arguments) {
+    const value = given[name];
+    if (kind === "json") values[name] = JSON.stringify(given, null, 2);
+    // No seconds are no end, and that is a choice.
+    else if (kind === "span") values[name] = String(value ?? 0);
+    else if (isEmpty(value)) continue;
+    else if (kind === "flag") values[name] = value === true;
+    else if (kind === "parts") values[name] = (value as unknown[]).map(String);
+    else if (kind === "list") values[name] = (value as unknown[]).join("\n");
+    else values[name] = String(value);
+  }
+  const whole = form.arguments.some(({ kind }) => kind === "json");
+  const asked = form.arguments.map(({ name }) => name);
+  const rest = whole ? [] : argumentsOf(given).filter(([name]) => !asked.includes(name));
+  return { kind: form.kind, values, ...(rest.length > 0 ? { fixed: Object.fromEntries(rest) } : {}) };
+}
+
+/** Which argument of an action says what it is about, first things first. */
+const GIST: Record<string, readonly string[]> = {
+  isolate: [],
+  quarantine: ["path"],
+  restore: ["path", "command"],
+  script: ["purpose", "interpreter"],
+  collect: ["files", "parts"],
+  scan: ["paths"],
+  yara: ["paths"],
+};
+const GIST_USUAL = ["address", "name", "pid", "path"];
+
+/** What an action is about, in short: the address that is blocked, the file that is taken, the account that is locked. */
+export function gistOf(action: unknown): string {
+  const given = (action ?? {}) as Record<string, unknown>;
+  const names = GIST[String(given.kind)] ?? GIST_USUAL;
+  const value = names.map((name) => given[name]).find((one) => !isEmpty(one));
+  return Array.isArray(value) ? value.join(", ") : String(value ?? "");
 }
 
 /** Whether everything is there that the action needs. */

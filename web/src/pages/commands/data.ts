@@ -58,9 +58,19 @@ export function packsQuery(id: string) {
   };
 }
 
+/** Whether a host that is so far has more to say. */
+export const isOpen = (state: string): boolean => OPEN.includes(state);
+
+/** How far one host of a command is: as its run says, or as all of them are; null where only the run can tell. */
+export function stateOn(command: Pick<Command, "states">, run: Run | undefined): string | null {
+  if (run) return run.state;
+  const states = Object.keys(command.states);
+  return states.length === 1 ? (states[0] ?? null) : null;
+}
+
 /** How many hosts have nothing more to say. */
 export function endedHosts(command: Pick<Command, "states">): number {
-  return Object.entries(command.states).reduce((sum, [state, n]) => (OPEN.includes(state) ? sum : sum + n), 0);
+  return Object.entries(command.states).reduce((sum, [state, n]) => (isOpen(state) ? sum : sum + n), 0);
 }
 
 /** What an agent said at the end, as far as it is understood here. */

@@ -4,24 +4,28 @@ import { api, must, type Schema } from "@/api/client";
 import { useFreshen } from "@/api/list";
 import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
+import { useFormat } from "@/i18n/format";
 import { Button } from "@/ui/button";
 import { Checkbox, Field, Input, Select, Textarea } from "@/ui/form";
 import { Dialog } from "@/ui/overlay";
-import { ACTIONS, type ActionForm, type Argument, actionForm, actionOf, isReady, SPANS, type Values } from "./actions";
+import {
+  ACTIONS,
+  type ActionForm,
+  type Argument,
+  actionForm,
+  actionOf,
+  isReady,
+  type Preset,
+  SPANS,
+  type Values,
+} from "./actions";
+import type { Command } from "./data";
 import { text } from "./strings";
 
 type Hosts = Schema<"NewCommandBody">["hosts"];
 const PARTS = ["processes", "maps", "files", "sockets", "persistence", "timeline"] as const;
 const WAITS = { hour: 3_600, day: 86_400, week: 604_800 } as const;
 type Wait = keyof typeof WAITS;
-
-/** An action that was chosen where something is shown, with what it is about. */
-export interface Preset {
-  kind: string;
-  values?: Values;
-  /** Not to be changed, such as the boot of a process. */
-  fixed?: Values;
-}
 
 interface Props {
   open: boolean;
@@ -30,6 +34,8 @@ interface Props {
   hosts: () => Promise<Hosts>;
   count: number;
   preset?: Preset | undefined;
+  /** Where to go on once it was given; to the page of the command if nothing is said. */
+  onGiven?: ((command: Command) => void) | undefined;
 }
 
 /** Has hosts do something: first what and with which arguments, then as a dry run or for real. */
@@ -42,7 +48,7 @@ export function Give({ open, onClose, ...props }: Props) {
   );
 }
 
-function GiveForm({ onClose, hosts, count, preset }: Omit<Props, "open">) {
+function GiveForm({ onClose, hosts, count, preset, onGiven }: Omit<Props, "open">) {
   const t = useText(text);
   const navigate = useNavigate();
   const refresh = useFreshen("commands");
@@ -63,7 +69,8 @@ function GiveForm({ onClose, hosts, count, preset }: Omit<Props, "open">) {
     if (!made) return;
     refresh();
     onClose();
-    await navigate({ to: "/commands/$id", params: { id: made.id } });
+    if (onGiven) onGiven(made);
+    else await navigate({ to: "/commands/$id", params: { id: made.id } });
   };
   return (
     <form
@@ -136,6 +143,7 @@ function ArgumentField({
   onChange: (value: Values[string]) => void;
 }) {
   const t = useText(text);
+  const format = useFormat();
   const label = t(argument.label as "pid");
   if (argument.kind === "flag") {
     return (
@@ -166,20 +174,18 @@ function ArgumentField({
     );
   }
   if (argument.kind === "span") {
+    const offered = Object.entries(SPANS).map(([name, seconds]) => ({
+      value: String(seconds),
+      label: t(name as "hour"),
+    }));
+    // What was given before may have stood for any time.
+    const given = String(value ?? SPANS.day);
+    const own = offered.some((one) => one.value === given)
+      ? []
+      : [{ value: given, label: format.duration(Number(given)) }];
     return (
       <Field label={label}>
-        {(ids) => (
-          <Select
-            {...ids}
-            label={label}
-            value={String(value ?? SPANS.day)}
-            onChange={onChange}
-            options={Object.entries(SPANS).map(([name, seconds]) => ({
-              value: String(seconds),
-              label: t(name as "hour"),
-            }))}
-          />
-        )}
+        {(ids) => <Select {...ids} label={label} value={given} onChange={onChange} options={[...own, ...offered]} />}
       </Field>
     );
   }

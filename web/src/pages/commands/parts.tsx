@@ -1,7 +1,9 @@
 import { useText } from "@/app/preferences";
 import { Badge, type Tone } from "@/ui/badge";
+import { Facts } from "@/ui/panel";
 import { StateBar } from "@/ui/state-bar";
-import { actionForm } from "./actions";
+import { At } from "@/ui/time";
+import { actionForm, argumentsOf } from "./actions";
 import { type Command, endedHosts, RUN_STATES } from "./data";
 import { text } from "./strings";
 
@@ -40,6 +42,29 @@ export function useActionName(): (kind: string) => string {
     if (kind === "undo") return t("undone");
     return kind in text ? t(kind as "script") : kind;
   };
+}
+
+/** Why a command was given, until when it may begin, and its arguments. */
+export function CommandFacts({ command }: { command: Command }) {
+  const t = useText(text);
+  return (
+    <Facts
+      items={[
+        [t("reason"), command.reason],
+        [t("hosts"), String(command.hosts)],
+        [t("expires"), !command.ended && <At time={command.expires} />],
+        ...argumentsOf(command.action).map(
+          ([key, value]) =>
+            [
+              key,
+              <span key={key} className="mono break-all">
+                {Array.isArray(value) ? value.join(", ") : String(value)}
+              </span>,
+            ] as const,
+        ),
+      ]}
+    />
+  );
 }
 
 /** How far a command, or a question, has come. */

@@ -77,7 +77,16 @@ export function Actions({ host }: { host: Host }) {
             {l("askHosts")}
           </MenuItem>
         )}
-        <MenuItem icon={SquareTerminal} onSelect={() => void navigate({ to: "/commands", search: { host: host.id } })}>
+        <MenuItem
+          icon={SquareTerminal}
+          onSelect={() =>
+            void navigate({
+              to: "/hosts/$id",
+              params: { id: host.id },
+              search: ({ range, from, to }) => ({ tab: "actions", range, from, to }),
+            })
+          }
+        >
           {t("itsCommands")}
         </MenuItem>
         {seesAlerts && (

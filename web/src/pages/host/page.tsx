@@ -21,6 +21,7 @@ import { Network } from "./network";
 import { HostPolicy } from "./policy";
 import { Posture } from "./posture";
 import { Processes } from "./processes";
+import { Response } from "./response/tab";
 import { type HostSearch, TABS, type Tab } from "./search";
 import { text } from "./strings";
 import { Timeline } from "./timeline";
@@ -51,6 +52,7 @@ const VIEWS: Record<Tab, (props: TabProps) => React.ReactNode> = {
   logs: Logs,
   inventory: Inventory,
   evidence: Evidence,
+  actions: Response,
   policy: HostPolicy,
   agent: AgentTab,
 };
@@ -135,6 +137,8 @@ function Known({ host }: { host: Host }) {
               list: undefined,
               show: undefined,
               event: undefined,
+              kind: undefined,
+              run: undefined,
             })
           }
           tabs={TABS.map((value) => ({ value, label: t(value) }))}

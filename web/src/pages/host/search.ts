@@ -12,6 +12,7 @@ export const TABS = [
   "logs",
   "inventory",
   "evidence",
+  "actions",
   "policy",
   "agent",
 ] as const;
@@ -33,6 +34,10 @@ export const hostSearch = search({
   list: "text",
   /** How the inventory came to be so, rather than how it is. */
   show: ["changes"],
+  /** The kind of actions that is shown. */
+  kind: "text",
+  /** The command of which is shown what came of it here. */
+  run: "text",
   /** The event that is shown, by batch and row. */
   event: "text",
 });

@@ -5,6 +5,7 @@ import { useText } from "@/app/preferences";
 import { RUN_STATES } from "@/pages/commands/data";
 import { RunStateMark } from "@/pages/commands/parts";
 import { text as commands } from "@/pages/commands/strings";
+import { HostCard, hostColumn, saysColumn } from "@/pages/hosts/of-host";
 import { Badge } from "@/ui/badge";
 import { Select } from "@/ui/form";
 import type { Column } from "@/ui/grid/column";
@@ -19,14 +20,7 @@ function useHostColumns(): readonly Column<LiveHost>[] {
   const t = useText(text);
   return useMemo<readonly Column<LiveHost>[]>(
     () => [
-      {
-        id: "host",
-        label: t("host"),
-        width: 150,
-        fixed: true,
-        cell: (run) => <span className="font-medium">{run.host_name}</span>,
-        value: (run) => run.host_name,
-      },
+      hostColumn(t("host")),
       {
         id: "state",
         label: t("state"),
@@ -58,18 +52,7 @@ function useHostColumns(): readonly Column<LiveHost>[] {
         cell: (run) => (typeof run.took_ms === "number" ? t("ms", { ms: run.took_ms }) : "–"),
         value: (run) => run.took_ms,
       },
-      {
-        id: "text",
-        label: t("says"),
-        width: 260,
-        grow: 4,
-        cell: (run) => (
-          <span title={run.text} className="text-text-2">
-            {run.text || "–"}
-          </span>
-        ),
-        value: (run) => run.text,
-      },
+      saysColumn(t("says")),
     ],
     [t],
   );
@@ -114,13 +97,10 @@ export function LiveHosts({
         onOpen={(run) => onChange({ part: undefined, of: run.host })}
         cardHeight={68}
         card={(run) => (
-          <div className="flex h-full flex-col justify-between text-sm">
-            <div className="flex items-center justify-between gap-3">
-              <span className="truncate font-medium">{run.host_name}</span>
-              <RunStateMark state={run.state} />
-            </div>
-            <span className="truncate text-xs text-text-2">{run.text || `${t("rows")}: ${run.rows}`}</span>
-          </div>
+          <HostCard
+            row={{ ...run, text: run.text || `${t("rows")}: ${run.rows}` }}
+            mark={<RunStateMark state={run.state} />}
+          />
         )}
         empty={<Empty icon={CircleX} title={t("noneFound")} />}
       />

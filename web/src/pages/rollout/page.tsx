@@ -8,6 +8,7 @@ import { useAction } from "@/app/action";
 import { useText } from "@/app/preferences";
 import { useCan } from "@/app/session";
 import { useFormat } from "@/i18n/format";
+import { HostCard, hostColumn, saysColumn } from "@/pages/hosts/of-host";
 import {
   HOST_STATE_NAMES,
   type Rollout,
@@ -102,22 +103,7 @@ function useHostColumns(): readonly Column<RolloutHost>[] {
   const format = useFormat();
   return useMemo<readonly Column<RolloutHost>[]>(
     () => [
-      {
-        id: "host",
-        label: t("host"),
-        width: 150,
-        fixed: true,
-        cell: (host) => (
-          <Link
-            to="/hosts/$id"
-            params={{ id: host.host }}
-            className="font-medium text-text no-underline hover:text-accent"
-          >
-            {host.host_name}
-          </Link>
-        ),
-        value: (host) => host.host_name,
-      },
+      hostColumn(t("host")),
       {
         id: "state",
         label: t("state"),
@@ -135,18 +121,7 @@ function useHostColumns(): readonly Column<RolloutHost>[] {
         cell: (host) => host.stage,
         value: (host) => host.stage,
       },
-      {
-        id: "text",
-        label: t("says"),
-        width: 260,
-        grow: 4,
-        cell: (host) => (
-          <span className="text-text-2" title={host.text}>
-            {host.text || "–"}
-          </span>
-        ),
-        value: (host) => host.text,
-      },
+      saysColumn(t("says")),
       {
         id: "from",
         label: t("fromVersion"),
@@ -288,15 +263,7 @@ function Known({ rollout }: { rollout: Rollout }) {
           columns={columns}
           rowId={(host) => host.host}
           cardHeight={68}
-          card={(host) => (
-            <div className="flex h-full flex-col justify-between text-sm">
-              <div className="flex items-center justify-between gap-3">
-                <span className="truncate font-medium">{host.host_name}</span>
-                <HostStateMark state={host.state} />
-              </div>
-              <span className="truncate text-xs text-text-2">{host.text || "–"}</span>
-            </div>
-          )}
+          card={(host) => <HostCard row={host} mark={<HostStateMark state={host.state} />} />}
           empty={<Empty icon={CircleX} title={t("noneFound")} />}
         />
       </div>

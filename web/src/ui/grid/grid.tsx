@@ -139,7 +139,10 @@ function DrawnRow<T>({ row, id, index, height, columns, tracks, selects, chosen,
       aria-rowindex={index + 2}
       aria-selected={selects ? chosen : undefined}
       onClick={(event) => {
-        if (!hold.open || (event.target as Element).closest("a, button, [role=checkbox], input")) return;
+        const target = event.target as Element;
+        // What a menu of the row shows lies elsewhere in the document, and its clicks arrive here all the same.
+        if (!hold.open || !event.currentTarget.contains(target)) return;
+        if (target.closest("a, button, [role=checkbox], input")) return;
         if (getSelection()?.toString()) return;
         hold.open(row);
       }}
