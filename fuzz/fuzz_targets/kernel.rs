@@ -1,10 +1,11 @@
-//! What the kernel says: its type information, messages of the process connector and of sockets, and records of the probe.
+//! What the kernel says: its type information, messages of the process connector and of sockets, what audit says of itself and its
+//! rules, and records of the probe.
 //! Nothing panics, and nothing is read beyond what came.
 #![no_main]
 
 use guardian_agent::sources::connections::{self, Part};
 use guardian_agent::sources::kernel::Layout;
-use guardian_agent::sources::processes::{self, Sequences, parse_record};
+use guardian_agent::sources::processes::{self, AuditRules, Sequences, parse_record, parse_status};
 use libfuzzer_sys::fuzz_target;
 
 /// Not shorter than a record.
@@ -29,6 +30,10 @@ fuzz_target!(|input: &[u8]| {
                 count += 1;
             });
             assert!(count <= bytes.len() / 16);
+            let mut rules = AuditRules::default();
+            rules.add(bytes);
+            assert!(rules.some || !(rules.all || rules.ours));
+            drop(parse_status(bytes));
         }
         2 => {
             let mut count = 0;

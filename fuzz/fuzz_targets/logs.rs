@@ -3,9 +3,30 @@
 #![no_main]
 
 use guardian_agent::sources::logs::{Auth, Entry, Form, Piece, Pieces, Understood, parse_journal, parse_syslog};
+use guardian_agent::sources::processes::{Assembler, Executed};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: i64 = 1_795_385_300_000_000;
+/// Bounds of what is put together from audit records.
+const EVENTS_MAX: usize = 1_024;
+const ARGUMENTS_BYTES_MAX: usize = 16 << 10;
+
+/// Lines as audit records of one event or another: programs come out of them, each once and within bounds.
+fn programs(text: &str) {
+    let (mut assembler, mut done): (Assembler, Vec<Executed>) = (Assembler::default(), Vec::new());
+    let mut count = 0;
+    for (at, line) in text.lines().enumerate() {
+        let Some((kind, record)) = line.split_once(" msg=") else { continue };
+        count += usize::from(assembler.take(kind.trim_start_matches("type="), record, at as u64, &mut done));
+        assert!(assembler.waiting() <= EVENTS_MAX);
+    }
+    assembler.tick(u64::MAX, &mut done);
+    assert_eq!(assembler.waiting(), 0);
+    assert!(done.len() as u64 + assembler.broken <= count as u64);
+    for executed in done {
+        assert!(executed.pid > 0 && executed.arguments.len() <= ARGUMENTS_BYTES_MAX);
+    }
+}
 
 fn read(auth: &mut Auth, entry: &Entry) {
     for program in [entry.program.as_str(), "sshd", "sudo", "su", "login", "pkexec", "polkitd"] {
@@ -18,6 +39,7 @@ fn read(auth: &mut Auth, entry: &Entry) {
 fuzz_target!(|input: &[u8]| {
     let mut auth = Auth::default();
     let text = String::from_utf8_lossy(input);
+    programs(&text);
     let mut pieces = vec![Piece::Journal(input.to_vec())];
     for line in text.lines() {
         let found = parse_syslog(line, NOW, 3_600);

@@ -153,7 +153,7 @@ fn take(dir: &Path, wanted: &Import, files: Vec<Owned>) -> Result<ExitCode> {
         let system = PathSet { roots: wanted.files.clone(), texts: Some(true), ..PathSet::default() };
         document.files.sets.insert(SYSTEM_SET.to_owned(), system);
     }
-    let Some(policy) = imported::watched(&home, &Local { document, health_every: None })? else {
+    let Some(policy) = imported::watched(&home, &Local { document, ..Local::default() })? else {
         bail!("the policy of this machine watches no files");
     };
     let done =

@@ -120,6 +120,9 @@ struct Run {
     /// Watch no files
     #[arg(long)]
     no_files: bool,
+    /// Where BPF is refused, add rules to the kernel's audit that have it tell of each program, and take them away at the end
+    #[arg(long)]
+    audit_rules: bool,
     /// Take no inventory
     #[arg(long)]
     no_inventory: bool,
@@ -150,7 +153,7 @@ impl Run {
             DropPolicy::Newest => DropOrder::Newest,
         });
         let health_every = self.health_every.map(|every| Duration::from_secs_f64(every.clamp(0.01, 86_400.0)));
-        Local { document, health_every }
+        Local { document, health_every, audit_rules: self.audit_rules }
     }
 }
 

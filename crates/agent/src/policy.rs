@@ -34,6 +34,8 @@ struct State {
     sources: BTreeMap<&'static str, String>,
     /// What others than sources say, by their name.
     others: BTreeMap<&'static str, String>,
+    /// By what sources see, by their name.
+    ways: BTreeMap<&'static str, &'static str>,
 }
 
 /// The policy as the conversation, the sources and the heartbeat share it.
@@ -116,6 +118,16 @@ impl Policies {
             Some(text) => drop(state.others.insert(who, text)),
             None => drop(state.others.remove(who)),
         });
+    }
+
+    /// A source says by what it sees.
+    pub(crate) fn see(&self, source: &'static str, way: &'static str) {
+        self.with(|state| state.ways.insert(source, way));
+    }
+
+    /// By what a source sees; none where it did not say.
+    pub(crate) fn way(&self, source: &str) -> Option<&'static str> {
+        self.with(|state| state.ways.get(source).copied())
     }
 
     /// What is wrong beside the policy.

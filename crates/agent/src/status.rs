@@ -34,6 +34,8 @@ pub struct Status {
     pub files_open: u64,
     /// Since when the oldest of them is open, UTC microseconds; 0 where there is none.
     pub files_open_since: i64,
+    /// By what processes are seen: `connector+bpf`, `connector+audit`, `connector`, `audit` or `none`.
+    pub processes: String,
     /// Until when the certificate is valid.
     pub not_after: String,
     /// When this was written, UTC microseconds.

@@ -244,6 +244,7 @@ impl Talk {
         self.status.rows = self.shared.rows.load(Ordering::Relaxed);
         self.status.not_after.clone_from(&self.identity.not_after);
         (self.status.files_open, self.status.files_open_since) = self.commands.open_changes();
+        self.policies.way("processes").unwrap_or("none").clone_into(&mut self.status.processes);
         let status = &mut self.status;
         self.shared.with(|spool| {
             let lane = spool.lane();

@@ -44,7 +44,7 @@ type Start = fn(&Watching, &Settings) -> io::Result<Option<Run>>;
 const ALL: &[(&str, Same, Start)] = &[
     ("health", |a, b| (a.health, a.health_every) == (b.health, b.health_every), health),
     ("logs", |a, b| (a.logs, &a.follow) == (b.logs, &b.follow), logs),
-    ("processes", |a, b| (a.processes, a.forks) == (b.processes, b.forks), processes),
+    ("processes", |a, b| (a.processes, a.forks, a.audit_rules) == (b.processes, b.forks, b.audit_rules), processes),
     ("connections", |a, b| (a.connections, a.sockets_every) == (b.connections, b.sockets_every), connections),
     ("files", |a, b| paths(a) == paths(b), files),
     ("inventory", |a, b| a.inventory == b.inventory, lists),
@@ -247,21 +247,22 @@ fn needs_capability(error: io::Error) -> io::Error {
 }
 
 fn processes(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {
+    with.policies.complain("probe", None);
+    with.policies.see("processes", "none");
     if !settings.processes {
-        with.policies.complain("probe", None);
         return Ok(None);
     }
-    let options = processes::Options { forks: settings.forks, ..processes::Options::default() };
-    let mut processes = Processes::start(with.outbox.clone(), options).map_err(needs_capability)?;
+    let audit = processes::AuditOptions { add_rules: settings.audit_rules, ..processes::AuditOptions::default() };
+    let options = processes::Options { forks: settings.forks, audit, ..processes::Options::default() };
+    let mut processes = Processes::start(with.outbox.clone(), options)?;
     processes.share(Arc::clone(&with.recent));
-    let lacking = processes.unprobed().map(|why| {
-        format!(
-            "programs are seen by the proc connector alone, so that arguments of the shortest-lived are missing: {why}"
-        )
-    });
-    lacking.iter().for_each(|text| say(text));
-    with.policies.complain("probe", lacking);
-    Ok(Some(Box::new(move |stop| processes.run(stop))))
+    let policies = Arc::clone(&with.policies);
+    let told = move |ways: processes::Ways, lacking: Option<String>| {
+        say(lacking.as_deref().unwrap_or("programs are seen by the proc connector, and their arguments by BPF"));
+        policies.complain("probe", lacking);
+        policies.see("processes", ways.as_str());
+    };
+    Ok(Some(Box::new(move |stop| processes.run(stop, told))))
 }
 
 fn connections(with: &Watching, settings: &Settings) -> io::Result<Option<Run>> {

@@ -2,6 +2,8 @@
 
 #[path = "it/apart.rs"]
 mod apart;
+#[path = "it/audit.rs"]
+mod audit;
 #[path = "it/connections.rs"]
 mod connections;
 #[path = "it/crash.rs"]

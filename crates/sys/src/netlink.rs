@@ -18,6 +18,8 @@ pub enum Family {
     Xfrm,
     /// What has no number of its own, such as WireGuard.
     Generic,
+    /// The kernel's audit: records, and the rules that they come from.
+    Audit,
 }
 
 /// A socket to the kernel. Reading from it does not wait.
@@ -29,6 +31,10 @@ pub struct Netlink {
 
 /// Bytes of one read: the longest message that the kernel makes of a dump.
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// Numbers of `SO_MEMINFO` that there are now, and which of them counts what was dropped (`linux/sock_diag.h`).
+const MEMORY_NUMBERS: usize = 9;
+const DROPS_AT: usize = 8;
 
 fn done(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -43,6 +49,7 @@ impl Netlink {
             Family::Route => libc::NETLINK_ROUTE,
             Family::Xfrm => libc::NETLINK_XFRM,
             Family::Generic => libc::NETLINK_GENERIC,
+            Family::Audit => libc::NETLINK_AUDIT,
         };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: the call takes numbers and gives a descriptor or an error.
@@ -67,6 +74,19 @@ impl Netlink {
             done(unsafe { libc::setsockopt(self.fd.as_raw_fd(), libc::SOL_SOCKET, option, value, length) })
         };
         set(libc::SO_RCVBUFFORCE).or_else(|_| set(libc::SO_RCVBUF))
+    }
+
+    /// Messages to this socket that the kernel dropped for want of room, ever; the number wraps around.
+    pub fn dropped(&self) -> io::Result<u32> {
+        let mut about = [0u32; MEMORY_NUMBERS];
+        let mut length = size_of_val(&about) as libc::socklen_t;
+        let value = about.as_mut_ptr().cast();
+        // SAFETY: the kernel writes no more than the length that is given, which is that of the numbers.
+        done(unsafe {
+            libc::getsockopt(self.fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, value, &raw mut length)
+        })?;
+        let told = (length as usize) / size_of::<u32>();
+        if told > DROPS_AT { Ok(about[DROPS_AT]) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
     /// Sends a message to the kernel.

@@ -21,6 +21,8 @@ pub struct Settings {
     pub processes: bool,
     /// And each fork.
     pub forks: bool,
+    /// Whether audit is given rules where it is needed to see programs.
+    pub audit_rules: bool,
     /// Connections are watched.
     pub connections: bool,
     /// Logs are read.
@@ -86,6 +88,8 @@ pub struct Local {
     pub document: Document,
     /// How often health is measured, which may be more often than a policy can say.
     pub health_every: Option<Duration>,
+    /// Whether audit is given rules: whoever is on the machine alone decides that.
+    pub audit_rules: bool,
 }
 
 impl Local {
@@ -106,6 +110,7 @@ impl Local {
         Settings {
             processes: on(all.sources.processes),
             forks: on(all.sources.forks),
+            audit_rules: self.audit_rules,
             connections: on(all.sources.connections),
             logs: on(all.sources.logs),
             health: on(all.sources.health),
@@ -138,6 +143,7 @@ impl Local {
             format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         let mut names: Vec<String> = self.document.said().iter().map(|(name, _)| shown(name)).collect();
+        names.extend(self.audit_rules.then(|| "audit_rules=true".to_owned()));
         names.extend(self.health_every.map(|every| format!("intervals.health_s={}", every.as_secs_f64())));
         names
     }
@@ -231,6 +237,7 @@ mod tests {
         let local = Local {
             document: document(r#"{"spool": {"mib_max": 100, "drop": "newest"}}"#),
             health_every: Some(Duration::from_millis(500)),
+            audit_rules: true,
         };
         let settings = local.settings(&policy);
         assert_eq!((settings.spool_bytes_max, settings.drop), (100 << 20, Drop::Newest));
@@ -238,7 +245,10 @@ mod tests {
             (settings.health_every, settings.logs, settings.processes),
             (Duration::from_millis(500), false, true)
         );
-        assert_eq!(local.overrides(), ["spool.mib_max=100", "spool.drop=newest", "intervals.health_s=0.5"]);
+        assert_eq!(
+            local.overrides(),
+            ["spool.mib_max=100", "spool.drop=newest", "audit_rules=true", "intervals.health_s=0.5"]
+        );
         let usual = Local::default().settings(&Document::default());
         assert_eq!((usual.health_every, usual.heartbeat), (Duration::from_secs(15), None));
         assert_eq!(usual.files.unwrap().policy, Policy::of_this_machine(), "what the distribution calls for");

@@ -107,6 +107,13 @@ impl Batcher {
             self.outbox.lose(class.name, records, "ring");
         }
     }
+
+    /// Counts records of the kernel's audit that did not come.
+    pub fn lose_in_audit(&self, class: &'static EventClass, records: u64) {
+        if records > 0 {
+            self.outbox.lose(class.name, records, "audit");
+        }
+    }
 }
 
 impl Drop for Batcher {

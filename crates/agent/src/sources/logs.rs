@@ -28,6 +28,7 @@ use guardian_sys::process;
 use serde::{Deserialize, Serialize};
 
 pub use audit::{Record, parse as parse_audit};
+pub(crate) use audit::{parse_text, stamp};
 pub use auth::{Auth, Login};
 pub use journal::{Entry, parse as parse_journal};
 pub use meaning::{Meaning, Piece, Pieces, Understood};

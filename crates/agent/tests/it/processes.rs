@@ -126,3 +126,40 @@ fn short_commands_are_seen_or_counted() {
     assert!(seen as u64 + lost >= COMMANDS as u64, "{seen} rows and {lost} lost of {COMMANDS}");
     assert!(lost > 0 || seen == COMMANDS, "{seen}");
 }
+
+/// The kernel notes long arguments while nobody takes them: what does not fit is counted and told, and its rows are there.
+#[test]
+fn arguments_without_room_are_counted() {
+    const COMMANDS: usize = 400;
+    let Some((mut processes, inbox)) = start(Options { exits: false, ..Options::default() }) else { return };
+    if !processes.is_probing() {
+        return eprintln!("skipped: no program of ours may run in this kernel");
+    }
+    let word = "x".repeat(4_000);
+    let script = format!("i=0; while [ $i -lt {COMMANDS} ]; do /bin/true {word}; i=$((i+1)); done");
+    let mut shell = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
+    let parent = shell.id().to_string();
+    assert!(shell.wait().unwrap().success());
+    let (mut seen, mut whole) = (0, 0);
+    let mut quiet = Instant::now();
+    while quiet.elapsed() < Duration::from_secs(1) {
+        processes.step(Duration::from_millis(50)).unwrap();
+        for row in take(&inbox).iter().filter(|r| r.get(C::ParentPid as usize) == parent) {
+            if row.get(C::Activity as usize) == "exec" {
+                seen += 1;
+                whole += usize::from(row.get(C::CommandLine as usize).contains("xxxx"));
+                quiet = Instant::now();
+            }
+        }
+    }
+    let counters = processes.counters();
+    let (messages, ring) = (counters.lost.load(Ordering::Relaxed), counters.ring_lost.load(Ordering::Relaxed));
+    println!("{seen} of {COMMANDS} rows, {whole} with arguments, {ring} not in the ring, {messages} messages lost");
+    let lost = inbox.take_lost();
+    assert_eq!(lost.get(&("processes".to_owned(), "ring")).copied(), Some(ring), "{lost:?}");
+    assert!(seen as u64 + messages >= COMMANDS as u64, "a row needs no arguments");
+    let missing = (seen - whole) as u64;
+    // Other processes of this machine have their part in what was lost.
+    assert!(missing > 0 && missing <= ring, "{missing} without arguments, {ring} counted");
+    assert!(counters.noted.load(Ordering::Relaxed) + ring >= seen as u64);
+}

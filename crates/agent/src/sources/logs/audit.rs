@@ -53,8 +53,21 @@ fn is_encoded(key: &str) -> bool {
 pub fn parse(line: &str) -> Option<Record<'_>> {
     // `node=…` may stand before.
     let line = line.find("type=").map(|at| &line[at + 5..])?;
-    let (kind, rest) = line.split_once(" msg=audit(")?;
-    let (stamp, rest) = rest.split_once("):")?;
+    let (kind, text) = line.split_once(" msg=")?;
+    parse_text(kind, text)
+}
+
+/// A record from its type and its text, as the kernel says it: `audit(TIME:SERIAL): KEY=VALUE …`.
+pub(crate) fn parse_text<'a>(kind: &'a str, text: &'a str) -> Option<Record<'a>> {
+    let (at, serial, rest) = stamp(text)?;
+    let mut fields = Vec::new();
+    take(rest, kind, &mut fields);
+    Some(Record { kind: kind.into(), at, serial, fields })
+}
+
+/// Time in microseconds since 1970, serial number, and what stands behind them.
+pub(crate) fn stamp(text: &str) -> Option<(i64, u64, &str)> {
+    let (stamp, rest) = text.strip_prefix("audit(")?.split_once("):")?;
     let (time, serial) = stamp.split_once(':')?;
     let (seconds, millis) = time.split_once('.')?;
     let at = seconds
@@ -62,9 +75,7 @@ pub fn parse(line: &str) -> Option<Record<'_>> {
         .ok()?
         .checked_mul(1_000_000)?
         .checked_add(millis.parse::<i64>().ok()?.checked_mul(1_000)?)?;
-    let mut fields = Vec::new();
-    take(rest, kind, &mut fields);
-    Some(Record { kind: kind.into(), at, serial: serial.parse().ok()?, fields })
+    Some((at, serial.parse().ok()?, rest))
 }
 
 fn take<'a>(mut rest: &'a str, kind: &str, fields: &mut Vec<(Cow<'a, str>, String)>) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use guardian_inventory::process;
 use guardian_sys::netlink::ticks_per_second;
 
+use super::audit::Executed;
 use super::probe::Noted;
 use crate::sources::connections::By;
 
@@ -127,6 +128,23 @@ impl Known {
             uid: Some(by.uid),
             login_uid: Some(by.login_uid).filter(|n| *n != UNSET),
             ..Self::default()
+        }
+    }
+
+    /// What audit says of a process that became another program, over what is known of it.
+    pub fn told(self, record: &Executed) -> Self {
+        Self {
+            parent: if record.parent == 0 { self.parent } else { record.parent },
+            name: if record.name.is_empty() { self.name } else { record.name.clone() },
+            image: record.image.clone().or(self.image),
+            command: join(&process::parse_cmdline(&record.arguments)).or(self.command),
+            cwd: record.cwd.clone().or(self.cwd),
+            uid: record.uid.or(self.uid),
+            euid: record.euid.or(self.euid),
+            login_uid: record.login_uid.or(self.login_uid),
+            session: record.session.or(self.session),
+            terminal: record.terminal.clone().or(self.terminal),
+            ..self
         }
     }
 

@@ -79,6 +79,8 @@ struct Waiting {
     of: HashMap<u32, VecDeque<Noted>>,
     count: usize,
     order: VecDeque<u32>,
+    /// Records that had to go for want of room.
+    dropped: u64,
 }
 
 impl Waiting {
@@ -92,6 +94,7 @@ impl Waiting {
         if own.len() >= WAITING_EACH_MAX {
             own.pop_front();
             self.count -= 1;
+            self.dropped += 1;
         }
         own.push_back(noted);
         self.count += 1;
@@ -106,6 +109,7 @@ impl Waiting {
         let Some(own) = self.of.get_mut(&pid) else { return };
         if own.pop_front().is_some() {
             self.count -= 1;
+            self.dropped += 1;
         }
         if own.is_empty() {
             self.of.remove(&pid);
@@ -180,9 +184,9 @@ impl Probe {
         self.waiting.forget(pid);
     }
 
-    /// Records for which there was no room.
+    /// Records for which there was no room, in the ring or among those that wait for the connector's message.
     pub fn lost(&self) -> u64 {
-        self.lost.get().unwrap_or(0)
+        self.lost.get().unwrap_or(0) + self.waiting.dropped
     }
 }
 
@@ -237,6 +241,7 @@ mod tests {
             waiting.put(Noted { pid, ..Noted::default() });
         }
         assert_eq!((waiting.count, waiting.of.len()), (WAITING_MAX, WAITING_MAX));
+        assert_eq!(waiting.dropped, 2 * WAITING_MAX as u64);
         for at_ns in 0..100 {
             waiting.put(Noted { pid: u32::MAX, at_ns, ..Noted::default() });
         }

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::audit::Executed;
 use super::look::{Known, look};
 use super::probe::Noted;
 
@@ -14,7 +16,7 @@ const PROCESSES_MAX: usize = 65_536;
 const ANCESTORS_MAX: usize = 8;
 
 /// One process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// Its parent.
     pub parent: u32,
@@ -24,6 +26,13 @@ pub struct Entry {
     pub start_ticks: Option<u64>,
     /// Whether it executed something while we listened.
     pub executed: bool,
+}
+
+impl Entry {
+    /// A process of which the parent alone is known.
+    pub(crate) fn of(parent: u32) -> Self {
+        Self { parent, executed: true, ..Self::default() }
+    }
 }
 
 /// The processes.
@@ -110,6 +119,38 @@ impl Table {
         self.put(pid, known, true);
     }
 
+    /// Adds what audit says of a process that became another program.
+    pub fn told(&mut self, record: &Executed) {
+        if let Some(entry) = self.entries.get_mut(&record.pid) {
+            let known = Arc::make_mut(&mut entry.known);
+            *known = std::mem::take(known).told(record);
+        }
+    }
+
+    /// As [`Self::told`], where a look at the process came too late and its arguments are not known so far.
+    pub fn told_late(&mut self, record: &Executed) {
+        if self.get(record.pid).is_some_and(|e| e.executed && e.known.command.is_none()) {
+            self.told(record);
+        }
+    }
+
+    /// Takes a process in that nothing was known of, and its parent, where nobody tells of forks.
+    pub fn meet(&mut self, pid: u32, parent: u32) {
+        if self.get(parent).is_none()
+            && let Some(known) = look(parent)
+        {
+            self.put(parent, known, false);
+        }
+        if self.get(pid).is_none_or(|entry| entry.parent != parent) {
+            self.fork(parent, pid);
+        }
+    }
+
+    /// Lets go of processes that are gone, where nobody tells of ends.
+    pub fn sweep(&mut self) {
+        self.entries.retain(|pid, _| Path::new(&format!("/proc/{pid}")).exists());
+    }
+
     /// A process became another user; whether that is news.
     pub fn user(&mut self, pid: u32, real: u32, effective: u32) -> bool {
         let Some(entry) = self.entries.get_mut(&pid) else { return false };
@@ -164,6 +205,30 @@ mod tests {
         assert_eq!(table.get(10).unwrap().known.uid, Some(33), "the parent is who it was");
         table.exit(11);
         assert!(table.get(11).is_none());
+    }
+
+    #[test]
+    fn where_nobody_tells_of_forks_and_ends_it_is_looked_up() {
+        let mut table = Table::default();
+        let own = std::process::id();
+        table.meet(u32::MAX - 1, own);
+        assert_eq!(table.get(u32::MAX - 1).unwrap().known.image, table.get(own).unwrap().known.image);
+        let record = Executed {
+            pid: u32::MAX - 1,
+            parent: own,
+            arguments: b"id\0-u\0".to_vec(),
+            image: Some("/usr/bin/id".into()),
+            login_uid: Some(1_000),
+            ..Executed::default()
+        };
+        table.exec(u32::MAX - 1, None, None, None);
+        table.told_late(&record);
+        let known = Arc::clone(&table.get(u32::MAX - 1).unwrap().known);
+        assert_eq!((known.command.as_deref(), known.login_uid), (Some("id -u"), Some(1_000)));
+        table.told_late(&Executed { arguments: b"other\0".to_vec(), ..record });
+        assert_eq!(table.get(u32::MAX - 1).unwrap().known, known, "that is known already");
+        table.sweep();
+        assert!(table.get(u32::MAX - 1).is_none() && table.get(own).is_some());
     }
 
     #[test]
