@@ -21,23 +21,32 @@ const CHAIN: &str = "chain";
 const HELD: &str = "held";
 const CHANGES: &str = "changes";
 
-/// Adds the root of a baseline that takes the place of `before`; without one, nothing is known of what was.
+/// Adds the root of a baseline that is about to take the place of `before`; without one, nothing is known of what was. Whoever
+/// is killed between this and the exchange finds a root behind that of the baseline, and begins from the latter again.
 pub(crate) fn follows(folder: &Path, wishes: &Wishes, before: Option<[u8; 32]>, root: [u8; 32]) -> io::Result<()> {
     let _one = wishes.chain.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut chain = match before {
-        Some(before) => {
-            let chain = roots(folder);
+    let mut chain = before.map_or_else(Vec::new, |before| {
+        let mut chain = roots(folder);
+        match chain.iter().rev().take(2).position(|root| *root == before) {
+            Some(behind) => chain.truncate(chain.len() - behind),
             // What lay on the disk was not what this agent made: the chain ends there, and the server sees it.
-            if chain.is_empty() || chain.last() == Some(&before) { chain } else { Vec::new() }
+            None => chain.clear(),
         }
-        None => Vec::new(),
-    };
+        chain
+    });
     chain.push(root);
     let late = chain.len().saturating_sub(limits::BASELINE_CHAIN_MAX);
     chain.drain(1..=late);
-    keep(folder, &chain)?;
-    wishes.made.notify_one();
-    Ok(())
+    keep(folder, &chain)
+}
+
+/// The roots up to that of the baseline.
+fn roots_up_to(folder: &Path, root: &[u8; 32]) -> Vec<[u8; 32]> {
+    let mut chain = roots(folder);
+    if let Some(at) = chain.iter().position(|one| one == root) {
+        chain.truncate(at + 1);
+    }
+    chain
 }
 
 fn roots(folder: &Path) -> Vec<[u8; 32]> {
@@ -98,7 +107,7 @@ impl Holding {
             }
         };
         let policy = fs::read(self.folder.join(JUDGED)).unwrap_or_default();
-        let chain = roots(&self.folder).iter().map(|root| Blob(root.to_vec())).collect();
+        let chain = roots_up_to(&self.folder, &root).iter().map(|root| Blob(root.to_vec())).collect();
         Some(BaselineState { root, chain, made, policy: Blob(blake3::hash(&policy).as_bytes().to_vec()) })
     }
 
@@ -166,4 +175,25 @@ fn read(folder: &Path, wanted: &FetchBaseline) -> Result<Part, BaselineError> {
     let mut content = vec![0; length as usize];
     file.read_exact_at(&mut content, wanted.offset)?;
     Ok(Part { base: changes.base().map(|base| Blob(base.to_vec())), bytes, content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_killed_before_the_exchange_goes_on_from_the_baseline_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let wishes = Wishes::default();
+        let [first, second, third] = [[1; 32], [2; 32], [3; 32]];
+        follows(folder.path(), &wishes, None, first).unwrap();
+        // Killed before the second one took its place.
+        follows(folder.path(), &wishes, Some(first), second).unwrap();
+        assert_eq!(roots_up_to(folder.path(), &first), [first]);
+        follows(folder.path(), &wishes, Some(first), third).unwrap();
+        assert_eq!(roots_up_to(folder.path(), &third), [first, third]);
+        // Somebody put another one there.
+        follows(folder.path(), &wishes, Some([9; 32]), second).unwrap();
+        assert_eq!(roots_up_to(folder.path(), &second), [second]);
+    }
 }

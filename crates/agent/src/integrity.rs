@@ -513,13 +513,16 @@ impl Integrity {
         }
         let before = self.baseline.as_ref().map(|baseline| *baseline.root());
         let root = *fresh.root();
+        // Before the exchange: a baseline that nothing leads to would be called one that somebody put there.
+        follows(&self.plan.folder, &self.plan.wishes, before, root)?;
         fs::rename(&found.fresh, self.plan.baseline())?;
         fs::write(self.plan.ledger(), found.ledger.to_bytes())?;
         fs::write(self.plan.logged(), postcard::to_allocvec(&found.logged).map_err(io::Error::other)?)?;
         fs::write(self.plan.judged(), serde_json::to_vec(self.plan.policy())?)?;
         self.before = None;
         self.baseline = Some(fresh);
-        follows(&self.plan.folder, &self.plan.wishes, before, root)
+        self.plan.wishes.made.notify_one();
+        Ok(())
     }
 }
 
