@@ -237,7 +237,8 @@ impl Changeable {
 
     /// Runs a command as on that machine.
     fn run(&self, line: &str) {
-        run(&format!("nsenter -t {} -m sh -ec '{line}'", self.pid)).unwrap();
+        // Its root as well, which may be a folder.
+        run(&format!("nsenter -t {} -m -r sh -ec '{line}'", self.pid)).unwrap();
     }
 }
 
