@@ -176,7 +176,7 @@ fn covers(policy: &Policy, path: &Path) -> bool {
 /// A path at which something happened.
 #[derive(Clone, Debug)]
 struct Waiting {
-    who: Option<Who>,
+    who: Option<Arc<Who>>,
     first: Instant,
     last: Instant,
     /// A package manager did it, by its name.
@@ -362,7 +362,14 @@ impl Integrity {
         Ok(None)
     }
 
-    fn judge(&mut self, root: &mut Root, changes: &[Change], actors: &[Option<Who>], after: &Ledger, source: &str) {
+    fn judge(
+        &mut self,
+        root: &mut Root,
+        changes: &[Change],
+        actors: &[Option<Arc<Who>>],
+        after: &Ledger,
+        source: &str,
+    ) {
         let log = self.plan.logged_since(root);
         let verdicts = explain(root, &self.plan.ledger_before(), after, &log, changes);
         let at = crate::now();
@@ -371,7 +378,7 @@ impl Integrity {
             if window_of(&self.plan.watched.windows, change, at.div_euclid(1_000_000)).is_some() {
                 told.expected = Some(true);
             }
-            let (who, diff) = (actors.get(i).and_then(Option::as_ref), self.text(change));
+            let (who, diff) = (actors.get(i).and_then(Option::as_deref), self.text(change));
             self.plan.wishes.open().note(self.plan.policy(), change, told.expected == Some(true), at);
             let policy = self.plan.watched.set_of(&change.path);
             let Around { package, package_version, old_package_version, verdict, expected, .. } = told;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use guardian_sys::{fanotify, inotify};
@@ -14,6 +15,8 @@ use super::{Policy, Who};
 
 /// Paths that one call returns; beyond it a scan is the better way.
 const PATHS_MAX: usize = 10_000;
+/// Processes that are remembered, so that each is held once.
+const KNOWN_MAX: usize = 512;
 /// Folders that inotify is asked to watch; the kernel's own limit may be lower.
 const FOLDERS_MAX: usize = 200_000;
 
@@ -23,7 +26,7 @@ pub struct Touched {
     /// The path.
     pub path: PathBuf,
     /// Who did it last, where it is known.
-    pub who: Option<Who>,
+    pub who: Option<Arc<Who>>,
     /// Whether the name came to be: it was made, or moved here.
     pub named: bool,
 }
@@ -48,6 +51,8 @@ enum Source {
 pub struct Live {
     source: Source,
     policy: Policy,
+    /// Who was named lately.
+    known: HashMap<u32, Arc<Who>>,
     /// Why fanotify is not used.
     pub fallback: Option<String>,
     /// Folders that could not be watched.
@@ -74,13 +79,19 @@ impl Live {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self { source: Source::Fanotify(source), policy: policy.clone(), fallback: None, unwatched })
+        Ok(Self {
+            source: Source::Fanotify(source),
+            policy: policy.clone(),
+            known: HashMap::new(),
+            fallback: None,
+            unwatched,
+        })
     }
 
     /// Begins to watch by inotify, whatever else is possible.
     pub fn by_inotify(policy: &Policy, fallback: Option<String>) -> io::Result<Self> {
         let source = Source::Inotify(inotify::Inotify::new()?);
-        let mut live = Self { source, policy: policy.clone(), fallback, unwatched: 0 };
+        let mut live = Self { source, policy: policy.clone(), known: HashMap::new(), fallback, unwatched: 0 };
         for root in existing(policy) {
             live.watch_below(&root, &mut |_| {});
         }
@@ -115,11 +126,17 @@ impl Live {
             Source::Fanotify(source) => inotify::wait(source.as_fd(), timeout)?,
             Source::Inotify(source) => inotify::wait(source.as_fd(), timeout)?,
         };
-        let mut told = Gathered::default();
+        let mut told = Gathered { before: std::mem::take(&mut self.known), ..Gathered::default() };
         if ready {
             self.gather(&mut told)?;
         }
-        Ok(told.told)
+        let Gathered { told, known, mut before, .. } = told;
+        if before.len() + known.len() > KNOWN_MAX {
+            before.clear();
+        }
+        before.extend(known);
+        self.known = before;
+        Ok(told)
     }
 
     fn gather(&mut self, told: &mut Gathered) -> io::Result<()> {
@@ -170,12 +187,19 @@ struct Gathered {
     told: Told,
     places: HashMap<PathBuf, usize>,
     /// Processes are asked for once, as soon as they are named.
-    known: HashMap<u32, Who>,
+    known: HashMap<u32, Arc<Who>>,
+    /// Those of the times before: who changes a thousand files is held once.
+    before: HashMap<u32, Arc<Who>>,
 }
 
 impl Gathered {
     fn add(&mut self, path: PathBuf, pid: u32, named: bool) {
-        let who = (pid != 0).then(|| self.known.entry(pid).or_insert_with(|| Who::of(pid)).clone());
+        let Self { known, before, .. } = self;
+        let ask = || {
+            let now = Who::of(pid);
+            before.get(&pid).filter(|same| ***same == now).cloned().unwrap_or_else(|| Arc::new(now))
+        };
+        let who = (pid != 0).then(|| Arc::clone(known.entry(pid).or_insert_with(ask)));
         if let Some(place) = self.places.get(&path) {
             let touched = &mut self.told.touched[*place];
             touched.named |= named;

@@ -32,7 +32,7 @@ pub struct Who {
 }
 
 /// Bytes of a file of `/proc/PID` that are read.
-const BYTES_MAX: u64 = 64 << 10;
+const BYTES_MAX: u64 = 8 << 10;
 /// What stands for nobody.
 const UNSET: u32 = u32::MAX;
 

@@ -355,7 +355,7 @@ fn watched(inotify: bool) -> Option<Vec<(String, Option<(String, u32)>)>> {
         for touched in told.touched {
             let now = look(&policy, &touched.path).unwrap();
             let change = since(&before, &policy, &touched.path, now.as_ref()).unwrap();
-            let who = touched.who.map(|who| (who.name, who.pid));
+            let who = touched.who.map(|who| (who.name.clone(), who.pid));
             changes.extend(change.map(|change| (told_one(&root, &change), who)));
         }
     }

@@ -106,6 +106,13 @@ pub struct Known {
 }
 
 impl Known {
+    /// Roughly how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts =
+            [&self.image, &self.command, &self.cwd, &self.terminal, &self.cgroup, &self.container, &self.preload];
+        size_of::<Self>() + self.name.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// The systemd unit, from the control group.
     pub fn unit(&self) -> Option<&str> {
         let parts = self.cgroup.as_deref()?.rsplit('/');

@@ -1,5 +1,5 @@
 //! Programs that processes ran lately, also of those that are gone: for sources that come to know of a process by its number alone.
-//! Bounded: the oldest go.
+//! Bounded in number and in bytes: the oldest go.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,14 @@ use super::look::Known;
 
 /// Processes that are remembered.
 const PROCESSES_MAX: usize = 8_192;
+/// Bytes of what is remembered of them: compilers and the like are called with pages of arguments.
+const BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug, Default)]
 struct Inner {
     of: HashMap<u32, Arc<Known>>,
     order: VecDeque<u32>,
+    bytes: usize,
 }
 
 /// Processes by their number. The source of processes tells of them; where it is off, nothing is known.
@@ -23,12 +26,15 @@ impl Recent {
     /// A process began or became another program.
     pub(crate) fn put(&self, pid: u32, known: Arc<Known>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.of.insert(pid, known).is_none() {
-            inner.order.push_back(pid);
+        inner.bytes += known.bytes();
+        match inner.of.insert(pid, known) {
+            Some(before) => inner.bytes -= before.bytes(),
+            None => inner.order.push_back(pid),
         }
-        while inner.of.len() > PROCESSES_MAX {
+        while inner.of.len() > PROCESSES_MAX || inner.bytes > BYTES_MAX {
             let Some(oldest) = inner.order.pop_front() else { break };
-            inner.of.remove(&oldest);
+            let gone = inner.of.remove(&oldest).map_or(0, |known| known.bytes());
+            inner.bytes -= gone;
         }
     }
 
@@ -57,5 +63,11 @@ mod tests {
             recent.get(last, "curl").is_some() && recent.get(last, "sh").is_none() && recent.get(1, "sh").is_none()
         );
         assert_eq!(recent.0.lock().unwrap().order.len(), PROCESSES_MAX);
+        let long = || Arc::new(Known { command: Some("x".repeat(8 << 10)), ..Known::default() });
+        (0..2_000).for_each(|pid| recent.put(pid, long()));
+        (0..2_000).for_each(|_| recent.put(7, long()));
+        let inner = recent.0.lock().unwrap();
+        assert!(inner.of.len() < 600 && inner.bytes <= BYTES_MAX);
+        assert_eq!(inner.bytes, inner.of.values().map(|known| known.bytes()).sum::<usize>());
     }
 }
