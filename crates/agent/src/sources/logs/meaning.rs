@@ -94,6 +94,7 @@ impl Pieces {
                     program: journal::clip(entry.program),
                     boot: entry.boot.map(journal::clip),
                     unit: entry.unit.map(journal::clip),
+                    cursor: Some(entry.cursor).filter(|cursor| is_cursor(cursor)).unwrap_or_default(),
                     ..entry
                 },
                 None => return Meaning::Odd,
@@ -130,12 +131,9 @@ impl Meaning {
             Self::Message(both) => {
                 let (entry, login) = &**both;
                 let own = [Some(&entry.program), entry.boot.as_ref(), entry.unit.as_ref()];
-                let cursor = entry.cursor.bytes();
                 entry.message.len() <= MESSAGE_BYTES_MAX
                     && are_bounded(own.into_iter().flatten().map(String::as_str))
-                    && cursor.len() <= CURSOR_BYTES_MAX
-                    // It becomes an argument of the journal's reader.
-                    && cursor.into_iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b';' | b'-' | b'_'))
+                    && is_cursor(&entry.cursor)
                     && login.as_ref().is_none_or(|login| are_bounded(texts(login).into_iter()))
             }
             Self::Record(record) => {
@@ -144,6 +142,12 @@ impl Meaning {
             }
         }
     }
+}
+
+/// It becomes an argument of the journal's reader.
+fn is_cursor(text: &str) -> bool {
+    let usual = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b';' | b'-' | b'_');
+    text.len() <= CURSOR_BYTES_MAX && text.bytes().all(usual)
 }
 
 fn texts(login: &Login) -> Vec<&str> {
@@ -201,6 +205,11 @@ mod tests {
             meanings: vec![Meaning::Message(Box::new((entry, None)))],
         };
         assert!(message(Entry { cursor: "s=0a;i=1;b=2".into(), ..Entry::default() }).can_be_of(1));
+        let odd = br#"{"__CURSOR": "s<1;i=1", "__REALTIME_TIMESTAMP": "1795385155407255", "MESSAGE": "x"}"#;
+        let pieces = Pieces { now: 0, offset_s: 0, auth: Auth::default(), pieces: vec![Piece::Journal(odd.to_vec())] };
+        let understood = pieces.understood();
+        assert!(understood.can_be_of(1));
+        assert!(matches!(&understood.meanings[0], Meaning::Message(both) if both.0.cursor.is_empty()));
         for odd in [
             Entry { cursor: "s=0 --file=/etc/shadow".into(), ..Entry::default() },
             Entry { cursor: "a".repeat(CURSOR_BYTES_MAX + 1), ..Entry::default() },
