@@ -53,7 +53,7 @@ fn number(text: &str) -> Option<i64> {
 fn clock(text: &str) -> Option<i64> {
     let mut parts = text.splitn(3, ':');
     let (h, m, s) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
-    (h < 24 && m < 60 && s < 61).then_some(h * 3_600 + m * 60 + s)
+    (h < 24 && m < 60 && s < 61).then(|| h * 3_600 + m * 60 + s)
 }
 
 /// `2026-11-22T22:05:50.444227+00:00 `
@@ -141,6 +141,9 @@ mod tests {
             assert_eq!(parse(&format!("2026-11-22T{stamp}+00:00 vm x: y"), NOW, 0).at, None);
         }
         assert_eq!(parse("2026-11-22T22:05:55+9223372036854775807:00 vm x: y", NOW, 0).at, None);
+        // A clock whose minutes would overflow.
+        assert_eq!(parse("2026-11-22T22:909363552883922260:55+00:00 vm x: y", NOW, 0).at, None);
+        assert_eq!(parse("Nov 22 9223372036854775807:05:55 vm x: y", NOW, 0).at, None);
         let kernel = parse("2026-11-22T22:05:55Z vm no tag here", NOW, 0);
         assert_eq!((kernel.program, kernel.message), ("", "no tag here"));
     }
