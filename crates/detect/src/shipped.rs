@@ -55,6 +55,7 @@ shipped![
     "host/known-exploited",
     "host/ld-preload-file",
     "host/ld-preload-process",
+    "host/log-cut",
     "host/log-deleted",
     "host/log-tampering",
     "host/logging-changed",

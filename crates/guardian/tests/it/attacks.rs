@@ -127,6 +127,10 @@ fn what_stays_behind_raises_alerts() {
     shell.run("truncate -s 0 /var/log/auth.log");
     let event = raised(&app, "Traces removed", |event| begins(event, "truncate -s 0 /var/log/auth.log"));
     assert_eq!(event["user"], "root", "{event}");
+    // What a shell writes over shows no command.
+    shell.run("echo 'root came in' > /var/log/secure; sleep 3; : > /var/log/secure");
+    let event = raised(&app, "Log file cut short", |event| is(event, &[("path", "/var/log/secure")]));
+    assert!(is(&event, &[("user", "root"), ("image", "/usr/bin/bash")]), "{event}");
 }
 
 #[test]
