@@ -76,6 +76,19 @@ fn here(sql: &str) -> (Vec<String>, Vec<Vec<Value>>) {
     (columns, rows)
 }
 
+/// How many rows this process finds, where the worker finds such too, and not far fewer.
+fn same_from_within(table: &str, sql: &str) -> Option<usize> {
+    let (columns, rows) = here(sql);
+    let output = ask(&["--json", "--timeout", "60", sql]);
+    assert!(output.status.success(), "{table}: {}", text(&output.stderr));
+    let answered = text(&output.stdout);
+    let objects = answered.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let theirs: Vec<Vec<Value>> =
+        objects.map(|object| columns.iter().map(|name| object[name].clone()).collect()).collect();
+    assert_eq!(shape(&columns, &theirs), shape(&columns, &rows), "{table}");
+    (theirs.len() * 2 + 50 > rows.len()).then_some(rows.len())
+}
+
 #[test]
 fn every_table_shows_the_same_from_within_the_worker() {
     if !nix::unistd::geteuid().is_root() {
@@ -90,17 +103,10 @@ fn every_table_shows_the_same_from_within_the_worker() {
     for table in ALL {
         let condition = if table.needs { format!(" WHERE path = '{}'", private.display()) } else { String::new() };
         let sql = format!("SELECT * FROM {}{condition}", table.name);
-        let (columns, rows) = here(&sql);
-        let output = ask(&["--json", "--timeout", "60", &sql]);
-        assert!(output.status.success(), "{}: {}", table.name, text(&output.stderr));
-        let answered = text(&output.stdout);
-        let objects = answered.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let theirs: Vec<Vec<Value>> =
-            objects.map(|object| columns.iter().map(|name| object[name].clone()).collect()).collect();
-        assert_eq!(shape(&columns, &theirs), shape(&columns, &rows), "{}", table.name);
-        // Processes come and go while they are looked at; other things do not by the dozen.
-        assert!(theirs.len() * 2 + 50 > rows.len(), "{}: {} of {}", table.name, theirs.len(), rows.len());
-        filled += usize::from(!rows.is_empty());
+        // Processes come and go by the dozen while they are looked at, other things do not: who finds few looks again.
+        let rows = (0..10).find_map(|_| same_from_within(table.name, &sql));
+        let rows = rows.unwrap_or_else(|| panic!("{}: the worker finds less than half of what is there", table.name));
+        filled += usize::from(rows > 0);
     }
     assert!(filled > 30, "{filled} tables have rows here");
 }
