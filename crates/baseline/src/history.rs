@@ -203,15 +203,6 @@ impl History {
         Ok(gone)
     }
 
-    /// Paths of the folders of a baseline that lie below a path, or are it, from `after` on; at most `most`.
-    pub fn paths(&self, number: u64, below: &[u8], after: &[u8], most: usize) -> Result<Vec<Vec<u8>>, BaselineError> {
-        let state = self.state(number)?;
-        let prefix = if below.ends_with(b"/") { below.to_vec() } else { [below, b"/"].concat() };
-        let fits = |path: &&Vec<u8>| **path == below || path.starts_with(&prefix);
-        let later = |path: &&Vec<u8>| path.as_slice() > after;
-        Ok(state.keys().filter(fits).filter(later).take(most).cloned().collect())
-    }
-
     /// One folder of a baseline.
     pub fn entries(&self, number: u64, path: &[u8]) -> Result<Option<Folder>, BaselineError> {
         let state = self.state(number)?;
