@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use data_encoding::HEXLOWER;
 use guardian_protocol::message::{Action, Approve, Command, Denied, FetchPack, Outcome, PackPart, Progress, Step};
 use guardian_protocol::{Blob, limits};
 use tokio::sync::mpsc;
@@ -18,7 +19,6 @@ use crate::integrity::Wishes;
 use crate::policy::Policies;
 use crate::response::{Options, Response, Worker};
 use crate::run::say;
-use crate::sources;
 use crate::status::Status;
 
 /// Outcomes that are remembered, the oldest go.
@@ -184,7 +184,7 @@ impl Commands {
         let count = approved.paths.len() as u64 + approved.more;
         let verb = if command.dry_run { "would be" } else { "are" };
         outcome.text = format!("{count} changes {verb} approved, {} stay open", approved.left);
-        let root = imported::baseline(&self.home).map(|baseline| sources::processes::hex(baseline.root())).ok();
+        let root = imported::baseline(&self.home).map(|baseline| HEXLOWER.encode(baseline.root())).ok();
         let said = serde_json::json!({
             "approved": count, "open": approved.left, "until": until, "baseline": root, "by": command.by,
             "reason": wanted.reason,

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use data_encoding::HEXLOWER;
 use guardian_agent::home::Home;
 use guardian_agent::response::{Options, Pins, Response, script_public_key, sign};
 use guardian_agent::run::say;
@@ -242,7 +243,7 @@ pub(crate) fn open_evidence(wanted: &OpenEvidence) -> Result<ExitCode> {
         fs::write(to.join(guardian_evidence::MANIFEST_NAME), serde_json::to_vec_pretty(&opened.manifest)?)?;
     }
     opened.problems.iter().for_each(|problem| say(problem));
-    let manifest = opened.digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let manifest = HEXLOWER.encode(&opened.digest);
     let summary = serde_json::json!({
         "host": opened.manifest.host,
         "command": opened.manifest.command,

@@ -304,11 +304,6 @@ impl Response {
     }
 }
 
-/// An identifier as it stands in names of files.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Writes a file at once and whole, for its owner alone, and waits until it is on the disk.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write as _;

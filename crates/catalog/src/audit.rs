@@ -2,6 +2,7 @@
 //! found. Signed checkpoints say what its head was, so that a trail that was written anew as a whole is found too; making
 //! and checking signatures is the business of `identity`. Entries are never changed or deleted here, by nobody.
 
+use data_encoding::HEXLOWER;
 use guardian_model::{Micros, TenantId};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -248,7 +249,7 @@ impl Scoped<'_> {
         self.require(tenant)?;
         let head = tenant::Entity::find_by_id(tenant.0).one(self.conn()).await?;
         let head = head.ok_or(CatalogError::NotFound("tenant"))?;
-        Ok((head.audit_seq, hex(&head.audit_head)))
+        Ok((head.audit_seq, HEXLOWER.encode(&head.audit_head)))
     }
 
     /// The checkpoints of `tenant`'s trail, newest first, at most `limit`.
@@ -314,7 +315,7 @@ impl Scoped<'_> {
             Verification::Intact {
                 entries: walk.seq,
                 checkpoints: anchors.len() as u64,
-                head: hex(&head.audit_head),
+                head: HEXLOWER.encode(&head.audit_head),
                 last_checkpoint: anchors.iter().max_by_key(|anchor| (anchor.seq, anchor.time)).cloned(),
             }
         })
@@ -352,7 +353,7 @@ impl<'a> Walk<'a> {
         if !known || row.hash != hash(&row) {
             return Err("its content was changed");
         }
-        let text = hex(&row.hash);
+        let text = HEXLOWER.encode(&row.hash);
         if self.anchors.iter().any(|anchor| anchor.seq == self.seq && anchor.hash != text) {
             return Err(
                 "a signed checkpoint says that it was another entry: it or one since the checkpoint before was \
@@ -371,8 +372,9 @@ impl Tx {
         if checkpoint.tenant != self.tenant() {
             return Err(CatalogError::NotFound("tenant"));
         }
-        let (hash, signature) = (unhex(&checkpoint.hash), unhex(&checkpoint.signature));
-        let (Some(hash), Some(signature)) = (hash, signature) else {
+        let (hash, signature) =
+            (HEXLOWER.decode(checkpoint.hash.as_bytes()), HEXLOWER.decode(checkpoint.signature.as_bytes()));
+        let (Ok(hash), Ok(signature)) = (hash, signature) else {
             return Err(CatalogError::Invalid("a checkpoint's hash and signature are hexadecimal".into()));
         };
         let key = (checkpoint.tenant.0, checkpoint.seq);
@@ -399,10 +401,10 @@ impl From<audit_checkpoint::Model> for Checkpoint {
         Self {
             tenant: TenantId(row.tenant_id),
             seq: row.seq,
-            hash: hex(&row.hash),
+            hash: HEXLOWER.encode(&row.hash),
             time: Micros(row.time),
             key_id: row.key_id,
-            signature: hex(&row.signature),
+            signature: HEXLOWER.encode(&row.signature),
         }
     }
 }
@@ -437,21 +439,6 @@ fn condition(filter: &AuditFilter) -> Condition {
     all
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        let _infallible = write!(text, "{b:02x}");
-        text
-    })
-}
-
-/// What [`hex`] made; none if it is something else.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    if digits.len() % 2 == 0 { pairs.collect() } else { None }
-}
-
 impl TryFrom<audit::Model> for AuditEntry {
     type Error = CatalogError;
 
@@ -476,7 +463,7 @@ impl TryFrom<audit::Model> for AuditEntry {
             subject_id: row.subject_id,
             before: json(row.before)?,
             after: json(row.after)?,
-            hash: hex(&row.hash),
+            hash: HEXLOWER.encode(&row.hash),
         })
     }
 }

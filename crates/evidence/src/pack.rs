@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Lock, Unlock};
@@ -121,12 +122,8 @@ impl Hashes {
 
     fn finish(self) -> (u64, String, String) {
         let sha256 = self.sha256.finish();
-        (self.bytes, self.blake3.finalize().to_hex().to_string(), hex(sha256.as_ref()))
+        (self.bytes, self.blake3.finalize().to_hex().to_string(), HEXLOWER.encode(sha256.as_ref()))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(b"0123456789abcdef"[usize::from(n)])).collect()
 }
 
 /// Counts and hashes what passes.

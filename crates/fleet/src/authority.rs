@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{AgentAuthority, Catalog, CatalogError, authority_secret};
 use guardian_identity::{Identity, IdentityError, random_bytes};
 use guardian_model::Micros;
@@ -113,7 +114,7 @@ impl Authority {
         serial[0] = serial[0] & 0x3f | 0x40;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
         let der = params.signed_by(&key, &self.issuer)?.der().to_vec();
-        Ok(Signed { der, serial: hex(&serial), not_after })
+        Ok(Signed { der, serial: HEXLOWER.encode(&serial), not_after })
     }
 
     /// How connections of agents are accepted, and those that enrol: with a fresh certificate of this authority.
@@ -165,7 +166,7 @@ pub(crate) struct Tls {
 pub(crate) fn shown(certificate: &CertificateDer<'_>) -> Option<(Uuid, String)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate.as_ref()).ok()?;
     let name = parsed.subject().iter_common_name().next()?.as_str().ok()?;
-    Some((name.parse().ok()?, hex(parsed.raw_serial())))
+    Some((name.parse().ok()?, HEXLOWER.encode(parsed.raw_serial())))
 }
 
 fn params(now: Micros) -> Result<CertificateParams, CertificateError> {
@@ -222,11 +223,6 @@ fn requested_key(request: &[u8]) -> Result<PublicKey, CertificateError> {
     let signed = public.verify(info.raw, &parsed.signature_value.data);
     signed.map_err(|_| refused("is not signed by the key it is for"))?;
     Ok(PublicKey(key))
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

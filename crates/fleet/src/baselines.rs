@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use guardian_baseline::{BaselineError, Difference, History, Taken};
 use guardian_catalog::{CatalogError, HostBaseline};
 use guardian_model::{FILE, Micros, Origin, TenantId};
@@ -20,7 +21,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::authority::hex;
 use crate::intake::Gate;
 use crate::packs::PackError;
 use crate::releases::private_folder;
@@ -72,8 +72,8 @@ impl Fleet {
 
     async fn signed(&self, mut baseline: HostBaseline) -> Result<HostBaseline, PackError> {
         let key = self.baseline_key(baseline.tenant).await?;
-        baseline.public_key = hex(key.public_key().as_ref());
-        baseline.signature = hex(key.sign(baseline.statement().as_bytes()).as_ref());
+        baseline.public_key = HEXLOWER.encode(key.public_key().as_ref());
+        baseline.signature = HEXLOWER.encode(key.sign(baseline.statement().as_bytes()).as_ref());
         Ok(baseline)
     }
 }
@@ -127,7 +127,7 @@ impl Baselines {
             return None;
         }
         match self.fleet.catalog().system().last_baseline(self.host).await {
-            Ok(Some(last)) if last.root == hex(&state.root) => {
+            Ok(Some(last)) if last.root == HEXLOWER.encode(&state.root) => {
                 if last.replaced && !last.told {
                     self.tell(&last).await;
                 }
@@ -176,7 +176,7 @@ impl Baselines {
         let base = match last {
             Some(last) if is_whole(history, last.clone()).await? => {
                 // Only what the agent knows can be what it compares with.
-                state.chain.iter().find(|root| hex(&root.0) == last.root).cloned()
+                state.chain.iter().find(|root| HEXLOWER.encode(&root.0) == last.root).cloned()
             }
             _ => None,
         };
@@ -255,9 +255,9 @@ impl Baselines {
             host: self.host,
             number: behind + 1,
             tenant: self.tenant,
-            root: hex(&root),
+            root: HEXLOWER.encode(&root),
             previous: last.map(|last| last.root).unwrap_or_default(),
-            policy: hex(&state.policy.0[..state.policy.0.len().min(32)]),
+            policy: HEXLOWER.encode(&state.policy.0[..state.policy.0.len().min(32)]),
             made: Micros(state.made),
             received: self.fleet.now(),
             folders: taken.folders,
@@ -320,14 +320,14 @@ impl Baselines {
 
 /// Whether the files of a baseline are here, and come to its root.
 async fn is_whole(history: History, baseline: HostBaseline) -> io::Result<bool> {
-    let look = move || history.root(baseline.number).is_ok_and(|root| hex(&root) == baseline.root);
+    let look = move || history.root(baseline.number).is_ok_and(|root| HEXLOWER.encode(&root) == baseline.root);
     tokio::task::spawn_blocking(look).await.map_err(io::Error::other)
 }
 
 /// Whether a host's own account leads from the last one here to the one that it has.
 fn follows(state: &BaselineState, last: &str) -> bool {
     let ends = state.chain.last().is_some_and(|root| root.0 == state.root);
-    ends && state.chain.iter().any(|root| hex(&root.0) == last)
+    ends && state.chain.iter().any(|root| HEXLOWER.encode(&root.0) == last)
 }
 
 fn kept(baseline: &HostBaseline, root: [u8; 32]) -> FromServer {
@@ -369,7 +369,8 @@ fn events(baseline: &HostBaseline, found: &[Difference]) -> guardian_protocol::E
             _ => "modify",
         };
         let (path, properties) = (String::from_utf8_lossy(&difference.path), difference.properties().join(","));
-        let (sha256, old_sha256) = (now.sha256.map(|h| hex(&h)), old.and_then(|r| r.sha256).map(|h| hex(&h)));
+        let (sha256, old_sha256) =
+            (now.sha256.map(|h| HEXLOWER.encode(&h)), old.and_then(|r| r.sha256).map(|h| HEXLOWER.encode(&h)));
         let old_sha256 = old_sha256.filter(|old| Some(old) != sha256.as_ref());
         let mut cells = [Cell::Null; C::COUNT];
         let mut set = |column: C, cell| cells[column as usize] = cell;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{CatalogError, EvidenceKey, EvidencePack, PackState, evidence_secret};
 use guardian_evidence::{EvidenceError, KEY_BYTES, Opener, PublicKey, SecretKey, Unlock};
 use guardian_identity::{IdentityError, random_bytes};
@@ -15,7 +16,6 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 use uuid::Uuid;
 
-use crate::authority::hex;
 use crate::releases::private_folder;
 use crate::state::Fleet;
 
@@ -69,7 +69,7 @@ impl Fleet {
         if system.evidence_key(tenant).await?.is_none() {
             let fresh = random_bytes::<KEY_BYTES>()?;
             let secret = self.identity().seal(&about, fresh.as_slice()).await?;
-            let public = hex(&SecretKey::new(*fresh).public().0);
+            let public = HEXLOWER.encode(&SecretKey::new(*fresh).public().0);
             system.add_evidence_key(tenant, &EvidenceKey { public, secret }).await?;
         }
         // Another node may have been faster.

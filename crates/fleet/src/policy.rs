@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{Assignment, Host, HostGroup, Policy};
 use guardian_expr::RecordFilter;
 use guardian_model::Micros;
@@ -10,7 +11,6 @@ use guardian_protocol::policy::Document;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::authority::hex;
 use crate::groups::{group_filter, host_facts};
 
 /// Reads what somebody wrote as a policy. What is wrong is said all at once, each with its place.
@@ -142,7 +142,7 @@ impl Book {
         }
         // A struct of plain values always becomes text.
         let text = serde_json::to_string(&document).unwrap_or_default();
-        let hash = hex(blake3::hash(text.as_bytes()).as_bytes());
+        let hash = HEXLOWER.encode(blake3::hash(text.as_bytes()).as_bytes());
         let by_filter = fitting.iter().filter(|(_, group)| group.filter.is_some());
         let mut matched: Vec<String> = by_filter.map(|(_, group)| group.name.clone()).collect();
         matched.sort();

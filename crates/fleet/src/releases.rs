@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use guardian_model::TenantId;
 use guardian_protocol::release::{Manifest, SignedManifest};
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -14,8 +15,6 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
-
-use crate::authority::hex;
 
 /// Why a release is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +57,7 @@ pub(crate) async fn private_folder(folder: &Path) -> io::Result<()> {
 
 /// SHA-256 of bytes, in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&sha2::Sha256::digest(bytes))
+    HEXLOWER.encode(&sha2::Sha256::digest(bytes))
 }
 
 /// Where the bytes of releases are. Cheap to clone.
@@ -176,7 +175,7 @@ impl Incoming {
 
     /// Puts the bytes in their place, if they are what was signed.
     pub async fn finish(mut self) -> Result<(), ReleaseError> {
-        let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
+        let sha256 = HEXLOWER.encode(&std::mem::take(&mut self.hash).finalize());
         if self.size != self.wanted.size || sha256 != self.wanted.sha256 {
             let text = format!("the program is not what was signed: {} bytes, SHA-256 {sha256}", self.size);
             return Err(ReleaseError::Invalid(text));
@@ -211,8 +210,11 @@ mod tests {
         let releases = Releases::open(folder.path().join("releases"), Vec::new());
         let (tenant, id) = (TenantId::DEFAULT, Uuid::from_u128(7));
         let bytes = b"a program".as_slice();
-        let wanted =
-            Manifest { size: bytes.len() as u64, sha256: hex(&sha2::Sha256::digest(bytes)), ..Manifest::default() };
+        let wanted = Manifest {
+            size: bytes.len() as u64,
+            sha256: HEXLOWER.encode(&sha2::Sha256::digest(bytes)),
+            ..Manifest::default()
+        };
         for wrong in [b"a progrum".as_slice(), b"a prog", b"a program that is longer"] {
             let mut incoming = releases.begin(tenant, id, wanted.clone()).await.unwrap();
             let done = match incoming.write(wrong).await {

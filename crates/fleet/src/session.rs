@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt as _, StreamExt as _};
 use guardian_catalog::{Actor, Host, HostFacts, HostHealth, HostLoss};
@@ -23,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use crate::assign::Assigned;
-use crate::authority::{hex, shown};
+use crate::authority::shown;
 use crate::baselines::Baselines;
 use crate::commands::Told;
 use crate::intake::{Gate, IntakeError, LaneMark};
@@ -276,7 +277,7 @@ impl Session {
             baselines: Baselines::new(fleet, host.tenant, host.id, &host.name),
             host,
             heartbeat,
-            policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, hex(&p.hash.0))),
+            policy: hello.policy.as_ref().map_or((0, String::new()), |p| (p.version, HEXLOWER.encode(&p.hash.0))),
             told: Told::default(),
             asked: Asked::default(),
             offered: Offered::default(),
@@ -651,7 +652,7 @@ fn health(beat: &Heartbeat, now: Micros) -> HostHealth {
         lost: beat.lost.iter().take(64).map(lost).collect(),
         complaints: beat.complaints.iter().take(32).cloned().collect(),
         policy_version: beat.policy.as_ref().map(|p| p.version).filter(|version| *version > 0),
-        policy_hash: beat.policy.as_ref().filter(|p| p.version > 0).map(|p| hex(&p.hash.0)),
+        policy_hash: beat.policy.as_ref().filter(|p| p.version > 0).map(|p| HEXLOWER.encode(&p.hash.0)),
         policy_complaints: beat.policy.as_ref().map(|p| p.complaints.clone()).unwrap_or_default(),
         policy_overrides: beat.policy.as_ref().map(|p| p.overrides.clone()).unwrap_or_default(),
     }

@@ -6,6 +6,7 @@
 //! - A session that was opened with one, and every session of a role that asks for one, is good only where one of the
 //!   account's own is shown.
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{
     CatalogError, ClientCertificate, Credentials, NewCertificate, Opening, RoleDraft, SignInMethod, Subject, Tx,
 };
@@ -22,7 +23,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
 use crate::sign_in::{active_session, may_sign_in, own_session};
-use crate::{Identity, IdentityError, Origin, POLICY_KEY, Principal, SignedIn, secret};
+use crate::{Identity, IdentityError, Origin, POLICY_KEY, Principal, SignedIn};
 
 /// The user principal name of Active Directory among the further names of a certificate.
 const UPN: &str = "1.3.6.1.4.1.311.20.2.3";
@@ -96,7 +97,7 @@ impl ShownCertificate {
         let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         let digest = sha2::Sha256::digest(der);
         Self {
-            fingerprint: secret::hex(&digest),
+            fingerprint: HEXLOWER.encode(&digest),
             subject: parsed.subject().to_string(),
             issuer: parsed.issuer().to_string(),
             serial: parsed.raw_serial_as_string(),

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use guardian_catalog::{Actor, Checkpoint, Verification};
 use guardian_model::{Micros, Scope, TenantId};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::secret::hex;
 use crate::signing::{self, Fresh};
 use crate::{Identity, IdentityError, files};
 
@@ -41,7 +41,7 @@ pub struct AuditKey {
 
 impl AuditKey {
     fn new(public: &[u8]) -> Self {
-        Self { id: hex(&Sha256::digest(public)[..8]), public: public.to_vec() }
+        Self { id: HEXLOWER.encode(&Sha256::digest(public)[..8]), public: public.to_vec() }
     }
 }
 
@@ -51,13 +51,14 @@ fn message(checkpoint: &Checkpoint) -> Option<Vec<u8>> {
     bytes.extend_from_slice(checkpoint.tenant.0.as_bytes());
     bytes.extend_from_slice(&checkpoint.seq.to_le_bytes());
     bytes.extend_from_slice(&checkpoint.time.0.to_le_bytes());
-    bytes.extend_from_slice(&unhex(&checkpoint.hash)?);
+    bytes.extend_from_slice(&HEXLOWER.decode(checkpoint.hash.as_bytes()).ok()?);
     Some(bytes)
 }
 
 /// Whether one of `keys` signed `checkpoint`.
 fn is_signed(checkpoint: &Checkpoint, keys: &[AuditKey]) -> bool {
-    let (Some(message), Some(signature)) = (message(checkpoint), unhex(&checkpoint.signature)) else { return false };
+    let signature = HEXLOWER.decode(checkpoint.signature.as_bytes());
+    let (Some(message), Ok(signature)) = (message(checkpoint), signature) else { return false };
     let key = keys.iter().find(|key| key.id == checkpoint.key_id);
     key.is_some_and(|key| UnparsedPublicKey::new(&ED25519, &key.public).verify(&message, &signature).is_ok())
 }
@@ -75,7 +76,7 @@ impl Identity {
         let time = self.inner.clock.now();
         let mut made = Checkpoint { tenant, seq, hash, time, key_id: key.id, signature: String::new() };
         let message = message(&made).ok_or_else(|| IdentityError::Hash("the trail's head is no hash".into()))?;
-        made.signature = hex(pair.sign(&message).as_ref());
+        made.signature = HEXLOWER.encode(pair.sign(&message).as_ref());
         let mut tx = self.begin(tenant, actor).await?;
         tx.put_checkpoint(&made).await?;
         tx.commit().await?;
@@ -163,10 +164,4 @@ impl Identity {
         }
         Ok(keys)
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
-    if text.len().is_multiple_of(2) { bytes } else { None }
 }

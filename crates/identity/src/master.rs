@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use data_encoding::HEXLOWER;
 use guardian_kit::config::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use schemars::JsonSchema;
@@ -54,7 +55,7 @@ impl Master {
         let bytes = STANDARD_NO_PAD.decode(text).map(Zeroizing::new).map_err(|_| broken())?;
         let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| broken())?;
         let hash = Sha256::new().chain_update(b"guardian master key\0").chain_update(key).finalize();
-        let id = secret::hex(&hash[..8]);
+        let id = HEXLOWER.encode(&hash[..8]);
         Ok(Self { id, source, ours: false, key: Zeroizing::new(key) })
     }
 

@@ -17,11 +17,6 @@ pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, IdentityError> {
     Ok(bytes)
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 /// 256 random bits as 43 characters that need no escaping anywhere.
 pub(crate) fn token() -> Result<Zeroizing<String>, IdentityError> {
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::<32>()?.as_slice())))

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{Actor, Subject};
 use guardian_model::{Micros, Pseudonyms, TenantId};
 use ring::hmac;
@@ -382,7 +383,7 @@ impl Identity {
 }
 
 fn fresh(purpose: KeyPurpose, master: &Master, now: Micros) -> Result<Wrapped, IdentityError> {
-    let id = secret::hex(secret::random::<4>()?.as_slice());
+    let id = HEXLOWER.encode(secret::random::<4>()?.as_slice());
     let mut key = Wrapped { id, purpose, created: now, retired: None, wraps: BTreeMap::new() };
     let text = master.wrap(&key.about(), secret::random::<32>()?.as_slice())?;
     key.wraps.insert(master.id.clone(), text);

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use x509_parser::der_parser::oid::Oid;
@@ -139,14 +140,14 @@ fn read(certificate: &X509Certificate<'_>, der: &[u8]) -> Certificate {
     Certificate {
         subject: clip(&certificate.subject().to_string()),
         issuer: clip(&certificate.issuer().to_string()),
-        serial: hex(&certificate.raw_serial()[..certificate.raw_serial().len().min(64)]),
+        serial: HEXLOWER.encode(&certificate.raw_serial()[..certificate.raw_serial().len().min(64)]),
         names: names.collect(),
         from_s: certificate.validity().not_before.timestamp(),
         until_s: certificate.validity().not_after.timestamp(),
         authority: certificate.is_ca(),
         key: clip(&key),
         key_bits,
-        sha256: hex(&Sha256::digest(der)),
+        sha256: HEXLOWER.encode(&Sha256::digest(der)),
     }
 }
 
@@ -158,7 +159,8 @@ fn short(oid: &Oid<'_>) -> String {
 fn detail(certificate: &X509Certificate<'_>, der: &[u8]) -> Detail {
     let parts = |name: &X509Name<'_>| {
         let part = |part: &x509_parser::x509::AttributeTypeAndValue<'_>| {
-            let value = part.as_str().map_or_else(|_| hex(&part.as_slice()[..part.as_slice().len().min(64)]), clip);
+            let value =
+                part.as_str().map_or_else(|_| HEXLOWER.encode(&part.as_slice()[..part.as_slice().len().min(64)]), clip);
             let name = oid2abbrev(part.attr_type(), oid_registry());
             (name.map_or_else(|_| short(part.attr_type()), str::to_owned), value)
         };
@@ -168,10 +170,10 @@ fn detail(certificate: &X509Certificate<'_>, der: &[u8]) -> Detail {
     for extension in certificate.extensions().iter().take(LIST_MAX) {
         match extension.parsed_extension() {
             ParsedExtension::KeyUsage(allowed) => usage = allowed.to_string(),
-            ParsedExtension::SubjectKeyIdentifier(id) => key_id = hex(&id.0[..id.0.len().min(64)]),
+            ParsedExtension::SubjectKeyIdentifier(id) => key_id = HEXLOWER.encode(&id.0[..id.0.len().min(64)]),
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 let id = id.key_identifier.as_ref().map_or(&[][..], |id| id.0);
-                signer_key_id = hex(&id[..id.len().min(64)]);
+                signer_key_id = HEXLOWER.encode(&id[..id.len().min(64)]);
             }
             _ => {}
         }
@@ -198,11 +200,4 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, b| {
-        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
-        text + &String::from_iter([digit(b >> 4), digit(b & 15)])
-    })
 }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use guardian_model::TenantId;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -83,7 +84,7 @@ impl EvidenceStore {
         loop {
             let read = file.read(&mut piece).await?;
             if read == 0 {
-                return Ok(hex(&hash.finalize()));
+                return Ok(HEXLOWER.encode(&hash.finalize()));
             }
             hash.update(&piece[..read]);
         }
@@ -122,7 +123,7 @@ impl Upload {
         if let Some(folder) = self.place.parent() {
             File::open(folder).await?.sync_all().await?;
         }
-        Ok((self.size, hex(&std::mem::take(&mut self.hash).finalize())))
+        Ok((self.size, HEXLOWER.encode(&std::mem::take(&mut self.hash).finalize())))
     }
 }
 
@@ -144,15 +145,6 @@ async fn make_private(folder: &Path) -> std::io::Result<()> {
 
 fn missing(error: std::io::Error) -> StoreError {
     if error.kind() == std::io::ErrorKind::NotFound { StoreError::Missing } else { StoreError::Io(error) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        // Writing to a string cannot fail.
-        write!(text, "{b:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Certificates of the system's store, or of the files that the statement names.
 
+use data_encoding::HEXLOWER;
 use guardian_inventory::certificate::{self, Detail};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rusqlite::types::Value;
@@ -87,7 +88,7 @@ fn certificate_row(detail: Detail, path: &str) -> Vec<Value> {
         detail.usage,
         detail.key_id,
         detail.signer_key_id,
-        crate::response::hex(sha1.as_ref()),
+        HEXLOWER.encode(sha1.as_ref()),
         path,
         certificate.serial,
     ]
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(row[0], text("www.example"));
         assert!(matches!(&row[1], Value::Text(name) if name.contains("/O=Shop") && name.contains("/CN=www.example")));
         assert_eq!((&row[5], &row[6]), (&Value::Integer(0), &Value::Integer(1)));
-        let sha1: String = crate::response::hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, made.der()).as_ref());
+        let sha1: String = HEXLOWER.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, made.der()).as_ref());
         assert_eq!((&row[15], &row[16]), (&text(&sha1), &text("/x.pem")));
     }
 }

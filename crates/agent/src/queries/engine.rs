@@ -6,6 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use guardian_protocol::message::{Answer, Query};
 use guardian_protocol::{answer, limits};
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -143,7 +144,7 @@ fn line(row: &Row<'_>, width: usize) -> rusqlite::Result<Vec<u8>> {
             // What is no number is none.
             ValueRef::Real(number) => number.into(),
             ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
-            ValueRef::Blob(bytes) => crate::response::hex(bytes).into(),
+            ValueRef::Blob(bytes) => HEXLOWER.encode(bytes).into(),
         });
     }
     let mut line = Value::Array(values).to_string().into_bytes();

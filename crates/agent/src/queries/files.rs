@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use guardian_inventory::accounts;
 use guardian_inventory::owned::Algorithm;
 use guardian_sys::inspect;
@@ -262,7 +263,7 @@ fn hash(asked: &Asked<'_>) -> Answered {
         let mut row = row![wanted.path, wanted.folder];
         let of = |which: &Option<Algorithm>| {
             let digest = digests.iter().find(|digest| Some(digest.algorithm) == *which)?;
-            Some(crate::response::hex(&digest.bytes))
+            Some(HEXLOWER.encode(&digest.bytes))
         };
         row.extend(algorithms.iter().map(|which| super::Cell::cell(of(which))));
         Some(row)

@@ -9,11 +9,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use guardian_protocol::message::{Action, Command, Outcome};
 use serde::{Deserialize, Serialize};
 
 use super::doing::{Stop, failed};
-use super::{hex, write_whole};
+use super::write_whole;
 
 /// Bytes of the journal before its older half goes.
 const JOURNAL_BYTES_MAX: u64 = 32 << 20;
@@ -253,13 +254,13 @@ impl Books {
     /// Notes that a command begins. It is on the disk when this returns.
     pub(crate) fn begin(&self, command: &Command, action: &Action, time: i64) -> io::Result<()> {
         let begun = serde_json::to_string(&Begun { time, by: &command.by, action })?;
-        self.append(&format!("B {} {begun}\n", hex(&command.id)))
+        self.append(&format!("B {} {begun}\n", HEXLOWER.encode(&command.id)))
     }
 
     /// Notes how it ended.
     pub(crate) fn end(&self, outcome: &Outcome) -> io::Result<()> {
         let ended = serde_json::to_string(outcome)?;
-        self.append(&format!("E {} {ended}\n", hex(&outcome.command)))
+        self.append(&format!("E {} {ended}\n", HEXLOWER.encode(&outcome.command)))
     }
 
     fn append(&self, line: &str) -> io::Result<()> {
@@ -292,7 +293,7 @@ impl Books {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let (begun, ended) = (format!("B {} ", hex(id)), format!("E {} ", hex(id)));
+        let (begun, ended) = (format!("B {} ", HEXLOWER.encode(id)), format!("E {} ", HEXLOWER.encode(id)));
         let mut known = None;
         for line in BufReader::new(file).split(b'\n') {
             let line = line?;

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use guardian_evidence::{Lock, Manifest, Origin, PackWriter, PublicKey, SecretKey};
 use guardian_protocol::Blob;
 use guardian_protocol::action::PARTS;
@@ -21,10 +22,10 @@ use guardian_sys::disk;
 use serde::Serialize;
 use serde_json::json;
 
+use super::Options;
 use super::books::{Books, boot_id};
 use super::doing::{Doing, Done, Stop, denied};
 use super::pins::{self, Pins};
-use super::{Options, hex};
 use crate::facts::Facts;
 
 /// Bytes before compression where nobody says otherwise.
@@ -38,7 +39,7 @@ const PACKS_MAX: usize = 16;
 
 /// Where the pack of a command is.
 pub(crate) fn pack_path(folder: &Path, command: &[u8; 16]) -> PathBuf {
-    folder.join(format!("{}.pack", hex(command)))
+    folder.join(format!("{}.pack", HEXLOWER.encode(command)))
 }
 
 /// Deletes packs that nobody fetched, and what an interrupted collection left.
@@ -160,7 +161,7 @@ pub(crate) fn collect(
         let lock = Lock::Public { recipient, fresh: SecretKey::new(rand::random()) };
         let manifest = Manifest {
             host: options.host.clone(),
-            command: hex(&doing.id),
+            command: HEXLOWER.encode(&doing.id),
             by: doing.by.to_owned(),
             begun: crate::now(),
             ..Manifest::default()
@@ -183,8 +184,8 @@ pub(crate) fn collect(
         Ok((made, manifest))
     });
     let (made, manifest) = finished.inspect_err(|_| drop(fs::remove_file(&fresh)))?;
-    doing.step("seal", hex(&recipient.0), "for the holder of this X25519 key");
-    doing.step("manifest", hex(&made.manifest), format!("BLAKE3; {} entries", manifest.entries.len()));
+    doing.step("seal", HEXLOWER.encode(&recipient.0), "for the holder of this X25519 key");
+    doing.step("manifest", HEXLOWER.encode(&made.manifest), format!("BLAKE3; {} entries", manifest.entries.len()));
     let left_out = manifest.left_out.len() as u32;
     let pack = Pack {
         bytes: made.bytes,

@@ -5,12 +5,13 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use guardian_protocol::message::{Action, Block as WantedBlock, Command, Denied, Isolate, Release, Unblock};
 
 use super::books::{Block, Books, Clock, Isolation, Standing, Until};
 use super::doing::{Doing, Done, Stop, denied};
 use super::firewall::{self, BLOCKS, ISOLATION, Open};
-use super::{Options, hex, program};
+use super::{Options, program};
 use crate::connect::Place;
 
 /// Blocks that stand at the same time.
@@ -121,7 +122,7 @@ pub(crate) fn isolate(
     }
     let clock = Clock::read();
     let isolation = Isolation {
-        command: hex(&doing.id),
+        command: HEXLOWER.encode(&doing.id),
         by: doing.by.to_owned(),
         since: crate::now(),
         until: Until::after(wanted.seconds, &clock),
@@ -199,8 +200,11 @@ pub(crate) fn block(
         return denied(Denied::Protected, "loopback is not blocked");
     }
     let clock = Clock::read();
-    let block =
-        Block { address: wanted.address.clone(), command: hex(&doing.id), until: Until::after(wanted.seconds, &clock) };
+    let block = Block {
+        address: wanted.address.clone(),
+        command: HEXLOWER.encode(&doing.id),
+        until: Until::after(wanted.seconds, &clock),
+    };
     doing.step("block", &wanted.address, for_how_long(wanted.seconds));
     let edit = |standing: &mut Standing| {
         let over = |block: &Block| block.until.as_ref().is_some_and(|until| until.left(&clock).is_zero());

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
 use guardian_evidence::{KEY_BYTES, Lock, Opener, Sealer, Unlock};
 use guardian_protocol::message::{Action, Denied, Quarantine, Restore};
 use guardian_sys::{disk, inspect, restore as give};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::books::Books;
 use super::doing::{Doing, Done, Stop, denied, failed};
-use super::{Options, hex, write_whole};
+use super::{Options, write_whole};
 
 /// Bytes that stay free on the disk whatever is taken.
 const FREE_BYTES_MIN: u64 = 256 << 20;
@@ -101,11 +102,11 @@ pub(crate) struct Taken {
 }
 
 fn sealed_path(books: &Books, id: &[u8; 16]) -> PathBuf {
-    books.quarantine().join(format!("{}.sealed", hex(id)))
+    books.quarantine().join(format!("{}.sealed", HEXLOWER.encode(id)))
 }
 
 fn notes_path(books: &Books, id: &[u8; 16]) -> PathBuf {
-    books.quarantine().join(format!("{}.json", hex(id)))
+    books.quarantine().join(format!("{}.json", HEXLOWER.encode(id)))
 }
 
 /// The folder of a path and the name in it. What the folder really is must be what the path says.
@@ -178,7 +179,7 @@ fn copy(file: &mut File, to: &mut dyn io::Write, doing: &Doing<'_>) -> Result<Co
         to.write_all(&buffer[..count])?;
         bytes += count as u64;
     }
-    Ok(Copied { bytes, blake3: blake3.finalize(), sha256: hex(sha256.finish().as_ref()) })
+    Ok(Copied { bytes, blake3: blake3.finalize(), sha256: HEXLOWER.encode(sha256.finish().as_ref()) })
 }
 
 fn shape(file: &File) -> io::Result<(u64, i64, i64, i64, i64)> {
@@ -238,7 +239,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
         ..Taken::default()
     };
     let fits = |copied: &Copied| {
-        let hash = hex(&wanted.hash.0);
+        let hash = HEXLOWER.encode(&wanted.hash.0);
         hash.is_empty() || hash == copied.blake3.to_hex().as_str() || hash == copied.sha256
     };
     let names = |more: u64| format!("it has {more} more names, which stay");
@@ -249,7 +250,11 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
             return denied(Denied::Changed, ANOTHER);
         }
         doing.step("hash", copied.blake3.to_hex().as_str(), format!("BLAKE3 of {} bytes", copied.bytes));
-        doing.step("seal", hex(&doing.id), "into the agent's keeping, with owner, permissions, attributes and times");
+        doing.step(
+            "seal",
+            HEXLOWER.encode(&doing.id),
+            "into the agent's keeping, with owner, permissions, attributes and times",
+        );
         doing.step("remove", &wanted.path, note);
         return Ok(Done::new(format!("{} would be taken away", wanted.path)));
     }
@@ -268,7 +273,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
     write_whole(&notes, &serde_json::to_vec_pretty(&taken).map_err(io::Error::from)?)?;
     doing.step("hash", &taken.blake3, format!("BLAKE3 of {} bytes", taken.bytes));
     doing.step("hash", &taken.sha256, "SHA-256");
-    doing.step("seal", hex(&doing.id), "into the agent's keeping");
+    doing.step("seal", HEXLOWER.encode(&doing.id), "into the agent's keeping");
     if let Err(stop) = remove(&taken, &folder, name, &file) {
         fs::remove_file(&notes)?;
         fs::remove_file(&sealed)?;
@@ -358,12 +363,12 @@ pub(crate) fn restore(books: &Books, wanted: &Restore, doing: &mut Doing<'_>) ->
         return denied(Denied::Changed, format!("{} is there already; force replaces it", path.display()));
     }
     let shown = path.display().to_string();
-    doing.step("open", hex(&wanted.command), format!("{} bytes, BLAKE3 {}", taken.bytes, taken.blake3));
+    doing.step("open", HEXLOWER.encode(&wanted.command), format!("{} bytes, BLAKE3 {}", taken.bytes, taken.blake3));
     doing.step(if there { "replace" } else { "write" }, &shown, "with owner, permissions, attributes and times");
     if doing.dry {
         return Ok(Done::new(format!("{shown} would be put back")));
     }
-    let fresh = format!(".guardian-{}", hex(&doing.id));
+    let fresh = format!(".guardian-{}", HEXLOWER.encode(&doing.id));
     let file = give::create_in(folder.as_fd(), OsStr::new(&fresh)).map_err(failed(&shown))?;
     let written = fill(&sealed_path(books, &wanted.command), &taken, file, doing)
         .and_then(|file| Ok((give::rename_in(folder.as_fd(), OsStr::new(&fresh), name, wanted.force)?, file)));

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use data_encoding::HEXLOWER;
 use guardian_protocol::Blob;
 use guardian_protocol::limits::OUTPUT_BYTES_MAX;
 use guardian_protocol::message::{Denied, Script};
@@ -19,7 +20,7 @@ use super::books::{Books, Standing};
 use super::control_group::ControlGroup;
 use super::doing::{Doing, Done, Stop, denied, failed};
 use super::pins::{self, Pins};
-use super::{Options, hex, program};
+use super::{Options, program};
 
 /// What each process of a script may use.
 const LIMITS: Limits = Limits { cpu_s: 3_600, memory_bytes: 8 << 30, file_bytes: 1 << 30, files: 1_024, nice: 10 };
@@ -97,7 +98,7 @@ pub(crate) fn run(
         };
         books.change(edit, |_| Ok(()))?;
     }
-    let folder = books.scripts().join(hex(&doing.id));
+    let folder = books.scripts().join(HEXLOWER.encode(&doing.id));
     fs::create_dir(&folder).map_err(failed("no folder for the script"))?;
     let ran = start(interpreter, script, &folder, doing);
     fs::remove_dir_all(&folder).map_err(failed("the script's folder cannot be removed"))?;
@@ -118,7 +119,7 @@ fn start(interpreter: &Path, script: &Script, folder: &Path, doing: &mut Doing<'
     drop(out);
     let mut command = program::bare(Command::new(interpreter));
     command.arg(&file).args(&script.arguments).env("HOME", folder).env("TMPDIR", folder).current_dir(folder);
-    let group = ControlGroup::new(&hex(&doing.id));
+    let group = ControlGroup::new(&HEXLOWER.encode(&doing.id));
     let held = match &group {
         Some(group) if !group.limits.is_empty() => group.limits.join(", "),
         Some(_) => "no controllers: limits of single processes alone".to_owned(),

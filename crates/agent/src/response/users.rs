@@ -3,12 +3,13 @@
 
 use std::fs;
 
+use data_encoding::HEXLOWER;
 use guardian_inventory::accounts::parse_passwd;
 use guardian_protocol::message::{Action, Denied, DisableUser, EnableUser};
 
 use super::books::{Books, LockedUser, Standing};
 use super::doing::{Doing, Done, Stop, denied, failed};
-use super::{hex, processes, program};
+use super::{processes, program};
 
 /// The day on which a locked account expires: the second of 1970, because the first reads as none to some.
 const LONG_AGO: &str = "1";
@@ -46,7 +47,7 @@ pub(crate) fn disable(books: &Books, wanted: &DisableUser, doing: &mut Doing<'_>
     if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
         return denied(Denied::Protected, format!("`{name}` is root, or the agent's own user"));
     }
-    let before = LockedUser { command: hex(&doing.id), ..shadow_of(name)? };
+    let before = LockedUser { command: HEXLOWER.encode(&doing.id), ..shadow_of(name)? };
     let mut usermod = program::of("usermod")?;
     usermod.args(["--lock", "--expiredate", LONG_AGO, name]);
     doing.step("lock", name, if before.was_locked { "its password is locked already" } else { "its password" });

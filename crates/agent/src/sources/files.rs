@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use guardian_protocol::Cell;
 use guardian_protocol::classes::{FILES, FileColumn as C};
 
@@ -119,7 +120,7 @@ impl Files {
         let old = after.and(before);
         let differs = |value: fn(&Record) -> u64| old.map(value).filter(|v| *v != value(now));
         let path = path_text(&change.path);
-        let hex = |hash: Option<[u8; 32]>| hash.map(|h| crate::sources::processes::hex(&h));
+        let hex = |hash: Option<[u8; 32]>| hash.map(|h| HEXLOWER.encode(&h));
         let (sha256, blake3) = (hex(now.sha256), hex(now.blake3));
         let old_sha256 = old.and_then(|r| hex(r.sha256)).filter(|h| Some(h) != sha256.as_ref());
         let target = String::from_utf8_lossy(&now.target).into_owned();

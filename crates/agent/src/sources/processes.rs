@@ -41,7 +41,6 @@ use crate::sources::batcher::{Batcher, WAIT_MAX};
 use crate::sources::kernel;
 use crate::sources::names::Names;
 use hash::Hashes;
-pub(crate) use hash::hex;
 use join::Join;
 use row::{Extra, Row};
 use ways::There;

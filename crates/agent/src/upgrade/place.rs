@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::Digest as _;
 
 use super::books::Program;
@@ -20,7 +21,7 @@ pub fn digest(path: &Path) -> io::Result<String> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(crate::response::hex(&hash.finalize()));
+            return Ok(HEXLOWER.encode(&hash.finalize()));
         }
         hash.update(&buffer[..read]);
     }

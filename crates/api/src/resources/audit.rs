@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use data_encoding::HEXLOWER;
 use futures::Stream;
 use guardian_catalog::{AUDIT_PAGE_MAX, AuditEntry, AuditFilter, Checkpoint, Subject, Verification};
 use guardian_identity::Permission;
@@ -412,6 +413,6 @@ pub(crate) struct AuditKeyView {
 async fn key(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<AuditKeyView>> {
     caller.tenant(Permission::AuditRead).await?;
     let key = state.identity.audit_key()?;
-    let public_key = key.public.iter().map(|b| format!("{b:02x}")).collect();
+    let public_key = HEXLOWER.encode(&key.public);
     Ok(Json(AuditKeyView { key_id: key.id, algorithm: "Ed25519", public_key }))
 }

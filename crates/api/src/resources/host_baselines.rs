@@ -1,6 +1,7 @@
 //! Baselines of files of one host, as the server keeps them: what its files were at which time, and the proof.
 
 use axum::extract::State;
+use data_encoding::HEXLOWER;
 use guardian_catalog::{BASELINE_PAGE_MAX, CatalogError, HostBaseline};
 use guardian_fleet::{BaselineError, Difference, FileRecord, History, is_signed};
 use guardian_identity::Permission;
@@ -159,10 +160,6 @@ pub(crate) struct BaselineFile {
     pub(crate) error: Option<String>,
 }
 
-fn hex(hash: [u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -179,8 +176,8 @@ impl BaselineFile {
             size: record.size,
             modified: Micros(record.modified_ns / 1_000).to_string(),
             inode: record.inode,
-            sha256: record.sha256.map(hex),
-            blake3: record.blake3.map(hex),
+            sha256: record.sha256.map(|hash| HEXLOWER.encode(&hash)),
+            blake3: record.blake3.map(|hash| HEXLOWER.encode(&hash)),
             target: Some(lossy(&record.target)).filter(|target| !target.is_empty()),
             attributes: attributes.collect(),
             error: record.error.clone(),
@@ -317,7 +314,7 @@ async fn proof(
     };
     let (number, root) = (baseline.number, baseline.root.clone());
     let check = move || match history.verified(number) {
-        Ok(found) => Ok(Some(hex(found) == root)),
+        Ok(found) => Ok(Some(HEXLOWER.encode(&found) == root)),
         Err(BaselineError::Missing) => Ok(None),
         Err(BaselineError::Io(error)) => Err(error.into()),
         Err(_) => Ok(Some(false)),

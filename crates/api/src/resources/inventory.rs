@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use data_encoding::HEXLOWER;
 use guardian_catalog::{HostList, HostListDocument, Subject};
 use guardian_fleet::lists::{self, List};
 use guardian_identity::Permission;
@@ -63,7 +64,7 @@ impl From<HostList> for InventoryListView {
             read: list.read.to_string(),
             received: list.received.to_string(),
             revision: list.revision,
-            hash: list.hash.iter().map(|b| format!("{b:02x}")).collect(),
+            hash: HEXLOWER.encode(&list.hash),
             list: list.list,
         }
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use guardian_catalog::{EvidencePack, Host, PackState, PendingLiveQuery};
 use guardian_evidence::{Lock, Manifest, SecretKey};
 use guardian_identity::random_bytes;
@@ -24,7 +25,6 @@ use zeroize::Zeroizing;
 
 use super::OsqueryError;
 use super::archive::{Archive, Put, new_file};
-use crate::authority::hex;
 use crate::config::CarveRule;
 use crate::packs::PackError;
 use crate::releases::private_folder;
@@ -241,7 +241,7 @@ impl Fleet {
         let archive = made.map_err(|e| busy(&e))?.map_err(|e| busy(&e))?;
         let random = random_bytes::<32>().map_err(|e| busy(&e))?;
         Ok(Carve {
-            session: Zeroizing::new(hex(random.as_slice())),
+            session: Zeroizing::new(HEXLOWER.encode(random.as_slice())),
             start,
             author: asked.map_or_else(|| "osquery".to_owned(), |one| one.query.author),
             host,
@@ -338,7 +338,7 @@ impl Fleet {
         if let Some(folder) = place.parent() {
             fs::File::open(folder).await?.sync_all().await?;
         }
-        let kept = EvidencePack { bytes: made.bytes, hash: hex(&made.blake3), ..carve.pack.clone() };
+        let kept = EvidencePack { bytes: made.bytes, hash: HEXLOWER.encode(&made.blake3), ..carve.pack.clone() };
         self.catalog().system().settle_pack(&kept, PackState::Kept, "").await?;
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Hashes of programs, remembered by what the file system knows of the file: each program is read once.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 /// Programs that are remembered.
@@ -61,19 +61,11 @@ impl Hashes {
             }
         }
         hashed.fetch_add(1, Ordering::Relaxed);
-        let text = hex(&hasher.finalize());
+        let text = HEXLOWER.encode(&hasher.finalize());
         if self.known.len() >= PROGRAMS_MAX {
             self.known.clear();
         }
         self.known.insert(key, text.clone());
         Some(text)
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }

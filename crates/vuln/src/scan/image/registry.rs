@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -183,15 +184,7 @@ fn document(reader: impl Read, version: &str) -> io::Result<Vec<u8>> {
 }
 
 fn digest_of(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(digest: &[u8]) -> String {
-    use fmt::Write as _;
-    digest.iter().fold("sha256:".to_owned(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").ok();
-        hex
-    })
+    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(bytes)))
 }
 
 /// A reader that knows the digest of what was read.
@@ -202,7 +195,7 @@ struct Hashed<R> {
 
 impl<R> Hashed<R> {
     fn digest(self) -> String {
-        hex(&self.hash.finalize())
+        format!("sha256:{}", HEXLOWER.encode(&self.hash.finalize()))
     }
 }
 

@@ -224,7 +224,7 @@ mod tests {
         let plain = argument.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'"');
         match str::from_utf8(argument) {
             Ok(text) if plain => format!("\"{text}\""),
-            _ => crate::sources::processes::hex(argument),
+            _ => data_encoding::HEXLOWER.encode(argument),
         }
     }
 
