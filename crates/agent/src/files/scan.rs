@@ -43,7 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 8, bytes_per_second: 0, fill_cache: false }
+        Self { threads: 16, bytes_per_second: 0, fill_cache: false }
     }
 }
 

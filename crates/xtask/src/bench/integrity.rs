@@ -27,7 +27,7 @@ const READING_RATIO_MAX: f64 = 1.5;
 const AIDE_RATIO_MIN: f64 = 5.0;
 /// What is read at once, and threads that read in one of the two ways.
 const READ_BYTES: usize = 128 << 10;
-const READERS: usize = 8;
+const READERS: usize = 16;
 /// Files on which the two checkers may differ: somebody may install something meanwhile.
 const OTHERS_MAX: usize = 100;
 /// What the agent leaves out of this root by itself, as AIDE and the plain reader have to be told.
