@@ -210,6 +210,26 @@ fn may_be_taken(
     Ok(())
 }
 
+/// What is kept of a file that is to be taken away.
+fn as_it_is(path: &Path, file: &File, meta: &fs::Metadata, doing: &Doing<'_>) -> io::Result<Taken> {
+    Ok(Taken {
+        path: path.to_owned(),
+        time: crate::now(),
+        by: doing.by.to_owned(),
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        accessed: (meta.atime(), meta.atime_nsec() as u32),
+        modified: (meta.mtime(), meta.mtime_nsec() as u32),
+        attributes: inspect::attributes(file)?,
+        flags: give::flags(file)?,
+        device: meta.dev(),
+        inode: meta.ino(),
+        key: rand::random(),
+        ..Taken::default()
+    })
+}
+
 /// Takes a file away.
 pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing: &mut Doing<'_>) -> Result<Done, Stop> {
     let path = Path::new(&wanted.path);
@@ -222,22 +242,7 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
     };
     let meta = file.metadata()?;
     may_be_taken(options, books, (path, &file, &meta), wanted.force)?;
-    let mut taken = Taken {
-        path: path.to_owned(),
-        time: crate::now(),
-        by: doing.by.to_owned(),
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        gid: meta.gid(),
-        accessed: (meta.atime(), meta.atime_nsec() as u32),
-        modified: (meta.mtime(), meta.mtime_nsec() as u32),
-        attributes: inspect::attributes(&file)?,
-        flags: give::flags(&file)?,
-        device: meta.dev(),
-        inode: meta.ino(),
-        key: rand::random(),
-        ..Taken::default()
-    };
+    let mut taken = as_it_is(path, &file, &meta, doing)?;
     let fits = |copied: &Copied| {
         let hash = HEXLOWER.encode(&wanted.hash.0);
         hash.is_empty() || hash == copied.blake3.to_hex().as_str() || hash == copied.sha256
@@ -250,11 +255,8 @@ pub(crate) fn take(options: &Options, books: &Books, wanted: &Quarantine, doing:
             return denied(Denied::Changed, ANOTHER);
         }
         doing.step("hash", copied.blake3.to_hex().as_str(), format!("BLAKE3 of {} bytes", copied.bytes));
-        doing.step(
-            "seal",
-            HEXLOWER.encode(&doing.id),
-            "into the agent's keeping, with owner, permissions, attributes and times",
-        );
+        let kept = "into the agent's keeping, with owner, permissions, attributes and times";
+        doing.step("seal", HEXLOWER.encode(&doing.id), kept);
         doing.step("remove", &wanted.path, note);
         return Ok(Done::new(format!("{} would be taken away", wanted.path)));
     }
