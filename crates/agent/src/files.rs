@@ -9,6 +9,7 @@ mod deviations;
 mod diff;
 mod explain;
 mod foreign;
+mod linked;
 mod live;
 mod open;
 mod packages;

@@ -17,6 +17,7 @@ use guardian_inventory::owned::Algorithm;
 use guardian_sys::inspect;
 use sha2::{Digest as _, Sha256};
 
+use super::linked::{self, Linked, Made};
 use super::verify::Hash;
 use super::{Budget, Digests, Folder, Kind, Policy, Property, Record};
 use guardian_baseline::join;
@@ -54,7 +55,7 @@ pub struct Summary {
     pub folders: u64,
     /// Entries in them that were looked at.
     pub entries: u64,
-    /// Files that were hashed.
+    /// Files that were hashed; one with several names once.
     pub hashed: u64,
     /// Bytes that were hashed.
     pub hashed_bytes: u64,
@@ -139,6 +140,7 @@ struct Scan<'a> {
     /// What packages say of contents, and the files whose content is another.
     digests: Option<&'a Digests>,
     others: Mutex<Vec<PathBuf>>,
+    linked: Linked,
     sink: &'a (dyn Fn(Folder) + Sync),
 }
 
@@ -174,6 +176,7 @@ pub fn scan_beside(
         stop,
         digests,
         others: Mutex::default(),
+        linked: Linked::default(),
         sink,
     };
     std::thread::scope(|scope| {
@@ -216,6 +219,7 @@ pub fn look(policy: &Policy, path: &Path) -> io::Result<Option<Record>> {
         stop: &AtomicBool::new(false),
         digests: None,
         others: Mutex::default(),
+        linked: Linked::default(),
         sink: &|_| {},
     };
     let open = Open { fd, path: parent.to_owned(), device: 0 };
@@ -444,48 +448,68 @@ impl Scan<'_> {
         if !hashes {
             return Ok(());
         }
-        let drops = !self.options.fill_cache && !inspect::is_cached(file);
-        if metadata.len() > READ_BYTES as u64 {
-            inspect::will_read_once(file);
-        }
         let said = self.digests.map(|digests| digests.of(&path)).unwrap_or_default();
-        let mut is_other = false;
-        for attempt in 1.. {
-            match self.hash(file, buffer, &said) {
-                Ok((blake3, sha256, fits)) => {
-                    (record.blake3, record.sha256) = (Some(blake3), Some(sha256));
-                    is_other = !fits;
+        let slot = self.linked.of(&metadata);
+        let mut slot = slot.as_deref().map(lock);
+        let known = slot.as_deref().and_then(|slot| linked::known(slot.as_ref(), &metadata, &said)).cloned();
+        let made = match known {
+            Some(made) => Ok(made),
+            None => self.read(file, &mut metadata, record, buffer, &said),
+        };
+        match made {
+            Ok(made) => {
+                (record.blake3, record.sha256) = (Some(made.blake3), Some(made.sha256));
+                if record.error.is_none() {
+                    if !made.fits(&said) {
+                        lock(&self.others).push(path);
+                    }
+                    if let Some(slot) = &mut slot {
+                        **slot = Some((metadata, made));
+                    }
                 }
-                Err(e) => record.error = Some(e.to_string()),
             }
-            let after = file.metadata()?;
-            if unchanged(&metadata, &after) || record.error.is_some() {
-                break;
-            }
-            if attempt == ATTEMPTS_MAX {
-                record.error = Some("it changed while it was read".to_owned());
-                break;
-            }
-            metadata = after;
-            fill(record, &metadata);
-        }
-        if drops {
-            inspect::drop_cached(file);
-        }
-        if is_other && record.error.is_none() {
-            lock(&self.others).push(path);
+            Err(e) => record.error = Some(e.to_string()),
         }
         count(&self.counters.errors, u64::from(record.error.is_some()));
         Ok(())
     }
 
-    /// BLAKE3 and SHA-256 of a file, and whether its content is one of those that packages say, where they do.
-    fn hash(
+    /// Hashes a file, again if it changes meanwhile; what it is then is in `metadata` and `record`.
+    fn read(
         &self,
         file: &File,
+        metadata: &mut Metadata,
+        record: &mut Record,
         buffer: &mut [u8],
         said: &[(Algorithm, &[u8])],
-    ) -> io::Result<([u8; 32], [u8; 32], bool)> {
+    ) -> io::Result<Made> {
+        let drops = !self.options.fill_cache && !inspect::is_cached(file);
+        if metadata.len() > READ_BYTES as u64 {
+            inspect::will_read_once(file);
+        }
+        let mut made = self.hash(file, buffer, said);
+        for attempt in 1.. {
+            let after = file.metadata()?;
+            if made.is_err() || linked::unchanged(metadata, &after) {
+                break;
+            }
+            if attempt == ATTEMPTS_MAX {
+                // What was read is told all the same: it is not what it was.
+                record.error = Some("it changed while it was read".to_owned());
+                break;
+            }
+            *metadata = after;
+            fill(record, metadata);
+            made = self.hash(file, buffer, said);
+        }
+        if drops {
+            inspect::drop_cached(file);
+        }
+        made
+    }
+
+    /// The digests of a file: BLAKE3, SHA-256, and what packages say of it.
+    fn hash(&self, file: &File, buffer: &mut [u8], said: &[(Algorithm, &[u8])]) -> io::Result<Made> {
         let (mut blake3, mut sha256) = (blake3::Hasher::new(), Sha256::new());
         // SHA-256 is made anyway.
         let mut algorithms: Vec<Algorithm> =
@@ -509,11 +533,11 @@ impl Scan<'_> {
             others.iter_mut().for_each(|(_, hash)| hash.update(&buffer[..length]));
             count(&self.counters.hashed_bytes, length as u64);
         }
-        let sha256: [u8; 32] = sha256.finalize().into();
-        let mut made: Vec<(Algorithm, Vec<u8>)> = others.into_iter().map(|(of, hash)| (of, hash.finish())).collect();
-        made.push((Algorithm::Sha256, sha256.to_vec()));
-        let fits = said.is_empty() || said.iter().any(|(of, bytes)| made.iter().any(|(o, b)| o == of && b == bytes));
-        Ok((*blake3.finalize().as_bytes(), sha256, fits))
+        Ok(Made {
+            blake3: *blake3.finalize().as_bytes(),
+            sha256: sha256.finalize().into(),
+            others: others.into_iter().map(|(of, hash)| (of, hash.finish())).collect(),
+        })
     }
 
     /// Waits as long as the budget says.
@@ -527,11 +551,6 @@ impl Scan<'_> {
 
 fn is_link(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_symlink())
-}
-
-fn unchanged(before: &Metadata, after: &Metadata) -> bool {
-    let of = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-    of(before) == of(after)
 }
 
 fn fill(record: &mut Record, metadata: &Metadata) {
