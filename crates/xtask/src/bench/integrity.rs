@@ -48,7 +48,10 @@ pub(super) fn run(agent: &Path) -> Result<Vec<Value>> {
     let measured = rounds(&Subjects { agent, folder: &folder });
     fs::remove_dir_all(&folder)?;
     let measured = measured?;
-    say::note(&format!("{} files have the same SHA-256 by both, {} another", measured.same, measured.others));
+    say::note(&format!(
+        "{} files have the same SHA-256 by both, {} are another or only one has them",
+        measured.same, measured.others
+    ));
     ensure!(measured.same > 0 && measured.others <= OTHERS_MAX, "the two do not agree on what is in the files");
     Ok(measured.results())
 }
